@@ -1,1 +1,83 @@
-"""Self-improving alignment with a co-evolving judge."""
+"""Self-improving alignment with a co-evolving judge.
+
+The names below are the public interface. They are loaded when first used, so that `import metareward`
+needs neither PyTorch nor transformers.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from metareward.engines.fake import fake
+    from metareward.engines.transformers import open_transformers
+    from metareward.errors import MetarewardError, UserError
+    from metareward.export import export
+    from metareward.models import Model, resolve
+    from metareward.recipes.meta_rewarding import MetaRewarding, meta_rewarding
+    from metareward.recipes.self_rewarding import SelfRewarding, self_rewarding
+    from metareward.recipes.settings import Iteration, Watch
+    from metareward.records import (
+        Battle,
+        Dropped,
+        Finish,
+        Judgment,
+        Message,
+        Outcome,
+        PreferencePair,
+        Prompt,
+        Response,
+        Role,
+    )
+    from metareward.run import Run
+    from metareward.sources import load_prompts, prompt_of, split_prompts
+    from metareward.stages.generate import Generate
+    from metareward.stages.judge import Judge
+    from metareward.stages.meta_judge import MetaJudge
+    from metareward.stages.pair import ActorPairs, JudgePairs, KeepDistinct
+    from metareward.summary import summarise
+    from metareward.train.dpo import DPO, TrainMachine
+    from metareward.train.fake import FakeTrainer
+    from metareward.train.launch import launch
+
+_HOMES = {
+    "engines.fake": ("fake",),
+    "engines.transformers": ("open_transformers",),
+    "errors": ("MetarewardError", "UserError"),
+    "export": ("export",),
+    "models": ("Model", "resolve"),
+    "recipes.meta_rewarding": ("MetaRewarding", "meta_rewarding"),
+    "recipes.self_rewarding": ("SelfRewarding", "self_rewarding"),
+    "recipes.settings": ("Iteration", "Watch"),
+    "records": (
+        "Battle",
+        "Dropped",
+        "Finish",
+        "Judgment",
+        "Message",
+        "Outcome",
+        "PreferencePair",
+        "Prompt",
+        "Response",
+        "Role",
+    ),
+    "run": ("Run",),
+    "sources": ("load_prompts", "prompt_of", "split_prompts"),
+    "stages.generate": ("Generate",),
+    "stages.judge": ("Judge",),
+    "stages.meta_judge": ("MetaJudge",),
+    "stages.pair": ("ActorPairs", "JudgePairs", "KeepDistinct"),
+    "summary": ("summarise",),
+    "train.dpo": ("DPO", "TrainMachine"),
+    "train.fake": ("FakeTrainer",),
+    "train.launch": ("launch",),
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
+
+__version__ = "0.1.0"
+__all__ = sorted(_HOME)  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'metareward' has no attribute {name!r}")
+    return getattr(import_module(f"metareward.{_HOME[name]}"), name)

@@ -4,7 +4,8 @@ MetarewardError
 ├── UserError        the user's mistake; the command line exits with 2
 │   ├── ConfigError  a setting, a config file, a run directory that belongs to another config
 │   ├── DataError    a dataset, a prompt, a malformed line
-│   └── ModelError   a model that is missing, has no chat template, cannot be fetched
+│   ├── ModelError   a model that is missing, has no chat template, cannot be fetched
+│   └── NoPairsError an iteration that left nothing to train on
 ├── StoreError       a damaged or missing file of a run
 └── StepError        a step that could not be finished (training died, no usable pairs, ...)
 """
@@ -36,3 +37,7 @@ class StoreError(MetarewardError):
 
 class StepError(MetarewardError):
     """A step of a run could not be finished. What it had paid for is kept."""
+
+
+class NoPairsError(UserError):
+    """An iteration gave no preference pair; the counts by reason and what to change are in the message."""

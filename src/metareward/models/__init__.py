@@ -1,0 +1,7 @@
+"""Models: what one is to a run, the catalogue of known ones, and how a name becomes weights on disk."""
+
+from metareward.models.base import Model
+from metareward.models.fetch import get
+from metareward.models.resolve import describe, listing, resolve
+
+__all__ = ["Model", "describe", "get", "listing", "resolve"]

@@ -1,0 +1,1 @@
+"""The methods, each one function that reads like its paper."""

@@ -1,0 +1,82 @@
+"""Questions on their way to an engine and answers on their way to the disk, each exactly once."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from metareward.engines.base import Completion, Request
+from metareward.errors import StepError
+from metareward.models.base import Model
+from metareward.records import Finish
+from metareward.stages.base import Question, Stage
+from metareward.store import Writer
+
+Numbered = tuple[int, Question]
+
+
+class Asking:
+    """The bookkeeping of one `ask`: positions done, questions out, failures to be asked once more."""
+
+    def __init__(self, stage: Stage, model: Model, writer: Writer, done: set[int]) -> None:
+        self.stage, self.model, self.done, self.tokens = stage, model, done, 0
+        self._writer = writer
+        self._out: dict[str, Numbered] = {}
+        self._failed: list[tuple[Numbered, Completion]] = []
+
+    def reuse(self, answered: Iterator[Any], questions: Iterable[Question]) -> None:
+        """Take over rows that another artifact already paid for, known by their ids."""
+        first = next(answered, None)
+        if first is None:
+            return
+        wanted = {question.request.id: position for position, question in enumerate(questions)}
+        for row in (first, *answered):
+            position = wanted.get(row.id)
+            if position is not None and position not in self.done:
+                self._writer.add(position, row)
+                self.done.add(position)
+
+    def requests(self, questions: Iterable[Numbered]) -> Iterator[Request]:
+        """What is still to be asked. Lazy: the engine decides how far ahead it reads."""
+        for position, question in questions:
+            if position not in self.done:
+                self._out[question.request.id] = (position, question)
+                yield question.request
+
+    def take(self, completion: Completion) -> None:
+        """Read one answer and hand the record to the writer; a failure is kept for a second try."""
+        numbered = self._out.pop(completion.request_id, None)
+        if numbered is None:
+            raise StepError(
+                f"{self.stage.name}: the engine answered {completion.request_id!r}, which was not asked "
+                "or was answered before; this is a fault of the engine"
+            )
+        self.tokens += completion.output_tokens
+        if completion.finish is Finish.FAILED:
+            self._failed.append((numbered, completion))
+        else:
+            self._keep(numbered, completion)
+
+    def take_failures(self) -> list[Numbered]:
+        """The questions that failed, to be asked once more."""
+        failed, self._failed = self._failed, []
+        return [numbered for numbered, _ in failed]
+
+    def keep_failures(self) -> None:
+        """Record what failed twice as failed. If nothing else came of the step, say so and stop."""
+        if self._failed and not self.done:
+            raise StepError(
+                f"{self.stage.name}: every one of {len(self._failed)} requests failed; the first said: "
+                f"{self._failed[0][1].error}"
+            )
+        for numbered, completion in self._failed:
+            self._keep(numbered, completion)
+
+    def check_all_answered(self) -> None:
+        """An engine that leaves a request unanswered broke its promise."""
+        if self._out:
+            raise StepError(f"{self.stage.name}: the engine left {len(self._out)} requests unanswered")
+
+    def _keep(self, numbered: Numbered, completion: Completion) -> None:
+        position, question = numbered
+        record = self.stage.read(question, completion, self.model)
+        self._writer.add(position, record, completion.prompt_tokens, completion.output_tokens)
+        self.done.add(position)

@@ -1,0 +1,153 @@
+"""The commands. A user's mistake exits with 2, anything else that stops a run with 1."""
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from metareward import config as configs
+from metareward import session
+from metareward.cli import render
+from metareward.errors import MetarewardError, UserError
+from metareward.rundir import claimed
+
+app = typer.Typer(
+    help="Self-improving alignment with a co-evolving judge.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+models_app = typer.Typer(help="Models that can be had without a hub.", no_args_is_help=True)
+app.add_typer(models_app, name="models")
+
+Config = Annotated[Path, typer.Argument(metavar="CONFIG", help="A TOML file; see examples/.")]
+Directory = Annotated[
+    Path | None, typer.Option("--directory", "-d", help="The run's directory, instead of the config's.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
+
+
+@app.command()
+def run(
+    config: Config,
+    directory: Directory = None,
+    change: Annotated[
+        bool, typer.Option("--change", help="Go on in a directory that was made with other settings.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Carry a config out. Stopped anywhere, the same command goes on and repeats nothing."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    loaded = configs.load(config, directory)
+    with claimed(loaded, change), render.progress(quiet=as_json) as listen:
+        result = session.execute(loaded, listen)
+    if as_json:
+        _print_json(result)
+    else:
+        render.summary(result, loaded)
+
+
+@app.command()
+def plan(config: Config, directory: Directory = None, as_json: Json = False) -> None:
+    """Name and price every step of a config without doing one."""
+    loaded = configs.load(config, directory)
+    paper = session.sketch(loaded)
+    if as_json:
+        _print_json(paper.as_dict())
+    else:
+        render.plan(paper)
+
+
+@app.command()
+def show(
+    identifier: Annotated[str, typer.Argument(metavar="ID", help="An id, or the first 6 or more digits.")],
+    run_directory: Annotated[
+        Path | None, typer.Option("--run", help="The run's directory; all of runs/ if not given.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Say why a record is there: pair -> judgments and battles -> response -> prompt."""
+    from metareward import show as shows
+
+    story = shows.explain_in(_runs(run_directory), identifier)
+    if as_json:
+        _print_json(story.as_dict())
+    else:
+        render.story(story)
+
+
+@app.command()
+def export(
+    run_directory: Annotated[Path, typer.Argument(metavar="RUN", help="The run's directory.")],
+    target: Annotated[Path, typer.Argument(metavar="DIR", help="Where to; must be empty or not exist.")],
+    as_json: Json = False,
+) -> None:
+    """Write a run's data as a dataset folder for `datasets.load_dataset` and TRL's DPOTrainer."""
+    from metareward.export import export as write
+
+    done = write(run_directory, target)
+    if as_json:
+        _print_json({"files": [str(file) for file in done.files], "counts": dict(done.counts)})
+    else:
+        render.exported(done, target)
+
+
+@models_app.command("list")
+def list_models(as_json: Json = False) -> None:
+    """The models that can be fetched by name."""
+    from metareward.models import listing
+
+    render.models(listing(), as_json)
+
+
+@models_app.command("get")
+def get_model(name: Annotated[str, typer.Argument(help="A name from `metareward models list`.")]) -> None:
+    """Fetch a model into the cache, check it, and make it ready."""
+    from metareward.models import get
+
+    typer.echo(get(name))
+
+
+def main() -> None:
+    """Entry point of `metareward`."""
+    try:
+        app()
+    except UserError as error:
+        _stop(error, 2)
+    except MetarewardError as error:
+        _stop(error, 1)
+    except KeyboardInterrupt:
+        render.complain(
+            "interrupted; everything answered so far is kept. The same command goes on from here."
+        )
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _stop(error: Exception, code: int) -> None:
+    render.complain(str(error))
+    sys.exit(code)
+
+
+def _interrupt(*_: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def _runs(directory: Path | None) -> list[Path]:
+    if directory is not None:
+        session.open_store(directory)
+        return [directory]
+    found = sorted(path.parent for path in Path("runs").glob("*/artifacts"))
+    if not found:
+        raise UserError("there is no run below runs/; name one with --run DIRECTORY")
+    return found
+
+
+def _print_json(content: Any) -> None:
+    typer.echo(json.dumps(content, indent=2, ensure_ascii=False))

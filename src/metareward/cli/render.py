@@ -1,0 +1,233 @@
+"""What a person sees: progress, tables, trees. Model output is shown as plain text, never as markup."""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
+
+from metareward.config import Config
+from metareward.events import Event, Listener, StepFinished, StepProgress, StepStarted, ignore
+from metareward.paper import Paper
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+_PLAIN_SECONDS = 15.0  # between lines where there is no terminal
+
+
+def complain(message: str) -> None:
+    """An error, on standard error, as it is."""
+    err.print(Text("metareward: ", style="bold red"), Text(message), sep="", soft_wrap=True)
+
+
+@contextmanager
+def progress(quiet: bool = False) -> Iterator[Listener]:
+    """A listener that draws bars on a terminal and prints plain lines elsewhere."""
+    if quiet:
+        yield ignore
+    elif out.is_terminal:
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, TextColumn("{task.fields[note]}"), console=out) as bars:
+            yield _Bars(bars)
+    else:
+        yield _Lines()
+
+
+class _Bars:
+    def __init__(self, bars: Progress) -> None:
+        self._bars, self._task, self._key, self._clock = bars, None, "", 0.0
+
+    def __call__(self, event: Event) -> None:
+        key = f"{event.section} {event.step}"
+        if isinstance(event, StepFinished):
+            self._drop()
+            self._bars.console.print(Text(_finished(event)))
+            return
+        if key != self._key or self._task is None:
+            self._drop()
+            self._key, self._clock = key, time.monotonic()
+            self._task = self._bars.add_task(key, total=event.total, note="")
+        note = _speed(event, self._clock) if isinstance(event, StepProgress) else ""
+        self._bars.update(self._task, completed=event.done, total=event.total or None, note=note)
+
+    def _drop(self) -> None:
+        if self._task is not None:
+            self._bars.remove_task(self._task)
+            self._task = None
+
+
+class _Lines:
+    def __init__(self) -> None:
+        self._began = self._told = time.monotonic()
+
+    def __call__(self, event: Event) -> None:
+        now = time.monotonic()
+        if isinstance(event, StepFinished):
+            out.print(Text(_finished(event)), soft_wrap=True)
+        elif isinstance(event, StepStarted):
+            self._began = self._told = now
+            out.print(
+                Text(f"{event.section}: {event.step}, {event.done} of at most {event.total} done"),
+                soft_wrap=True,
+            )
+        elif now - self._told >= _PLAIN_SECONDS:
+            self._told = now
+            left = _remaining(event, now - self._began)
+            where = f"{event.section}: {event.step}, {event.done} of {event.total}"
+            out.print(Text(f"{where}, {_speed(event, self._began)}{left}"), soft_wrap=True)
+
+
+def _speed(event: StepProgress, began: float) -> str:
+    seconds = time.monotonic() - began
+    rate = f"{event.tokens / seconds:.0f} tokens/s" if seconds > 1 and event.tokens else ""
+    return "  ".join(part for part in (rate, event.note) if part)
+
+
+def _remaining(event: StepProgress, seconds: float) -> str:
+    if not event.done or event.done >= event.total:
+        return ""
+    return f", about {_duration(seconds / event.done * (event.total - event.done))} left"
+
+
+def _finished(event: StepFinished) -> str:
+    when = "kept from before" if event.reused else _duration(event.seconds)
+    note = f" ({event.note})" if event.note else ""
+    return f"{event.section}: {event.step}: {event.rows} rows, {when}{note}"
+
+
+def _duration(seconds: float | None) -> str:
+    if seconds is None:
+        return "?"
+    if seconds < 100:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
+def summary(result: dict[str, Any], config: Config) -> None:
+    """The run's table and where everything lies."""
+    table = Table(title="Models" + (" on held-out prompts" if result["models"][0]["held_out"] else ""))
+    for title in ("", *(entry["model"] for entry in result["models"])):
+        table.add_column(title, justify="left" if not title else "right")
+    for name, cells in _model_rows(result["models"]):
+        table.add_row(name, *cells)
+    out.print(table)
+    steps = Table(title="Iterations")
+    for title in ("", *(f"{entry['iteration']}" for entry in result["iterations"])):
+        steps.add_column(title, justify="left" if not title else "right")
+    for name, cells in _iteration_rows(result["iterations"]):
+        steps.add_row(name, *cells)
+    out.print(steps)
+    _paths(result, config.directory)
+
+
+def _model_rows(models: list[dict[str, Any]]) -> Iterator[tuple[str, list[str]]]:
+    yield "mean score by itself (0-5)", [_with_error(m, "mean_score") for m in models]
+    yield "mean score by the first model", [_with_error(m, "referee_score") for m in models]
+    yield "mean length (characters)", [_number(m["mean_length"], ".0f") for m in models]
+    yield "answers cut off", [_percent(m["cut_off_rate"]) for m in models]
+    yield "unreadable judgments", [_percent(m["unreadable_rate"]) for m in models]
+    yield "battles tied", [_percent(m["tie_rate"]) for m in models]
+    yield "battles won by the first shown", [_percent(m["first_position_win_rate"]) for m in models]
+
+
+def _iteration_rows(iterations: list[dict[str, Any]]) -> Iterator[tuple[str, list[str]]]:
+    for name in ("prompts", "responses", "judgments", "battles", "actor_pairs", "judge_pairs"):
+        yield name.replace("_", " "), [str(entry[name]) for entry in iterations]
+    for reason in sorted({reason for entry in iterations for reason in entry["dropped"]}):
+        yield f"left out: {reason}", [str(entry["dropped"].get(reason, 0)) for entry in iterations]
+    losses = [f"{_number(e['loss_first'], '.4f')} -> {_number(e['loss_last'], '.4f')}" for e in iterations]
+    yield "DPO loss, first -> last step", losses
+    yield "seconds", [f"{sum(entry['seconds'].values()):.0f}" for entry in iterations]
+
+
+def _with_error(model: dict[str, Any], name: str) -> str:
+    error = model[f"{name}_standard_error"]
+    return _number(model[name], ".2f") + (f" ± {1.96 * error:.2f}" if error is not None else "")
+
+
+def _number(value: float | None, form: str) -> str:
+    return "-" if value is None else format(value, form)
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.0f} %"
+
+
+def _paths(result: dict[str, Any], directory: Path) -> None:
+    if result["checkpoint"]:
+        out.print(Text(f"checkpoint  {directory / result['checkpoint']}"), soft_wrap=True)
+    out.print(Text(f"data        {directory / 'artifacts'}"), soft_wrap=True)
+    out.print(Text(f"config      {directory / 'config.toml'}"), soft_wrap=True)
+    out.print(Text(f"summary     {directory / 'summary.json'}"), soft_wrap=True)
+    out.print("± is a 95 % interval over prompts. A score by itself can rise because the judge drifted.")
+
+
+def plan(paper: Paper) -> None:
+    """Every step with its calls, tokens and time."""
+    table = Table(title="Plan (upper bounds: identical responses are judged once)")
+    for title in ("section", "step", "calls", "", "prompt tokens", "output tokens", "state", "time"):
+        left = title in ("section", "step", "", "state")
+        table.add_column(title, justify="left" if left else "right")
+    for step in paper.steps:
+        calls, read, written = (f"{n:,}" for n in (step.calls, step.prompt_tokens, step.output_tokens))
+        time_left = _duration(step.seconds)
+        table.add_row(step.section, step.step, calls, step.makes, read, written, step.state, time_left)
+    out.print(table)
+    total = paper.total_seconds()
+    out.print(f"time left: {_duration(total)}" + ("" if total is not None else _unknown_speed()))
+
+
+def _unknown_speed() -> str:
+    return " (nothing measured yet; give prompt_, output_ and train_tokens_per_second in [plan])"
+
+
+def models(listed: list[Any], as_json: bool) -> None:
+    """The catalogue."""
+    if as_json:
+        rows = [{**_fields(entry), "path": str(entry.path)} for entry in listed]
+        print(json.dumps(rows, indent=2))
+        return
+    table = Table()
+    for title in ("name", "parameters", "licence", "state"):
+        table.add_column(title)
+    for entry in listed:
+        state = str(entry.path) if entry.fetched else "not fetched"
+        table.add_row(entry.name, f"{entry.parameters / 1e6:.0f} M", entry.licence, state)
+    out.print(table)
+
+
+def _fields(entry: Any) -> dict[str, Any]:
+    return {
+        "name": entry.name,
+        "parameters": entry.parameters,
+        "licence": entry.licence,
+        "fetched": entry.fetched,
+    }
+
+
+def story(told: Any) -> None:
+    """A record's causes, as a tree."""
+    out.print(_branch(told))
+
+
+def _branch(told: Any) -> Tree:
+    tree = Tree(Text(told.title, style="bold"))
+    for name, fact in told.facts.items():
+        tree.add(Text(f"{name}: {fact}"))
+    for child in told.children:
+        tree.add(_branch(child))
+    return tree
+
+
+def exported(done: Any, target: Path) -> None:
+    """What was written and how to load it."""
+    for name, count in done.counts.items():
+        out.print(Text(f"{name}: {count} rows"))
+    out.print(Text(f'load with: datasets.load_dataset("{target}", "pairs", split="train")'), soft_wrap=True)

@@ -1,0 +1,46 @@
+"""What a run says while it works. Library code emits events; only the command line draws bars."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class StepStarted:
+    """A step begins. `total` is the most it can have to do, `done` what earlier sessions left."""
+
+    section: str
+    step: str
+    total: int
+    done: int
+
+
+@dataclass(frozen=True, slots=True)
+class StepProgress:
+    """A step has `done` of `total`; `tokens` were generated (or trained on) in this session."""
+
+    section: str
+    step: str
+    done: int
+    total: int
+    tokens: int
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StepFinished:
+    """A step is whole. `reused` when an earlier session had done it; `note` says what was left out."""
+
+    section: str
+    step: str
+    rows: int
+    seconds: float
+    reused: bool
+    note: str = ""
+
+
+Event = StepStarted | StepProgress | StepFinished
+Listener = Callable[[Event], None]
+
+
+def ignore(event: Event) -> None:
+    """The listener that does not listen."""

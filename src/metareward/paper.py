@@ -1,0 +1,173 @@
+"""A run on paper: the same recipe, every step named, counted and priced, and none done."""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from metareward.history import History
+from metareward.ids import fingerprint
+from metareward.models.base import Model
+from metareward.records import Prompt
+from metareward.stages.base import Guess, Rule, Shape, Stage, step_key, text_tokens
+from metareward.store import Store
+from metareward.train.dpo import DPO
+from metareward.train.job import RESULT
+
+
+@dataclass(frozen=True)
+class Speeds:
+    """Tokens per second of one machine: reading, writing, training. None: not known, no time is shown."""
+
+    prompt_tokens_per_second: float | None = None
+    output_tokens_per_second: float | None = None
+    train_tokens_per_second: float | None = None
+
+
+@dataclass(frozen=True)
+class PlannedStep:
+    """One line of a plan. `calls` is the most there can be; `done` of them lie on the disk.
+
+    tokens are of the whole step; seconds are for what is left, None where no speed is known.
+    """
+
+    section: str
+    step: str
+    makes: str
+    key: str
+    calls: int
+    done: int
+    prompt_tokens: int
+    output_tokens: int
+    state: str
+    seconds: float | None
+
+
+@dataclass(frozen=True)
+class Sketch:
+    """Stands for an artifact that may not exist yet: its key, and at most how many rows it will have."""
+
+    key: str
+    shape: Shape
+
+
+@dataclass
+class Paper:
+    """Has the verbs of a `Run` and writes down what they would do in `steps`."""
+
+    directory: Path
+    guess: Guess = field(default_factory=Guess)
+    speeds: Speeds = field(default_factory=Speeds)
+
+    def __post_init__(self) -> None:
+        self.store = Store(self.directory)
+        self.history = History()
+        self.section = ""
+        self.steps: list[PlannedStep] = []
+        self._measured = measured(self.store)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The plan as plain data."""
+        return {"steps": [asdict(step) for step in self.steps], "seconds_left": self.total_seconds()}
+
+    def total_seconds(self) -> float | None:
+        """Seconds for all that is left; None if the speed of any step is unknown."""
+        each = [step.seconds for step in self.steps]
+        return None if None in each else sum(seconds for seconds in each if seconds is not None)
+
+    @contextmanager
+    def within(self, section: str) -> Iterator[None]:
+        """Steps planned inside are listed under this name."""
+        before, self.section = self.section, section
+        try:
+            yield
+        finally:
+            self.section = before
+
+    def prompts(self, prompts: Sequence[Prompt]) -> Sketch:
+        """Prompts that are at hand."""
+        key = fingerprint("prompts", [prompt.id for prompt in prompts])
+        texts = [message.content for prompt in prompts for message in prompt.messages]
+        mean = sum(map(text_tokens, texts)) / len(prompts) if prompts else 0.0
+        return Sketch(key, Shape(len(prompts), mean))
+
+    def unseen_prompts(self, count: int, number: int) -> Sketch:
+        """Prompts that are not at hand (a dataset not downloaded yet): only their number is known."""
+        return Sketch(fingerprint("unseen prompts", count, number), Shape(count, self.guess.prompt_tokens))
+
+    def ask(self, stage: Stage, *inputs: Sketch, of: Model) -> Sketch:
+        """Count a stage's calls and tokens, and what is done of them."""
+        key = step_key(stage, of.fingerprint, *(sketch.key for sketch in inputs))
+        work = stage.work(self.guess, *(sketch.shape for sketch in inputs))
+        artifact = self.store.artifact(stage.name, key, stage.record)
+        calls, done, written = work.calls, len(self.store.done(artifact)), work.output_tokens
+        if artifact.whole:
+            calls = done = len(artifact)
+            written = artifact.cost.output_tokens / max(1, calls)
+        prompt_tokens, output_tokens = round(calls * work.prompt_tokens), round(calls * written)
+        seconds = self._seconds(stage.name, calls, done, prompt_tokens, output_tokens)
+        state = "done" if artifact.whole else f"{done} done" if done else "to do"
+        makes = f"{stage.record.__name__.lower()}s"
+        step = PlannedStep(
+            self.section, stage.name, makes, key, calls, done, prompt_tokens, output_tokens, state, seconds
+        )
+        self.steps.append(step)
+        return Sketch(key, Shape(calls, written))
+
+    def derive(self, rule: Rule, *inputs: Sketch) -> Sketch:
+        """A rule asks nothing; it leaves at most so many rows."""
+        key = step_key(rule, *(sketch.key for sketch in inputs))
+        artifact = self.store.artifact(rule.name, key, rule.record)
+        shape = rule.shape(*(sketch.shape for sketch in inputs))
+        if artifact.whole:
+            shape = Shape(len(artifact), shape.tokens)
+        return Sketch(key, shape)
+
+    def train(self, training: DPO, pairs: Sequence[Sketch], start: Model, reference: Model) -> Model:
+        """Count the pairs and the tokens of all epochs that will be trained."""
+        key = step_key(training, start.fingerprint, reference.fingerprint, *(part.key for part in pairs))
+        epochs = training.epochs_to_train
+        tokens = round(epochs * sum(part.shape.rows * part.shape.tokens for part in pairs))
+        output = self.directory / "models" / key
+        count, done = sum(part.shape.rows for part in pairs), (output / RESULT).is_file()
+        state, seconds = ("done", 0.0) if done else ("to do", self._training_seconds(tokens))
+        step = PlannedStep(
+            self.section, "train", "pairs", key, count, count * done, tokens, 0, state, seconds
+        )
+        self.steps.append(step)
+        return Model(f"{start.name}+", str(output), key)
+
+    def _seconds(self, name: str, calls: int, done: int, read: int, written: int) -> float | None:
+        left = calls - done
+        if left <= 0:
+            return 0.0
+        if name in self._measured:
+            return left * self._measured[name]
+        reading, writing = self.speeds.prompt_tokens_per_second, self.speeds.output_tokens_per_second
+        return left / calls * (read / reading + written / writing) if reading and writing else None
+
+    def _training_seconds(self, tokens: int) -> float | None:
+        if "train" in self._measured:
+            return tokens * self._measured["train"]
+        speed = self.speeds.train_tokens_per_second
+        return tokens / speed if speed else None
+
+
+def measured(store: Store) -> dict[str, float]:
+    """What this run's finished steps took: seconds a call by stage, and seconds a token for `train`."""
+    taken: dict[str, list[float]] = {}
+    for _, manifest in store.manifests():
+        if manifest.question_key is not None and manifest.rows:
+            _tally(taken, manifest.name, manifest.cost["seconds"], manifest.rows)
+    for file in (store.root / "models").glob(f"*/{RESULT}"):
+        result = json.loads(file.read_text(encoding="utf-8"))
+        _tally(taken, "train", result["seconds"], result["tokens"])
+    return {name: seconds / amount for name, (seconds, amount) in taken.items() if amount}
+
+
+def _tally(taken: dict[str, list[float]], name: str, seconds: float, amount: float) -> None:
+    so_far = taken.setdefault(name, [0.0, 0.0])
+    so_far[0] += seconds
+    so_far[1] += amount

@@ -1,0 +1,78 @@
+"""Meta-Rewarding (arXiv 2407.19594): act, judge, meta-judge, train by DPO on both kinds of pairs, repeat."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from metareward.history import Round
+from metareward.models.base import Model
+from metareward.recipes.settings import Iteration, Watch
+from metareward.recipes.watching import look
+from metareward.records import Role
+from metareward.run import Runner
+from metareward.stages.generate import Generate
+from metareward.stages.judge import Judge
+from metareward.stages.meta_judge import MetaJudge
+from metareward.stages.pair import ActorPairs, JudgePairs, KeepDistinct
+from metareward.stats.bradley_terry import DEFAULT_PRIOR
+from metareward.train.dpo import DPO
+
+# Judge training stops after iteration 2: by then the paper's meta-judge had become biased.
+PAPER_ITERATIONS = (
+    Iteration(rho=0.0, max_response_characters=2500, max_judgment_characters=1100, stop_after_epoch=6),
+    Iteration(rho=0.32, max_judgment_characters=1000, stop_after_epoch=4),
+    Iteration(roles=(Role.ACTOR,), rho=0.32, stop_after_epoch=2),
+    Iteration(roles=(Role.ACTOR,), rho=0.4, stop_after_epoch=2),
+)
+
+
+@dataclass(frozen=True)
+class MetaRewarding:
+    """The settings of the recipe. With nothing set they are the paper's.
+
+    prior: precision of the Gaussian prior on Elo (the paper states none; see `stats.bradley_terry`).
+    """
+
+    generate: Generate = Generate()
+    judge: Judge = Judge()
+    meta_judge: MetaJudge = MetaJudge()
+    dpo: DPO = DPO()
+    iterations: tuple[Iteration, ...] = PAPER_ITERATIONS
+    watch: Watch = Watch()
+    prior: float = DEFAULT_PRIOR
+
+
+def meta_rewarding(
+    run: Runner,
+    model: Model,
+    batches: Sequence[Any],
+    recipe: MetaRewarding | None = None,
+    held_out: Any | None = None,
+) -> Model:
+    """Run the loop from `model`, one batch of prompts an iteration; returns the last model.
+
+    Pairs of one iteration train from that iteration's model, which is also the reference model.
+    """
+    recipe = recipe or MetaRewarding()
+    first = model = replace(model, name="M0")
+    seen = (recipe.watch, recipe.generate, recipe.judge, recipe.meta_judge)
+    look(run, held_out, model, first, *seen)
+    for t, (settings, prompts) in enumerate(zip(recipe.iterations, batches, strict=True)):
+        with run.within(f"iteration {t}"):
+            answers = run.ask(recipe.generate, prompts, of=model)
+            responses = run.derive(KeepDistinct(), answers)
+            judgments = run.ask(recipe.judge, prompts, responses, of=model)
+            battles, pairs = None, []
+            if settings.trains_actor:
+                rule = ActorPairs(settings.rho, settings.max_response_characters)
+                pairs.append(run.derive(rule, prompts, responses, judgments))
+            if settings.trains_judge:
+                battles = run.ask(recipe.meta_judge, prompts, responses, judgments, of=model)
+                rule = JudgePairs(recipe.prior, settings.max_judgment_characters, recipe.meta_judge.seed)
+                pairs.append(run.derive(rule, prompts, responses, judgments, battles))
+            trained = run.train(settings.training(recipe.dpo), pairs, start=model, reference=model)
+        done = Round(model, prompts, answers, responses, judgments, battles, tuple(pairs), trained)
+        run.history.rounds.append(done)
+        model = replace(trained, name=f"M{t + 1}")
+        look(run, held_out, model, first, *seen)
+    return model

@@ -1,0 +1,61 @@
+"""Self-Rewarding (arXiv 2401.10020): the loop without battles; the judge is used but never trained."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from metareward.history import Round
+from metareward.models.base import Model
+from metareward.recipes.settings import Iteration, Watch
+from metareward.recipes.watching import look
+from metareward.records import Role
+from metareward.run import Runner
+from metareward.stages.generate import Generate
+from metareward.stages.judge import Judge
+from metareward.stages.pair import ActorPairs, KeepDistinct
+from metareward.train.dpo import DPO
+
+# M1 -> M2 -> M3 of the paper, best against worst, without length control.
+PAPER_ITERATIONS = (Iteration(roles=(Role.ACTOR,)), Iteration(roles=(Role.ACTOR,)))
+
+
+@dataclass(frozen=True)
+class SelfRewarding:
+    """The settings of the recipe. With nothing set: 4 responses, 3 judgments averaged, T .7, top-p .9.
+
+    The paper states no sampling settings for its judgments; ours are those of its responses.
+    """
+
+    generate: Generate = Generate(samples=4, temperature=0.7, top_p=0.9)
+    judge: Judge = Judge(samples=3, temperature=0.7, top_p=0.9)
+    dpo: DPO = DPO()
+    iterations: tuple[Iteration, ...] = PAPER_ITERATIONS
+    watch: Watch = Watch()
+
+
+def self_rewarding(
+    run: Runner,
+    model: Model,
+    batches: Sequence[Any],
+    recipe: SelfRewarding | None = None,
+    held_out: Any | None = None,
+) -> Model:
+    """Run the loop from `model`, one batch of prompts an iteration; returns the last model."""
+    recipe = recipe or SelfRewarding()
+    first = model = replace(model, name="M0")
+    seen = (recipe.watch, recipe.generate, recipe.judge)
+    look(run, held_out, model, first, *seen)
+    for t, (settings, prompts) in enumerate(zip(recipe.iterations, batches, strict=True)):
+        with run.within(f"iteration {t}"):
+            answers = run.ask(recipe.generate, prompts, of=model)
+            responses = run.derive(KeepDistinct(), answers)
+            judgments = run.ask(recipe.judge, prompts, responses, of=model)
+            rule = ActorPairs(settings.rho, settings.max_response_characters)
+            pairs = run.derive(rule, prompts, responses, judgments)
+            trained = run.train(settings.training(recipe.dpo), [pairs], start=model, reference=model)
+        run.history.rounds.append(
+            Round(model, prompts, answers, responses, judgments, None, (pairs,), trained)
+        )
+        model = replace(trained, name=f"M{t + 1}")
+        look(run, held_out, model, first, *seen)
+    return model

@@ -1,0 +1,65 @@
+"""Settings that the recipes share: one iteration's own, and how models are looked at."""
+
+from dataclasses import dataclass, replace
+
+from metareward.records import Role
+from metareward.settings import require
+from metareward.stages.pair import ActorPairs
+from metareward.train.dpo import DPO
+
+BOTH = (Role.ACTOR, Role.JUDGE)
+
+
+@dataclass(frozen=True)
+class Iteration:
+    """What one iteration sets for itself; None leaves the value of [dpo].
+
+    rho: width of the length-control tiers, 0 (best against worst) up to but not 0.5.
+    max_response_characters: an actor pair whose chosen response is longer is left out.
+    max_judgment_characters: a judge pair whose chosen judgment is longer is left out.
+    stop_after_epoch: the epoch whose weights are taken, on the schedule of `epochs`.
+    """
+
+    roles: tuple[Role, ...] = BOTH
+    rho: float = 0.0
+    max_response_characters: int | None = None
+    max_judgment_characters: int | None = None
+    learning_rate: float | None = None
+    epochs: int | None = None
+    stop_after_epoch: int | None = None
+
+    def __post_init__(self) -> None:
+        require(bool(self.roles), "iterations.roles", "at least one of 'actor', 'judge'", self.roles)
+        require(len(set(self.roles)) == len(self.roles), "iterations.roles", "free of repeats", self.roles)
+        ActorPairs(self.rho, self.max_response_characters)
+
+    @property
+    def trains_actor(self) -> bool:
+        """Whether actor pairs are built."""
+        return Role.ACTOR in self.roles
+
+    @property
+    def trains_judge(self) -> bool:
+        """Whether battles are fought and judge pairs built."""
+        return Role.JUDGE in self.roles
+
+    def training(self, base: DPO) -> DPO:
+        """The training of this iteration: [dpo] with this iteration's own values."""
+        own = {
+            "learning_rate": self.learning_rate,
+            "epochs": self.epochs,
+            "stop_after_epoch": self.stop_after_epoch,
+        }
+        return replace(base, **{name: value for name, value in own.items() if value is not None})
+
+
+@dataclass(frozen=True)
+class Watch:
+    """How every model is seen on the held-out prompts: so many responses, so many judgments each."""
+
+    responses: int = 1
+    judgments: int = 3
+
+    def __post_init__(self) -> None:
+        require(self.responses >= 1, "watch.responses", "at least 1", self.responses)
+        require(self.judgments >= 1, "watch.judgments", "at least 1", self.judgments)

@@ -1,0 +1,227 @@
+"""Carries out a recipe's steps, each once: what lies on the disk under its key is never asked again."""
+
+import dataclasses
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from itertools import chain
+from pathlib import Path
+from typing import Any, Protocol
+
+from metareward.asking import Asking
+from metareward.engines.base import Engine, OpenEngine
+from metareward.errors import NoPairsError
+from metareward.events import Listener, StepFinished, StepProgress, StepStarted, ignore
+from metareward.history import History
+from metareward.ids import fingerprint
+from metareward.models.base import Model
+from metareward.records import PreferencePair, Prompt
+from metareward.stages.base import Guess, Rule, Shape, Stage, question_key, step_key
+from metareward.store import Artifact, Store, Writer
+from metareward.train.dpo import DPO, TrainMachine
+from metareward.train.job import Trainer, TrainJob, TrainResult
+
+_REPORT_SECONDS = 0.2
+
+
+class Runner(Protocol):
+    """What a recipe needs: the verbs. `Run` does the steps, `plan.Paper` only writes them down."""
+
+    history: History
+
+    def prompts(self, prompts: Sequence[Prompt]) -> Any:
+        """Prompts as an artifact."""
+        ...
+
+    def ask(self, stage: Stage, *inputs: Any, of: Model) -> Any:
+        """The artifact of a stage's answers by one model."""
+        ...
+
+    def derive(self, rule: Rule, *inputs: Any) -> Any:
+        """The artifact of what a rule makes of other artifacts."""
+        ...
+
+    def train(self, training: DPO, pairs: Sequence[Any], start: Model, reference: Model) -> Model:
+        """The model that training makes of `start`."""
+        ...
+
+    def within(self, section: str) -> AbstractContextManager[None]:
+        """Steps done inside are listed under this name."""
+        ...
+
+
+class Run:
+    """A run in a directory. Use as a context, so that the model in memory is given back.
+
+    open_engine: loads a model to ask. trainer: trains in a child process, as `machine` says.
+    listen: hears every event.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        open_engine: OpenEngine,
+        trainer: Trainer,
+        machine: TrainMachine | None = None,
+        listen: Listener = ignore,
+    ) -> None:
+        self.store = Store(directory)
+        self.history = History()
+        self.section = ""
+        self._open_engine, self._trainer, self._listen = open_engine, trainer, listen
+        self._machine = machine or TrainMachine()
+        self._engine: tuple[str, Engine] | None = None
+        self._stack = ExitStack()
+
+    def __enter__(self) -> "Run":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the model in memory back."""
+        self._engine = None
+        self._stack.close()
+
+    @contextmanager
+    def within(self, section: str) -> Iterator[None]:
+        """Steps done inside are listed under this name."""
+        before, self.section = self.section, section
+        try:
+            yield
+        finally:
+            self.section = before
+
+    def prompts(self, prompts: Sequence[Prompt]) -> Artifact[Prompt]:
+        """Store the prompts a step will use."""
+        key = fingerprint("prompts", [prompt.id for prompt in prompts])
+        artifact = self.store.artifact("prompts", key, Prompt)
+        if not artifact.whole:
+            self._write(artifact, prompts, name="prompts", step={}, inputs=[])
+        return artifact
+
+    def derive(self, rule: Rule, *inputs: Artifact[Any]) -> Artifact[Any]:
+        """Records from records, by a pure rule."""
+        key = step_key(rule, *(artifact.key for artifact in inputs))
+        artifact = self.store.artifact(rule.name, key, rule.record)
+        started, reused = time.monotonic(), artifact.whole
+        if not reused:
+            step = dataclasses.asdict(rule)  # type: ignore[call-overload]
+            keys = [artifact.key for artifact in inputs]
+            self._write(artifact, rule.apply(*inputs), name=rule.name, step=step, inputs=keys)
+        self._finished(rule.name, artifact, started, reused)
+        return artifact
+
+    def ask(self, stage: Stage, *inputs: Artifact[Any], of: Model) -> Artifact[Any]:
+        """Ask a model every question of a stage that was not answered yet."""
+        key = step_key(stage, of.fingerprint, *(artifact.key for artifact in inputs))
+        artifact = self.store.artifact(stage.name, key, stage.record)
+        started, reused = time.monotonic(), artifact.whole
+        if not reused:
+            self._ask(stage, artifact, inputs, of)
+        self._finished(stage.name, artifact, started, reused)
+        return artifact
+
+    def train(
+        self, training: DPO, pairs: Sequence[Artifact[PreferencePair]], start: Model, reference: Model
+    ) -> Model:
+        """Train a new model from `start` on all pairs together, against the explicit `reference`."""
+        key = step_key(training, start.fingerprint, reference.fingerprint, *(part.key for part in pairs))
+        output = self.store.root / "models" / key
+        model = Model(f"{start.name.split('/')[-1]}+", str(output), key)
+        _require_pairs(self.section, pairs)
+        self.close()
+        started = time.monotonic()
+        work = self.store.root / "training" / key
+        rows = chain.from_iterable(pairs)
+        job = TrainJob(key, training, self._machine, start.path, reference.path, rows, output, work)
+        result = self._trainer(job, self._hear_training)
+        self._hear_trained(result, started)
+        return model
+
+    def _ask(self, stage: Stage, artifact: Artifact[Any], inputs: Sequence[Artifact[Any]], of: Model) -> None:
+        key = question_key(stage, of)
+        self.store.mark(artifact, key)
+        done = self.store.done(artifact)
+        total = stage.work(Guess(), *(Shape(len(rows)) for rows in inputs)).calls
+        self._listen(StepStarted(self.section, stage.name, total, len(done)))
+        with Writer(artifact) as writer:
+            asking = Asking(stage, of, writer, done)
+            asking.reuse(self.store.answered(artifact, key), stage.questions(of, *inputs))
+            self._answer(asking, enumerate(stage.questions(of, *inputs)), total)
+            self._answer(asking, asking.take_failures(), total)
+            asking.keep_failures()
+            writer.seal(
+                {
+                    "name": stage.name,
+                    "question_key": key,
+                    "inputs": [rows.key for rows in inputs],
+                    "step": dataclasses.asdict(stage),  # type: ignore[call-overload]
+                    "model": of.fingerprint,
+                    "section": self.section,
+                }
+            )
+
+    def _answer(self, asking: Asking, questions: Iterable[Any], total: int) -> None:
+        requests = asking.requests(questions)
+        first = next(requests, None)
+        if first is None:
+            return
+        engine, told = self._engine_of(asking.model), 0.0
+        for completion in engine.complete(chain([first], requests)):
+            asking.take(completion)
+            if time.monotonic() - told > _REPORT_SECONDS:
+                told = time.monotonic()
+                name = asking.stage.name
+                self._listen(StepProgress(self.section, name, len(asking.done), total, asking.tokens))
+        asking.check_all_answered()
+
+    def _engine_of(self, model: Model) -> Engine:
+        if self._engine is None or self._engine[0] != model.fingerprint:
+            self.close()
+            self._engine = (model.fingerprint, self._stack.enter_context(self._open_engine(model)))
+        return self._engine[1]
+
+    def _write(self, artifact: Artifact[Any], rows: Iterable[Any], **manifest: Any) -> None:
+        done = self.store.done(artifact)
+        with Writer(artifact) as writer:
+            for position, row in enumerate(rows):
+                if position not in done:
+                    writer.add(position, row)
+            writer.seal({"question_key": None, "model": None, "section": self.section, **manifest})
+
+    def _finished(self, name: str, artifact: Artifact[Any], started: float, reused: bool) -> None:
+        note = ", ".join(f"{count} {reason}" for reason, count in artifact.manifest.dropped.items())
+        seconds = time.monotonic() - started
+        self._listen(StepFinished(self.section, name, len(artifact), seconds, reused, note))
+
+    def _hear_training(self, event: Mapping[str, Any]) -> None:
+        if event["event"] != "step":
+            return
+        note, tokens = f"loss {event['loss']:.4f}", int(event["tokens"])
+        self._listen(StepProgress(self.section, "train", event["step"], event["steps"], tokens, note))
+
+    def _hear_trained(self, result: TrainResult, started: float) -> None:
+        note = f"loss {result.loss_first:.4f} -> {result.loss_last:.4f}"
+        if result.dropped:
+            note += ", " + ", ".join(f"{count} {reason}" for reason, count in result.dropped.items())
+        seconds = time.monotonic() - started
+        self._listen(StepFinished(self.section, "train", result.pairs_used, seconds, seconds < 1, note))
+
+
+def _require_pairs(section: str, pairs: Sequence[Artifact[PreferencePair]]) -> None:
+    if sum(len(part) for part in pairs):
+        return
+    lines = [
+        f"  {part.manifest.name}: "
+        + (", ".join(f"{n} {why}" for why, n in part.manifest.dropped.items()) or "-")
+        for part in pairs
+    ]
+    raise NoPairsError(
+        f"{section}: no preference pair is left to train on.\n"
+        + "\n".join(lines)
+        + "\nWhat to change: more prompts or samples ([prompts], [generate]); a higher temperature when "
+        "responses are alike; more judgments or reading = 'forced' ([judge]) when scores are equal or "
+        "unreadable; larger length limits ([[iterations]]) when pairs are over them."
+    )

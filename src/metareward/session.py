@@ -1,0 +1,136 @@
+"""From a config to a run, for real or on paper: the model resolved, prompts split, the recipe started."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from metareward import models, summary
+from metareward.config import Config, Machine
+from metareward.engines.base import OpenEngine
+from metareward.errors import DataError
+from metareward.events import Listener
+from metareward.models.base import Model
+from metareward.paper import Paper
+from metareward.records import Prompt
+from metareward.run import Run
+from metareward.sources import Split, load_prompts, split_prompts
+from metareward.store import Store
+from metareward.train.job import Trainer
+
+_SHOWN = 3
+
+
+def execute(config: Config, listen: Listener) -> dict[str, Any]:
+    """Carry a config out in its directory (which the caller has claimed); returns the summary.
+
+    The summary is written also when the run stops early, with what was finished by then.
+    """
+    model = _model(config)
+    split = split_for(config, _usable(config, model))
+    open_engine, trainer = machinery(config.machine)
+    with Run(config.directory, open_engine, trainer, config.machine.training, listen) as run:
+        batches = [run.prompts(batch) for batch in split.batches]
+        held_out = run.prompts(split.held_out) if split.held_out else None
+        try:
+            config.start(run, model, batches, held_out)
+        finally:
+            result = summary.save(run.history, config.directory)
+    return result
+
+
+def sketch(config: Config) -> Paper:
+    """The same recipe on paper. Fetches nothing: prompts that are not at hand are only counted."""
+    paper = Paper(config.directory, config.plan.guess, config.plan.speeds)
+    model = Model("fake", "", "fake") if config.machine.engine == "fake" else models.describe(config.model)
+    split = _split_at_hand(config)
+    if split is not None:
+        batches: list[Any] = [paper.prompts(batch) for batch in split.batches]
+        held_out = paper.prompts(split.held_out) if split.held_out else None
+    else:
+        each, iterations = config.prompts.per_iteration, len(config.method.iterations)
+        if each is None:
+            raise DataError(
+                f"the prompts of {config.prompts.source!r} are not on this machine; a plan needs "
+                "[prompts] per_iteration to count without them"
+            )
+        batches = [paper.unseen_prompts(each, number) for number in range(iterations)]
+        held_out = paper.unseen_prompts(config.prompts.held_out, -1) if config.prompts.held_out else None
+    config.start(paper, model, batches, held_out)
+    return paper
+
+
+def machinery(machine: Machine) -> tuple[OpenEngine, Trainer]:
+    """The engine and the trainer a machine's settings name."""
+    if machine.engine == "fake":
+        from metareward.engines.fake import fake
+        from metareward.train.fake import FakeTrainer
+
+        return fake(), FakeTrainer()
+    from metareward.engines.transformers import open_transformers
+    from metareward.train.launch import launch
+
+    limits = {"batch_tokens": machine.batch_tokens, "max_rows": machine.max_rows}
+    given = {name: value for name, value in limits.items() if value is not None}
+    return open_transformers(device=machine.device, dtype=machine.dtype, **given), launch
+
+
+def split_for(config: Config, prompts: Sequence[Prompt]) -> Split:
+    """Prompts shared out as the config says."""
+    wanted = config.prompts
+    count = len(config.method.iterations)
+    return split_prompts(list(prompts), count, wanted.per_iteration, wanted.held_out, config.seed)
+
+
+def _model(config: Config) -> Model:
+    if config.machine.engine == "fake":
+        return Model("fake", "", "fake")
+    return models.resolve(config.model)
+
+
+def _split_at_hand(config: Config) -> Split | None:
+    source = config.prompts.source
+    base = config.path.parent
+    if (
+        source == "shipped"
+        or (base / source).exists()
+        or Path(source).suffix in (".jsonl", ".json", ".parquet")
+    ):
+        loaded = load_prompts(source, split=config.prompts.split, column=config.prompts.column, base=base)
+        return split_for(config, loaded.prompts)
+    return None
+
+
+def _usable(config: Config, model: Model) -> list[Prompt]:
+    """All prompts, each known to fit the model's context beside the longest answer."""
+    wanted = config.prompts
+    source = load_prompts(wanted.source, split=wanted.split, column=wanted.column, base=config.path.parent)
+    if config.machine.engine == "fake":
+        return source.prompts
+    from metareward.engines.chat import context_length, encode_chat, load_tokenizer
+
+    context, room = context_length(model.path), config.method.generate.max_tokens
+    tokenizer = load_tokenizer(model.path)
+    lengths = [(len(encode_chat(tokenizer, prompt.messages)), prompt) for prompt in source.prompts]
+    if context is None:
+        return source.prompts
+    too_long = [(length, prompt) for length, prompt in lengths if length + room > context]
+    if too_long and not wanted.skip_too_long:
+        raise DataError(_too_long(too_long, room, context))
+    return [prompt for length, prompt in lengths if length + room <= context]
+
+
+def _too_long(too_long: Sequence[tuple[int, Prompt]], room: int, context: int) -> str:
+    places = "\n".join(f"  {prompt.source}: {length} tokens" for length, prompt in too_long[:_SHOWN])
+    more = f"\n  and {len(too_long) - _SHOWN} more" if len(too_long) > _SHOWN else ""
+    return (
+        f"{len(too_long)} prompts leave no room for an answer of up to {room} tokens in the model's context "
+        f"of {context}:\n{places}{more}\nShorten or remove them, lower generate.max_tokens, or set "
+        "skip_too_long = true in [prompts] to leave them out."
+    )
+
+
+def open_store(directory: Path) -> Store:
+    """The store of an existing run, to read."""
+    if not (directory / "artifacts").is_dir():
+        raise DataError(f"{directory} holds no run; give the directory of one (the config's `directory`)")
+    return Store(directory)

@@ -1,0 +1,7 @@
+"""Append-only storage of a run's records: immutable, checksummed Parquet parts under content keys."""
+
+from metareward.store.artifact import Artifact, Cost, Manifest
+from metareward.store.store import Store
+from metareward.store.writer import Writer
+
+__all__ = ["Artifact", "Cost", "Manifest", "Store", "Writer"]

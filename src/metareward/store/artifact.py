@@ -1,0 +1,142 @@
+"""A step's rows: whole if and only if a manifest exists and every part it names is unharmed."""
+
+import heapq
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import pyarrow.parquet as pq
+
+from metareward.errors import StoreError
+from metareward.records import Dropped
+from metareward.store import columns, parts
+from metareward.store.parts import Part
+
+R = TypeVar("R")
+_BATCH = 512  # rows read at a time from one part
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What rows took: wall seconds of the engine, tokens read and tokens written."""
+
+    seconds: float = 0.0
+    prompt_tokens: int = 0
+    output_tokens: int = 0
+
+    def __add__(self, other: "Cost") -> "Cost":
+        return Cost(
+            self.seconds + other.seconds,
+            self.prompt_tokens + other.prompt_tokens,
+            self.output_tokens + other.output_tokens,
+        )
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The last file of an artifact: what it depends on, what it holds, what it cost."""
+
+    name: str
+    key: str
+    question_key: str | None
+    record: str
+    rows: int
+    parts: dict[str, str]
+    dropped: dict[str, int]
+    inputs: list[str]
+    step: dict[str, Any]
+    model: str | None
+    section: str
+    cost: dict[str, Any]
+    version: int = 1
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, path: Path) -> "Manifest":
+        """Read a manifest; StoreError if it is damaged."""
+        try:
+            return cls(**json.loads(path.read_text(encoding="utf-8")))
+        except (ValueError, TypeError) as error:
+            raise StoreError(f"{path}: the manifest is damaged ({error})") from error
+
+    def save(self, path: Path) -> None:
+        """Write it, atomically, as the last file of the artifact."""
+        parts.write_json(path, asdict(self))
+
+
+@dataclass(frozen=True)
+class Artifact(Generic[R]):
+    """The rows of one step, iterated in canonical order and as often as needed, never all in memory.
+
+    The order is that of the step's questions, whatever the order in which answers came.
+    """
+
+    directory: Path
+    key: str
+    record: type[R]
+
+    @property
+    def manifest_path(self) -> Path:
+        """Where the manifest lies once the artifact is whole."""
+        return self.directory / "manifest.json"
+
+    @property
+    def whole(self) -> bool:
+        """Whether everything is there. Damaged files are found when the store opens an artifact."""
+        return self.manifest_path.is_file()
+
+    @cached_property
+    def manifest(self) -> Manifest:
+        """The manifest; StoreError if the artifact is not whole."""
+        if not self.whole:
+            raise StoreError(f"{self.directory}: this step is not finished; run the same command again")
+        return Manifest.load(self.manifest_path)
+
+    def __len__(self) -> int:
+        return self.manifest.rows
+
+    def __iter__(self) -> Iterator[R]:
+        return (row for _, row in self._rows("rows", self.record))
+
+    def dropped(self) -> Iterator[Dropped]:
+        """What the rule left out, with reasons."""
+        return (row for _, row in self._rows("dropped", Dropped))
+
+    @property
+    def cost(self) -> Cost:
+        """What the rows cost, over all sessions that worked on them."""
+        return Cost(**self.manifest.cost)
+
+    def _rows(self, table: str, record: type[Any]) -> Iterator[tuple[int, Any]]:
+        named = [self.directory / name for name in self.manifest.parts]
+        found = [part for part in parts.find(self.directory) if part.path in named and part.table == table]
+        return merged(found, record)
+
+
+def merged(found: list[Part], record: type[Any]) -> Iterator[tuple[int, Any]]:
+    """Rows of several parts by position; a part is opened only when the merge reaches it."""
+    waiting = sorted(found, key=lambda part: part.first, reverse=True)
+    heap: list[tuple[int, int, Any, Iterator[tuple[int, Any]]]] = []
+    tie = 0
+    while waiting or heap:
+        while waiting and (not heap or waiting[-1].first <= heap[0][0]):
+            rows = read(waiting.pop(), record)
+            first = next(rows, None)
+            if first is not None:
+                heapq.heappush(heap, (first[0], (tie := tie + 1), first[1], rows))
+        if not heap:
+            continue
+        position, order, row, rows = heapq.heappop(heap)
+        yield position, row
+        if (following := next(rows, None)) is not None:
+            heapq.heappush(heap, (following[0], order, following[1], rows))
+
+
+def read(part: Part, record: type[Any]) -> Iterator[tuple[int, Any]]:
+    """Stream the rows of one part."""
+    with pq.ParquetFile(part.path) as file:
+        for batch in file.iter_batches(_BATCH):
+            yield from columns.from_batch(record, batch)

@@ -1,0 +1,170 @@
+"""What came of a run, in numbers: one entry a model, one entry an iteration. Nothing is guessed."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from metareward.history import History, Look, Round
+from metareward.records import Battle, Finish, Judgment, Outcome, PreferencePair, Response
+from metareward.store import Artifact
+from metareward.store.parts import write_json
+from metareward.train.job import RESULT
+
+
+def summarise(history: History, root: Path) -> dict[str, Any]:
+    """The summary of a run that lies in `root`; paths in it are relative to `root`."""
+    looks = {look.model.name: look for look in history.looks}
+    rounds = {round.start.name: round for round in history.rounds}
+    names = list(dict.fromkeys([*rounds, *looks]))
+    last = history.rounds[-1].trained if history.rounds else None
+    return {
+        "models": [_model(name, looks.get(name), rounds.get(name)) for name in names],
+        "iterations": [_iteration(number, round) for number, round in enumerate(history.rounds)],
+        "checkpoint": str(Path(last.path).relative_to(root)) if last else None,
+        "supervision": "none",
+    }
+
+
+def save(history: History, root: Path) -> dict[str, Any]:
+    """Write `summary.json` into the run's directory and return what it says."""
+    summary = summarise(history, root)
+    write_json(root / "summary.json", summary)
+    return summary
+
+
+def _model(name: str, look: Look | None, round: Round | None) -> dict[str, Any]:
+    """A model on the held-out prompts; without any, on the prompts it was asked in its iteration."""
+    answers = look.answers if look else round.answers if round else []
+    judgments = look.judgments if look else round.judgments if round else []
+    battles = (look.battles if look else round.battles if round else None) or []
+    mean, error, judged = mean_score(judgments)
+    referee, referee_error, _ = mean_score(look.refereed) if look else (None, None, 0)
+    return {
+        "model": name,
+        "held_out": look is not None,
+        "responses": judged,
+        "mean_score": mean,
+        "mean_score_standard_error": error,
+        "referee_score": referee,
+        "referee_score_standard_error": referee_error,
+        **_lengths(answers),
+        **_readability(judgments),
+        **_battle_rates(battles),
+    }
+
+
+def mean_score(judgments: Iterable[Judgment]) -> tuple[float | None, float | None, int]:
+    """Mean over responses of the mean readable judgment; its standard error; how many responses.
+
+    The error takes prompts as the independent units (responses to one prompt resemble each other).
+    """
+    by_prompt: dict[str, dict[str, list[float]]] = {}
+    for judgment in judgments:
+        if judgment.score is not None:
+            by_prompt.setdefault(judgment.prompt_id, {}).setdefault(judgment.response_id, []).append(
+                judgment.score
+            )
+    if not by_prompt:
+        return None, None, 0
+    means = [[float(np.mean(scores)) for scores in responses.values()] for responses in by_prompt.values()]
+    flat = [score for scores in means for score in scores]
+    each = np.array([np.mean(scores) for scores in means])
+    error = float(each.std(ddof=1) / np.sqrt(len(each))) if len(each) > 1 else None
+    return float(np.mean(flat)), error, len(flat)
+
+
+def _lengths(answers: Iterable[Response]) -> dict[str, Any]:
+    kept = [answer for answer in answers if answer.finish is not Finish.FAILED]
+    return {
+        "mean_length": float(np.mean([len(answer.text) for answer in kept])) if kept else None,
+        "cut_off_rate": _share(sum(answer.finish is Finish.LENGTH for answer in kept), len(kept)),
+    }
+
+
+def _readability(judgments: Iterable[Judgment]) -> dict[str, Any]:
+    reasons: Counter[str] = Counter()
+    scores: Counter[int] = Counter()
+    for judgment in judgments:
+        if judgment.score is None:
+            reasons[judgment.unread or "unknown"] += 1
+        else:
+            scores[round(judgment.score)] += 1
+    total = scores.total() + reasons.total()
+    return {
+        "judgments": total,
+        "unreadable_rate": _share(reasons.total(), total),
+        "unreadable": dict(reasons),
+        "score_histogram": [scores[value] for value in range(6)],
+    }
+
+
+def _battle_rates(battles: Iterable[Battle]) -> dict[str, Any]:
+    outcomes = Counter(battle.outcome for battle in battles)
+    decided = outcomes[Outcome.FIRST] + outcomes[Outcome.SECOND]
+    return {
+        "battles": outcomes.total(),
+        "tie_rate": _share(outcomes[Outcome.TIE], decided + outcomes[Outcome.TIE]),
+        "unreadable_battle_rate": _share(outcomes[Outcome.UNREADABLE], outcomes.total()),
+        "first_position_win_rate": _share(outcomes[Outcome.FIRST], decided),
+    }
+
+
+def _iteration(number: int, round: Round) -> dict[str, Any]:
+    training = json.loads((Path(round.trained.path) / RESULT).read_text(encoding="utf-8"))
+    kinds = {artifact.manifest.name: artifact for artifact in round.pairs}
+    asked = {"generate": round.answers, "judge": round.judgments, "meta_judge": round.battles}
+    steps: dict[str, Artifact[Any]] = {name: rows for name, rows in asked.items() if rows is not None}
+    return {
+        "iteration": number,
+        "start": round.start.fingerprint,
+        "reference": round.start.fingerprint,
+        "prompts": len(round.prompts),
+        "responses": len(round.answers),
+        "distinct_responses": len(round.responses),
+        "judgments": len(round.judgments),
+        "battles": len(round.battles) if round.battles is not None else 0,
+        "actor_pairs": len(kinds["actor_pairs"]) if "actor_pairs" in kinds else 0,
+        "judge_pairs": len(kinds["judge_pairs"]) if "judge_pairs" in kinds else 0,
+        "dropped": _dropped([round.responses, *round.pairs], training["dropped"]),
+        "actor_length_margin": _length_margin(kinds.get("actor_pairs")),
+        "loss_first": training["loss_first"],
+        "loss_last": training["loss_last"],
+        "trained_pairs": training["pairs_used"],
+        "seconds": {
+            **{name: round_off(rows.cost.seconds) for name, rows in steps.items()},
+            "train": round_off(training["seconds"]),
+        },
+        "tokens": {
+            **{name: _tokens(rows) for name, rows in steps.items()},
+            "train": {"trained": training["tokens"]},
+        },
+    }
+
+
+def _tokens(rows: Artifact[Any]) -> dict[str, int]:
+    return {"prompt": rows.cost.prompt_tokens, "output": rows.cost.output_tokens}
+
+
+def _dropped(artifacts: list[Artifact[Any]], training: dict[str, int]) -> dict[str, int]:
+    total = Counter(training)
+    for artifact in artifacts:
+        total.update(artifact.manifest.dropped)
+    return dict(sorted(total.items()))
+
+
+def _length_margin(pairs: Iterable[PreferencePair] | None) -> float | None:
+    margins = [len(pair.chosen) - len(pair.rejected) for pair in pairs or ()]
+    return float(np.mean(margins)) if margins else None
+
+
+def _share(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
+
+
+def round_off(seconds: float) -> float:
+    """Seconds to a tenth."""
+    return round(seconds, 1)

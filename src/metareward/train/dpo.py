@@ -1,0 +1,128 @@
+"""Settings of preference training: `DPO` is what it means, `TrainMachine` only how fast it goes."""
+
+from dataclasses import dataclass
+
+from metareward.settings import require
+
+SCHEDULERS = ("cosine", "linear", "constant")
+DTYPES = ("auto", "float32", "bfloat16")
+
+
+@dataclass(frozen=True)
+class DPO:
+    """Direct preference optimisation with an explicit reference; the defaults are the paper's.
+
+    The loss of a pair is -log sigmoid(beta * ((pi_c - ref_c) - (pi_r - ref_r))), each term a sum of the
+    answer's token log-probabilities in natural log units (arXiv 2305.18290, equation 7).
+
+    learning_rate: of AdamW, at its highest.
+    batch_size: pairs per optimiser step, over all devices; the last step of an epoch takes what is left.
+    epochs: length of the learning-rate schedule.
+    stop_after_epoch: train so many epochs of that schedule and keep what is then there. The paper schedules
+        up to 10 epochs and takes the checkpoint of epoch 6, 4, 2, 2: what would follow is never used.
+    warmup_ratio: share of the schedule's steps spent warming up. The paper gives none, so it is 0.
+    max_length: tokens of prompt and answer together; a longer pair is dropped and counted, never cut.
+    nll_weight: weight of the chosen answer's mean negative log-likelihood, added to the loss.
+    seed: order of the pairs.
+    """
+
+    learning_rate: float = 5e-6
+    beta: float = 0.1
+    batch_size: int = 32
+    epochs: int = 10
+    stop_after_epoch: int | None = None
+    scheduler: str = "cosine"
+    warmup_ratio: float = 0.0
+    max_grad_norm: float = 1.0
+    max_length: int = 4096
+    nll_weight: float = 0.0
+    weight_decay: float = 0.0
+    seed: int = 0
+
+    def __post_init__(self):
+        require(self.learning_rate > 0, "dpo.learning_rate", "above 0", self.learning_rate)
+        require(self.beta > 0, "dpo.beta", "above 0", self.beta)
+        require(self.batch_size >= 1, "dpo.batch_size", "at least 1", self.batch_size)
+        require(self.epochs >= 1, "dpo.epochs", "at least 1", self.epochs)
+        stop = self.stop_after_epoch
+        require(
+            stop is None or 1 <= stop <= self.epochs,
+            "dpo.stop_after_epoch",
+            f"unset or 1 to {self.epochs} (dpo.epochs)",
+            stop,
+        )
+        require(self.scheduler in SCHEDULERS, "dpo.scheduler", f"one of {SCHEDULERS}", self.scheduler)
+        require(0 <= self.warmup_ratio < 1, "dpo.warmup_ratio", "at least 0 and below 1", self.warmup_ratio)
+        require(self.max_grad_norm > 0, "dpo.max_grad_norm", "above 0", self.max_grad_norm)
+        require(self.max_length >= 2, "dpo.max_length", "at least 2 tokens", self.max_length)
+        require(self.nll_weight >= 0, "dpo.nll_weight", "0 or more", self.nll_weight)
+        require(self.weight_decay >= 0, "dpo.weight_decay", "0 or more", self.weight_decay)
+        require(0 <= self.seed < 2**32, "dpo.seed", "in 0 .. 2^32 - 1", self.seed)
+
+    @property
+    def epochs_to_train(self) -> int:
+        """How many epochs are trained; the schedule may be longer."""
+        return self.stop_after_epoch or self.epochs
+
+
+@dataclass(frozen=True)
+class TrainMachine:
+    """What changes only the speed of training, its memory and what may be lost, never its meaning.
+
+    processes: one per device. With several, an epoch's last batches are filled up from its first pairs
+        until every process has equally many (accelerate's rule), so use one where that matters.
+    pairs_per_device: pairs in memory at once; the rest of a batch is accumulated.
+    dtype: of the computation; `auto` is bfloat16 on a GPU that has it and float32 elsewhere. Weights and
+        optimiser are float32 always.
+    share_prompt: compute a pair's prompt once for both answers. Checked against the plain computation
+        before training starts, and given up where the model does not allow it.
+    report_to: handed to TRL: "trackio", "wandb", "tensorboard".
+    checkpoint_minutes: at most so much work is lost, besides the step in progress.
+    accelerate_config: path of an accelerate config file (FSDP, several machines); None writes a plain one.
+    timeout_minutes_without_progress: stop a training that has said nothing for so long. None waits.
+    stop_seconds: how long to wait for the last checkpoint when training is interrupted.
+    """
+
+    processes: int = 1
+    pairs_per_device: int = 1
+    dtype: str = "auto"
+    gradient_checkpointing: bool = False
+    share_prompt: bool = True
+    report_to: tuple[str, ...] = ()
+    checkpoint_minutes: float = 10
+    accelerate_config: str | None = None
+    timeout_minutes_without_progress: float | None = None
+    stop_seconds: float = 120
+
+    def __post_init__(self):
+        require(self.processes >= 1, "train.processes", "at least 1", self.processes)
+        require(self.pairs_per_device >= 1, "train.pairs_per_device", "at least 1", self.pairs_per_device)
+        require(self.dtype in DTYPES, "train.dtype", f"one of {DTYPES}", self.dtype)
+        require(
+            self.checkpoint_minutes > 0, "train.checkpoint_minutes", "above 0 minutes", self.checkpoint_minutes
+        )
+        timeout = self.timeout_minutes_without_progress
+        require(
+            timeout is None or timeout > 0,
+            "train.timeout_minutes_without_progress",
+            "unset or above 0 minutes",
+            timeout,
+        )
+        require(self.stop_seconds > 0, "train.stop_seconds", "above 0 seconds", self.stop_seconds)
+
+
+def accumulation(dpo: DPO, machine: TrainMachine) -> tuple[int, int]:
+    """Pairs per device at once, and how many such batches make one optimiser step.
+
+    Raises ConfigError when they do not make up `dpo.batch_size` exactly. With an NLL term, whose mean is
+    over the tokens in memory at once, pairs go one by one: else the machine would change the loss.
+    """
+    pairs = 1 if dpo.nll_weight else min(machine.pairs_per_device, dpo.batch_size)
+    at_once = pairs * machine.processes
+    require(
+        dpo.batch_size % at_once == 0,
+        "dpo.batch_size",
+        f"a multiple of train.processes x train.pairs_per_device ({machine.processes} x {pairs})",
+        dpo.batch_size,
+    )
+    return pairs, dpo.batch_size // at_once

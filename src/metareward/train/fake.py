@@ -1,0 +1,54 @@
+"""A trainer that trains nothing: for tests of whole loops on the fake engine."""
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from metareward.errors import StepError
+from metareward.train.dpo import accumulation
+from metareward.train.job import Listener, TrainJob, TrainResult, finished, ignore, write_result
+
+
+@dataclass
+class FakeTrainer:
+    """Writes a result without weights at once. `jobs` lists what it was asked and had not done before.
+
+    The losses depend on nothing but the number of pairs: ln 2 at first, and less with more pairs.
+    """
+
+    jobs: list[TrainJob] = field(default_factory=list)
+
+    def __call__(self, job: TrainJob, listener: Listener = ignore) -> TrainResult:
+        """Carry out a job as `launch` would, without a model."""
+        accumulation(job.dpo, job.machine)
+        done = finished(job)
+        if done is not None:
+            return done
+        self.jobs.append(job)
+        result = _result(job, sum(1 for _ in job.pairs))
+        partial = job.output_dir.with_name(f".{job.output_dir.name}.partial")
+        partial.mkdir(parents=True, exist_ok=True)
+        write_result(partial, result)
+        Path(partial).replace(job.output_dir)
+        event = {"event": "step", "step": result.steps, "steps": result.steps, "loss": result.loss_last}
+        listener({**event, "epoch": job.dpo.epochs_to_train, "tokens": 0, "seconds": 0.0})
+        return result
+
+
+def _result(job: TrainJob, pairs: int) -> TrainResult:
+    if not pairs:
+        raise StepError(f"training {job.key}: no pairs were given, so there is nothing to train on")
+    steps = job.dpo.epochs_to_train * math.ceil(pairs / job.dpo.batch_size)
+    return TrainResult(
+        key=job.key,
+        output_dir=job.output_dir,
+        loss_first=math.log(2),
+        loss_last=math.log(2) / (1 + 0.01 * steps),
+        steps=steps,
+        pairs_used=pairs,
+        dropped={},
+        reencoded=0,
+        tokens=0,
+        seconds=0.0,
+        versions={"trainer": "fake"},
+    )

@@ -1,0 +1,169 @@
+"""What a training is given and what it gives back, as values and as the files two processes share."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from metareward.errors import ConfigError
+from metareward.ids import fingerprint
+from metareward.records import Message, PreferencePair, Role
+from metareward.train.checkpoints import write_json
+from metareward.train.dpo import DPO, TrainMachine
+
+RESULT = "metareward.json"
+
+Listener = Callable[[Mapping[str, Any]], None]
+"""Hears what a training says. `event` is one of started, reference, resumed, step, checkpoint, done.
+
+A step has `step`, `steps`, `epoch`, `loss`, `accuracy`, `margin` (of rewards, natural log units times
+beta), `tokens` and `seconds` so far.
+"""
+
+
+def ignore(event: Mapping[str, Any]) -> None:
+    """The listener that does not listen."""
+
+
+@dataclass(frozen=True)
+class TrainJob:
+    """One training: from `start`, held near `reference`, on `pairs`, into `output_dir`.
+
+    key: of the training step; names the result. start, reference: model directories.
+    pairs: read once, and only when there is something to train.
+    work_dir: checkpoints and logs; belongs to this job alone until the result is whole.
+    """
+
+    key: str
+    dpo: DPO
+    machine: TrainMachine
+    start: str
+    reference: str
+    pairs: Iterable[PreferencePair]
+    output_dir: Path
+    work_dir: Path
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What a training came to.
+
+    pairs_used + sum(dropped.values()) is the number of pairs given. reencoded: answers whose sampled
+    tokens were not known and were made anew from the text. loss_first, loss_last: of the first and last
+    optimiser step, a mean over its pairs. tokens: trained on, prompts counted for both answers.
+    seconds: spent in optimiser steps, over all sessions. resumed_from: step of the checkpoint that the
+    last session began with, None if it began from the start.
+    """
+
+    key: str
+    output_dir: Path
+    loss_first: float
+    loss_last: float
+    steps: int
+    pairs_used: int
+    dropped: Mapping[str, int]
+    reencoded: int
+    tokens: int
+    seconds: float
+    versions: Mapping[str, str] = field(default_factory=dict)
+    resumed_from: int | None = None
+
+
+class Trainer(Protocol):
+    """Carries out a job, or finds its result; raises StepError when it cannot be finished."""
+
+    def __call__(self, job: TrainJob, listener: Listener = ignore) -> TrainResult: ...
+
+
+def finished(job: TrainJob) -> TrainResult | None:
+    """The job's result if its output is whole.
+
+    Raises ConfigError if the output directory holds something else.
+    """
+    file = job.output_dir / RESULT
+    if file.exists():
+        result = read_result(file)
+        if result.key == job.key:
+            return result
+        raise ConfigError(
+            f"{job.output_dir} holds the result of training {result.key}, not of {job.key}; "
+            "choose another output directory or remove that one"
+        )
+    if job.output_dir.exists() and any(job.output_dir.iterdir()):
+        raise ConfigError(
+            f"{job.output_dir} exists but is not a finished training; remove it or choose another"
+        )
+    return None
+
+
+def write_result(folder: Path, result: TrainResult) -> None:
+    """Store a result beside the weights it describes. The folder may still be moved."""
+    plain = {**asdict(result), "dropped": dict(result.dropped), "versions": dict(result.versions)}
+    write_json(folder / RESULT, {name: value for name, value in plain.items() if name != "output_dir"})
+
+
+def read_result(file: Path) -> TrainResult:
+    """The result stored in `file`; its output directory is where the file lies now."""
+    return TrainResult(output_dir=file.parent, **json.loads(file.read_text()))
+
+
+def write_pairs(file: Path, pairs: Iterable[PreferencePair]) -> str:
+    """Stream pairs to a file, one JSON object a line; returns the SHA-256 of what was written."""
+    digest = hashlib.sha256()
+    partial = file.with_name(file.name + ".partial")
+    with partial.open("wb") as out:
+        for pair in pairs:
+            line = (json.dumps(asdict(pair)) + "\n").encode()
+            digest.update(line)
+            out.write(line)
+    partial.replace(file)
+    return digest.hexdigest()
+
+
+def read_pairs(file: Path) -> Iterable[PreferencePair]:
+    """The pairs `write_pairs` wrote, one at a time."""
+    with file.open() as lines:
+        for line in lines:
+            row = json.loads(line)
+            row["role"] = Role(row["role"])
+            row["messages"] = tuple(Message(**message) for message in row["messages"])
+            for name in ("chosen_token_ids", "rejected_token_ids"):
+                row[name] = None if row[name] is None else tuple(row[name])
+            yield PreferencePair(**row)
+
+
+def write_job(job: TrainJob) -> Path:
+    """Write the job and its pairs into its work directory, for the worker.
+
+    Raises ConfigError when the directory holds the checkpoints of a different job.
+    """
+    file = job.work_dir / "job.json"
+    identity = fingerprint(job.key, job.dpo, job.start, job.reference)
+    if file.exists() and json.loads(file.read_text())["identity"] != identity:
+        raise ConfigError(f"{job.work_dir} belongs to another training; remove it or choose another")
+    digest = write_pairs(job.work_dir / "pairs.jsonl", job.pairs)
+    if file.exists() and json.loads(file.read_text())["pairs_digest"] != digest:
+        raise ConfigError(f"{job.work_dir} was begun with other pairs; remove it to train on these")
+    names = {"key": job.key, "start": job.start, "reference": job.reference}
+    places = {"output_dir": str(job.output_dir.absolute()), "work_dir": str(job.work_dir.absolute())}
+    own = {"identity": identity, "pairs_digest": digest}
+    write_json(file, {**names, **places, **own, "dpo": asdict(job.dpo), "machine": asdict(job.machine)})
+    return file
+
+
+def read_job(file: Path) -> TrainJob:
+    """The job as the worker sees it; its pairs are read from the work directory."""
+    row = json.loads(file.read_text())
+    machine = TrainMachine(**{**row["machine"], "report_to": tuple(row["machine"]["report_to"])})
+    return TrainJob(
+        key=row["key"],
+        dpo=DPO(**row["dpo"]),
+        machine=machine,
+        start=row["start"],
+        reference=row["reference"],
+        pairs=read_pairs(file.with_name("pairs.jsonl")),
+        output_dir=Path(row["output_dir"]),
+        work_dir=Path(row["work_dir"]),
+    )

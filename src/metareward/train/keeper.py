@@ -1,0 +1,159 @@
+"""What watches over a training from inside: progress, checkpoints, and stopping when asked or orphaned."""
+
+import json
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import PartialState
+from accelerate.utils import reduce
+from transformers import TrainerCallback
+
+from metareward.train.checkpoints import facts_of, last_complete, seal
+from metareward.train.job import TrainJob
+
+
+class Interrupted(Exception):  # noqa: N818 (not an error: asked for)
+    """Training was asked to stop and may, between two batches."""
+
+
+class StopSignal:
+    """Set by SIGTERM, SIGINT or the end of the launcher.
+
+    Before training has begun there is nothing to save, so the process ends at once.
+    """
+
+    def __init__(self, exit_status: int):
+        self._exit_status = exit_status
+        self._asked = threading.Event()
+        self.training = False
+
+    def listen(self, parent_pipe: bool) -> None:
+        """Handle signals; with `parent_pipe`, standard input ends when the launcher does."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self.ask())
+        if parent_pipe:
+            threading.Thread(target=self._await_end_of_parent, daemon=True).start()
+
+    def ask(self) -> None:
+        """Ask for a checkpoint and the end."""
+        self._asked.set()
+        if not self.training:
+            os._exit(self._exit_status)
+
+    @property
+    def asked(self) -> bool:
+        """Whether somebody has asked."""
+        return self._asked.is_set()
+
+    def _await_end_of_parent(self) -> None:
+        while os.read(0, 1):  # nothing is ever written, so this returns when the other end is gone
+            continue
+        self.ask()
+
+
+class Reporter:
+    """Appends what happens to a file, one JSON object a line. Without a file it says nothing."""
+
+    def __init__(self, file: Path | None):
+        self._file = file
+
+    def __call__(self, event: str, **facts: Any) -> None:
+        if self._file is not None:
+            with self._file.open("a") as out:
+                out.write(json.dumps({"event": event, **facts}) + "\n")
+
+
+class Keeper(TrainerCallback):
+    """Reports every step, asks for checkpoints, declares them complete, and ends the schedule early."""
+
+    def __init__(
+        self,
+        job: TrainJob,
+        tokens_per_epoch: int,
+        stop: StopSignal,
+        report: Reporter,
+        checkpoint: Path | None,
+    ):
+        facts = facts_of(checkpoint) if checkpoint else {"step": 0, "seconds": 0.0}
+        self.saved_step: int = facts["step"]
+        self.resumed_from: int | None = facts["step"] or None
+        self._earlier_seconds: float = facts["seconds"]
+        self._job, self._stop, self._report = job, stop, report
+        self._tokens_per_epoch = tokens_per_epoch
+        self._began = self._saved_at = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """Of training, over all sessions."""
+        return self._earlier_seconds + time.monotonic() - self._began
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._began = self._saved_at = time.monotonic()
+        self._stop.training = True
+        if self.saved_step:
+            self._report("resumed", step=self.saved_step)
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._end_if_asked()
+
+    def on_substep_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._end_if_asked()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if _any_process(time.monotonic() - self._saved_at > 60 * self._job.machine.checkpoint_minutes):
+            control.should_save = True
+
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """The last epoch needs no checkpoint: the result follows at once."""
+        last = round(state.epoch) >= self._job.dpo.epochs_to_train
+        control.should_training_stop = last
+        control.should_save = not last and state.global_step > self.saved_step
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.seal(state)
+
+    def seal(self, state: Any) -> None:
+        """Declare the checkpoint of this step complete and remove the one before."""
+        PartialState().wait_for_everyone()
+        self.saved_step, self._saved_at = state.global_step, time.monotonic()
+        if not state.is_world_process_zero:
+            return
+        folder = self._job.work_dir / "checkpoints"
+        seal(folder / f"checkpoint-{state.global_step}", {"step": state.global_step, "seconds": self.seconds})
+        last_complete(folder)
+        self._report("checkpoint", step=state.global_step)
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+        if not logs or "loss" not in logs:
+            return
+        steps_per_epoch = -(-state.max_steps // self._job.dpo.epochs)
+        self._report(
+            "step",
+            step=state.global_step,
+            steps=steps_per_epoch * self._job.dpo.epochs_to_train,
+            epoch=state.epoch,
+            loss=logs["loss"],
+            accuracy=logs.get("rewards/accuracies"),
+            margin=logs.get("rewards/margins"),
+            learning_rate=logs.get("learning_rate"),
+            tokens=round(self._tokens_per_epoch * state.epoch),
+            seconds=self.seconds,
+        )
+
+    def _end_if_asked(self) -> None:
+        if _any_process(self._stop.asked):
+            raise Interrupted
+
+
+def _any_process(mine: bool) -> bool:
+    """Whether it holds on any process: all must do the same, or they wait for each other for ever."""
+    state = PartialState()
+    if state.num_processes == 1:
+        return mine
+    total = reduce(torch.tensor(float(mine), device=state.device), reduction="sum")
+    return bool(total > 0)  # pyright: ignore[reportOperatorIssue] (a tensor in, a tensor out)

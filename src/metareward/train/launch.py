@@ -1,0 +1,189 @@
+"""Starts a training in a child process, listens to it, and makes sure that neither outlives its purpose.
+
+The child holds a pipe of ours as its standard input. When we ask it to stop we close the pipe, and when we
+are killed the system does; either way it saves a checkpoint and ends, between two batches.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from metareward.errors import StepError
+from metareward.train.checkpoints import write_json
+from metareward.train.dpo import accumulation
+from metareward.train.job import Listener, TrainJob, TrainResult, finished, ignore, write_job
+from metareward.train.lock import hold_lock
+
+LOCK_SECONDS = 180  # an orphaned worker ends after the batch in progress and one checkpoint
+POLL_SECONDS = 0.1
+LOG_LINES = 25
+QUIET = {
+    "HF_HUB_DISABLE_TELEMETRY": "1",  # TRL reports which trainer is used unless told not to
+    "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "TQDM_DISABLE": "1",
+    "PYTHONUNBUFFERED": "1",
+    "METAREWARD_PARENT_PIPE": "1",
+}
+
+
+def launch(job: TrainJob, listener: Listener = ignore) -> TrainResult:
+    """Carry out a job in a child process, or find its result; a `Trainer`.
+
+    An interruption (any exception here, such as KeyboardInterrupt) asks the child for a checkpoint, waits
+    `machine.stop_seconds` and goes on its way; the next launch continues from the last checkpoint.
+    Raises StepError when training fails, stalls, or another one holds the work directory; ConfigError when
+    a directory belongs to another job.
+    """
+    accumulation(job.dpo, job.machine)
+    done = finished(job)
+    if done is not None:
+        return done
+    job.work_dir.mkdir(parents=True, exist_ok=True)
+    with hold_lock(job.work_dir / "launch.lock", wait_seconds=1):
+        hold_lock(job.work_dir / "worker.lock", LOCK_SECONDS).close()
+        done = finished(job)  # an orphan may have finished while we waited
+        if done is None:
+            done = _train(job, listener)
+        _clean(job.work_dir)
+    return done
+
+
+def _train(job: TrainJob, listener: Listener) -> TrainResult:
+    file = write_job(job)
+    progress = job.work_dir / "progress.jsonl"
+    progress.unlink(missing_ok=True)
+    with (job.work_dir / "worker.log").open("wb") as log:
+        child = subprocess.Popen(
+            _command(job, file),
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=_environment(job),
+            start_new_session=True,
+        )
+    try:
+        last = _follow(child, progress, job, listener)
+    finally:
+        _end(child, job.machine.stop_seconds)
+    done = finished(job)
+    if done is None:
+        raise StepError(_what_went_wrong(job, child.returncode, last))
+    return done
+
+
+def _follow(
+    child: subprocess.Popen[bytes], progress: Path, job: TrainJob, listener: Listener
+) -> Mapping[str, Any]:
+    """Pass on what the child says until it ends; returns the last thing it said."""
+    minutes = job.machine.timeout_minutes_without_progress
+    lines, last, heard = _Lines(progress), {"event": "nothing"}, time.monotonic()
+    running = True
+    while running:
+        running = child.poll() is None
+        for last in lines.new():
+            heard = time.monotonic()
+            listener(last)
+        if minutes is not None and time.monotonic() - heard > 60 * minutes:
+            raise StepError(
+                f"training {job.key} has said nothing for {minutes:g} minutes and was stopped; raise "
+                f"train.timeout_minutes_without_progress or look at {job.work_dir / 'worker.log'}"
+            )
+        time.sleep(POLL_SECONDS if running else 0)
+    return last
+
+
+class _Lines:
+    """The whole lines that were appended to a file since the last look."""
+
+    def __init__(self, file: Path):
+        self._file, self._read = file, 0
+
+    def new(self) -> Iterator[dict[str, Any]]:
+        if not self._file.exists():
+            return
+        with self._file.open("rb") as file:
+            file.seek(self._read)
+            text = file.read()
+        whole = text[: text.rfind(b"\n") + 1]
+        self._read += len(whole)
+        for line in whole.splitlines():
+            yield json.loads(line)
+
+
+def _end(child: subprocess.Popen[bytes], stop_seconds: float) -> None:
+    """Ask the child to stop, wait, and kill what is left of its session."""
+    if child.stdin is not None:
+        child.stdin.close()
+    try:
+        child.wait(stop_seconds)
+    except subprocess.TimeoutExpired:
+        os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+
+
+def _command(job: TrainJob, file: Path) -> list[str]:
+    """One process needs no launcher besides us; more, or a config file, are started by accelerate."""
+    worker = ["-m", "metareward.train.worker", str(file)]
+    machine = job.machine
+    if machine.processes == 1 and machine.accelerate_config is None:
+        return [sys.executable, *worker]
+    config = machine.accelerate_config or str(_plain_config(job))
+    start = ["-m", "accelerate.commands.launch", "--config_file", config]
+    return [sys.executable, *start, "--num_processes", str(machine.processes), *worker]
+
+
+def _plain_config(job: TrainJob) -> Path:
+    """Several processes on this machine and nothing else, so that no default of the user's slips in."""
+    import torch
+
+    cuda = torch.cuda.is_available()
+    file = job.work_dir / "accelerate.json"
+    config = {
+        "compute_environment": "LOCAL_MACHINE",
+        "distributed_type": "MULTI_GPU" if cuda else "MULTI_CPU",
+        "use_cpu": not cuda,
+        "num_machines": 1,
+        "num_processes": job.machine.processes,
+        "machine_rank": 0,
+        "main_process_port": 0,
+        "mixed_precision": "no",
+    }
+    write_json(file, config)
+    return file
+
+
+def _environment(job: TrainJob) -> dict[str, str]:
+    """The child's environment. One process sees one GPU, else it would split batches over all of them."""
+    environment = {**os.environ, **QUIET}
+    if job.machine.processes == 1 and job.machine.accelerate_config is None:
+        visible = environment.get("CUDA_VISIBLE_DEVICES", "0")
+        environment["CUDA_VISIBLE_DEVICES"] = visible.split(",")[0]
+    return environment
+
+
+def _what_went_wrong(job: TrainJob, status: int | None, last: Mapping[str, Any]) -> str:
+    if last.get("event") == "failed":
+        return f"training {job.key}: {last['message']}"
+    if last.get("event") == "stopped":
+        return f"training {job.key} was told to stop and saved a checkpoint; run again to continue"
+    log = job.work_dir / "worker.log"
+    end = "\n".join(log.read_text(errors="replace").splitlines()[-LOG_LINES:])
+    return (
+        f"training {job.key} ended with status {status} (last event: {last.get('event')}); run again to "
+        f"continue from the last checkpoint. The end of {log}:\n{end}"
+    )
+
+
+def _clean(work_dir: Path) -> None:
+    """Remove what only an unfinished training needs; the log and the job stay."""
+    shutil.rmtree(work_dir / "checkpoints", ignore_errors=True)
+    for name in ("pairs.jsonl", "reference.npz"):
+        (work_dir / name).unlink(missing_ok=True)

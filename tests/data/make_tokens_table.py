@@ -1,0 +1,94 @@
+"""Makes smollm2_tokens.json: the tokens of varied texts, by a second tokenizer written from the definition.
+
+    python tests/data/make_tokens_table.py SmolLM2-135M-Instruct.Q4_1.gguf
+
+The texts are those that already stand in the table: to add one, add a row `["text",[]]` and run this.
+It shares no code with transformers or tokenizers: it takes the vocabulary and the merges from the GGUF
+metadata, cuts a text at control tokens, then around every numeric character, then by the GPT-2 pattern
+(Radford et al. 2019, byte-level byte pair encoding), and merges the pair of lowest rank until none is left.
+"""
+
+import itertools
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import regex
+from gguf import GGUFReader
+
+TABLE = Path(__file__).with_name("smollm2_tokens.json")
+CONTROL = 3  # token type in GGUF of a token that stands for itself and is never merged
+GPT2 = regex.compile(r"'(?:s|t|re|ve|m|ll|d)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+")
+NUMERIC = regex.compile(r"(\p{N})")
+
+
+def byte_symbols() -> dict[int, str]:
+    """GPT-2's printable stand-in for each byte: itself if printable, else the next unused from U+0100."""
+    printable = {*range(33, 127), *range(161, 173), *range(174, 256)}
+    others = [byte for byte in range(256) if byte not in printable]
+    symbols = {byte: chr(byte) for byte in printable}
+    return symbols | {byte: chr(256 + place) for place, byte in enumerate(others)}
+
+
+class Oracle:
+    """The tokenizer that a GGUF file describes, as slowly and plainly as it can be written."""
+
+    def __init__(self, gguf: Path) -> None:
+        fields = GGUFReader(gguf).fields
+        contents: dict[str, Any] = {
+            key: fields[f"tokenizer.ggml.{key}"].contents() for key in ("tokens", "merges", "token_type")
+        }
+        self.ids = {token: number for number, token in enumerate(contents["tokens"])}
+        self.ranks = {tuple(merge.split(" ")): rank for rank, merge in enumerate(contents["merges"])}
+        kinds = zip(contents["tokens"], contents["token_type"], strict=True)
+        self.control = {token for token, kind in kinds if kind == CONTROL}
+        longest_first = sorted(self.control, key=len, reverse=True)
+        self.at_control = regex.compile("(" + "|".join(map(regex.escape, longest_first)) + ")")
+        self.symbols = byte_symbols()
+
+    def encode(self, text: str) -> list[int]:
+        ids: list[int] = []
+        for part in self.at_control.split(text):
+            if part in self.control:
+                ids.append(self.ids[part])
+            else:
+                ids += [number for piece in NUMERIC.split(part) for number in self._encode_plain(piece)]
+        return ids
+
+    def _encode_plain(self, text: str) -> list[int]:
+        words = GPT2.findall(text)
+        # The vocabulary lacks 21 bytes (some controls, the begin of rare planes): they vanish, as upstream.
+        return [self.ids[token] for word in words for token in self._merge(word) if token in self.ids]
+
+    def _merge(self, word: str) -> list[str]:
+        tokens = [self.symbols[byte] for byte in word.encode()]
+        while len(tokens) > 1:
+            pairs = list(itertools.pairwise(tokens))
+            best = min(pairs, key=lambda pair: self.ranks.get(pair, len(self.ranks)))
+            if best not in self.ranks:
+                break
+            tokens = self._join(tokens, best)
+        return tokens
+
+    @staticmethod
+    def _join(tokens: list[str], pair: tuple[str, str]) -> list[str]:
+        joined: list[str] = []
+        place = 0
+        while place < len(tokens):
+            both = tuple(tokens[place : place + 2]) == pair
+            joined.append("".join(pair) if both else tokens[place])
+            place += 2 if both else 1
+        return joined
+
+
+def main(gguf: Path) -> None:
+    oracle = Oracle(gguf)
+    texts = [text for text, _ in json.loads(TABLE.read_text(encoding="ascii"))]
+    rows = [json.dumps([text, oracle.encode(text)], separators=(",", ":")) for text in texts]
+    TABLE.write_text("[\n" + ",\n".join(rows) + "\n]\n", encoding="ascii")
+    print(f"{len(texts)} texts written to {TABLE}")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
