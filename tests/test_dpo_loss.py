@@ -63,7 +63,6 @@ def make_job(tmp_path: Path, start: Path, reference: Path, given: list[Preferenc
 
 def encode(start: Path, given: list[PreferencePair], max_length: int = 400):
     from metareward.engines.chat import load_tokenizer
-
     from metareward.train.tokens import encode_pairs
     from metareward.train.worker import coder_of
 
@@ -115,14 +114,18 @@ def assert_same(ours: Any, theirs: Any) -> None:
     assert ours[0] == pytest.approx(theirs[0], rel=1e-5)
     assert ours[1].keys() == theirs[1].keys()
     for name, gradient in theirs[1].items():
-        torch.testing.assert_close(ours[1][name], gradient, rtol=2e-4, atol=2e-6, msg=lambda m, n=name: f"{n}: {m}")
+        torch.testing.assert_close(
+            ours[1][name], gradient, rtol=2e-4, atol=2e-6, msg=lambda m, n=name: f"{n}: {m}"
+        )
     assert max(gradient.abs().max() for gradient in theirs[1].values()) > 1e-3
 
 
 @pytest.mark.parametrize("share_prompt", [True, False])
 def test_loss_and_gradients_are_the_formula(tmp_path: Path, start: Path, reference: Path, share_prompt: bool):
     given = pairs(4)
-    ours = our_loss_and_gradients(make_job(tmp_path, start, reference, given, share_prompt=share_prompt), given)
+    ours = our_loss_and_gradients(
+        make_job(tmp_path, start, reference, given, share_prompt=share_prompt), given
+    )
     policy = load(start)
     _, ready = encode(start, given)
     theirs = loss_and_gradients(policy, formula(policy, load(reference), ready, beta=0.3))
@@ -131,7 +134,9 @@ def test_loss_and_gradients_are_the_formula(tmp_path: Path, start: Path, referen
 
 def test_nll_term_is_the_formula(tmp_path: Path, start: Path, reference: Path):
     given = pairs(1)
-    job = make_job(tmp_path, start, reference, given, dpo=DPO(batch_size=4, epochs=1, beta=0.3, nll_weight=0.7))
+    job = make_job(
+        tmp_path, start, reference, given, dpo=DPO(batch_size=4, epochs=1, beta=0.3, nll_weight=0.7)
+    )
     policy = load(start)
     _, ready = encode(start, given)
     theirs = loss_and_gradients(policy, formula(policy, load(reference), ready, beta=0.3, nll_weight=0.7))
@@ -142,7 +147,8 @@ def test_nll_term_is_the_formula(tmp_path: Path, start: Path, reference: Path):
 def test_loss_and_gradients_are_those_of_stock_trl_on_text(
     tmp_path: Path, start: Path, reference: Path, share_prompt: bool
 ):
-    from trl import DPOConfig, DPOTrainer
+    from trl.trainer.dpo_config import DPOConfig
+    from trl.trainer.dpo_trainer import DPOTrainer
 
     given = pairs(4)
     tokenizer, ready = encode(start, given)
@@ -172,9 +178,10 @@ def test_loss_and_gradients_are_those_of_stock_trl_on_text(
         train_dataset=Dataset.from_dict(texts),
         processing_class=tokenizer,
     )
-    assert [row["prompt_ids"] for row in stock.train_dataset] == ready.prompt_ids
-    assert [row["chosen_ids"] for row in stock.train_dataset] == ready.chosen_ids
-    batch = stock.data_collator([stock.train_dataset[i] for i in range(4)])
+    rows: list[Any] = list(stock.train_dataset)
+    assert [row["prompt_ids"] for row in rows] == ready.prompt_ids
+    assert [row["chosen_ids"] for row in rows] == ready.chosen_ids
+    batch = stock.data_collator(rows)
     theirs = loss_and_gradients(model, stock.compute_loss(model.train(), batch))
     job = make_job(tmp_path / "ours", start, reference, given, share_prompt=share_prompt)
     assert_same(our_loss_and_gradients(job, given), theirs)
@@ -267,7 +274,8 @@ def test_the_sampled_tokens_reach_the_model(tmp_path: Path, start: Path, referen
         trainer = worker.build(job, ready, worker.load_weights(job.start), tokenizer, worker.Reporter(None))
         batch = next(iter(trainer.get_train_dataloader()))
         seen = [
-            ids[mask.bool()].tolist() for ids, mask in zip(batch["input_ids"], batch["completion_mask"], strict=True)
+            ids[mask.bool()].tolist()
+            for ids, mask in zip(batch["input_ids"], batch["completion_mask"], strict=True)
         ]
         assert seen == [ready.chosen_ids[0], ready.rejected_ids[0]]
 
@@ -276,7 +284,9 @@ def test_output_is_a_plain_model_in_the_number_format_of_the_start(tmp_path: Pat
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     start = write_tiny_llama(tmp_path / "start", dtype="bfloat16")
-    job = make_job(tmp_path / "work", start, reference, pairs(4), dpo=DPO(batch_size=2, epochs=1, learning_rate=0.01))
+    job = make_job(
+        tmp_path / "work", start, reference, pairs(4), dpo=DPO(batch_size=2, epochs=1, learning_rate=0.01)
+    )
     run(job)
     model = AutoModelForCausalLM.from_pretrained(job.output_dir, dtype="auto")
     before = AutoModelForCausalLM.from_pretrained(start, dtype="auto")

@@ -16,7 +16,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_llama import pair, pairs, write_tiny_llama
 
 from metareward.errors import ConfigError, StepError
 from metareward.records import Message, PreferencePair, Role
@@ -27,6 +26,7 @@ from metareward.train.fake import FakeTrainer
 from metareward.train.job import TrainJob, finished, read_job, read_pairs, write_job, write_pairs
 from metareward.train.launch import launch
 from metareward.train.lock import hold_lock
+from tiny_llama import pair, pairs, write_tiny_llama
 
 STEPS = 60  # long enough that a training is not over before the news of its second step arrives
 SETTINGS = DPO(batch_size=4, epochs=20, learning_rate=1e-3)
@@ -67,7 +67,9 @@ def any_pair(draw: st.DrawFn) -> PreferencePair:
 
 
 @given(st.lists(any_pair(), max_size=5))
-def test_pairs_come_back_from_their_file(tmp_path_factory: pytest.TempPathFactory, given: list[PreferencePair]):
+def test_pairs_come_back_from_their_file(
+    tmp_path_factory: pytest.TempPathFactory, given: list[PreferencePair]
+):
     file = tmp_path_factory.mktemp("pairs") / "pairs.jsonl"
     digest = write_pairs(file, given)
     assert list(read_pairs(file)) == given
@@ -134,6 +136,7 @@ def test_only_sealed_checkpoints_count(tmp_path: Path):
     for step in (2, 9, 10):
         seal(tmp_path / f"checkpoint-{step}", {"step": step})
     best = last_complete(tmp_path)
+    assert best is not None
     assert best == tmp_path / "checkpoint-10"
     assert facts_of(best) == {"step": 10}
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-10"]

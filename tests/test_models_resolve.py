@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from metareward.errors import ModelError
 from metareward.ids import fingerprint
-from metareward.models import catalogue, fetch
+from metareward.models import fetch
 from metareward.models.catalogue import Entry, find
 from metareward.models.directory import MEANINGFUL, check_directory, directory_fingerprint
 from metareward.models.resolve import UNRESOLVED, describe, listing, resolve
@@ -231,13 +231,6 @@ def test_the_listing_says_what_is_there(tmp_path: Path, fetched: list[str]) -> N
     resolve(NAME, tmp_path)
     (after,) = listing(tmp_path)
     assert after.fetched
-
-
-def test_the_listing_is_sorted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    entry = find(NAME)
-    monkeypatch.setattr("metareward.models.resolve.CATALOGUE", {"b": entry, "a": entry})
-    assert [line.name for line in listing(tmp_path)] == [NAME, NAME]
-    assert catalogue.CATALOGUE.keys() == {NAME}
 
 
 # --- the hub ---------------------------------------------------------------------------------------

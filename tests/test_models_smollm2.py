@@ -85,8 +85,8 @@ def test_the_config_is_that_of_the_model(default_model: Model) -> None:
     config = read(default_model, "config.json")
     expected = {
         "model_type": "llama", "dtype": "float32", "tie_word_embeddings": True, "vocab_size": 49152,
-        "max_position_embeddings": 8192, "hidden_size": 576, "num_hidden_layers": 30, "num_attention_heads": 9,
-        "num_key_value_heads": 3, "bos_token_id": 1, "eos_token_id": END_OF_TURN, "pad_token_id": 2,
+        "max_position_embeddings": 8192, "hidden_size": 576, "num_hidden_layers": 30, 
+        "num_attention_heads": 9, "num_key_value_heads": 3, "bos_token_id": 1, "eos_token_id": END_OF_TURN, "pad_token_id": 2,
     }  # fmt: skip
     assert {key: config[key] for key in expected} == expected
     assert config["rope_parameters"]["rope_theta"] == 100_000
@@ -125,7 +125,7 @@ def test_the_table_notices_the_flaw_that_was_mended(tokenizer: Any) -> None:
 
     flawed = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
     flawed.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    assert sum(flawed.encode(text).ids != ids for text, ids in TOKENS) >= 5
+    assert sum(flawed.encode(text).ids != ids for text, ids in TOKENS) >= 10
 
 
 def test_tokens_turn_back_into_the_text(tokenizer: Any) -> None:
@@ -193,9 +193,9 @@ def greedy(model: Any, tokenizer: Any, question: str, tokens: int) -> tuple[list
     prompt, margins = len(ids), []
     with torch.inference_mode():
         while len(ids) < prompt + tokens and (len(ids) == prompt or ids[-1] != END_OF_TURN):
-            best, second = model(torch.tensor([ids])).logits[0, -1].topk(2).values.tolist()
-            ids.append(int(model(torch.tensor([ids])).logits[0, -1].argmax()))
-            margins.append(best - second)
+            best = model(torch.tensor([ids])).logits[0, -1].topk(2)
+            ids.append(int(best.indices[0]))
+            margins.append(float(best.values[0] - best.values[1]))
     return ids[prompt:], margins
 
 

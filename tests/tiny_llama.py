@@ -27,7 +27,7 @@ def write_tiny_llama(folder: Path, seed: int = 0, dtype: str = "float32") -> Pat
         max_position_embeddings=512,
         tie_word_embeddings=True,
         bos_token_id=None,
-        eos_token_id=tokenizer.eos_token_id,
+        eos_token_id=tokenizer.convert_tokens_to_ids(SPECIAL[1]),
     )
     model = LlamaForCausalLM(config).to(getattr(torch, dtype))
     for parameter in model.parameters():
@@ -51,7 +51,9 @@ def _tokenizer():
     return tokenizer
 
 
-def pair(number: int, chosen: str, rejected: str, prompt: str = "", role: Role = Role.ACTOR) -> PreferencePair:
+def pair(
+    number: int, chosen: str, rejected: str, prompt: str = "", role: Role = Role.ACTOR
+) -> PreferencePair:
     return PreferencePair(
         id=f"pair-{number}",
         role=role,

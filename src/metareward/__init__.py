@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from metareward.stages.generate import Generate
     from metareward.stages.judge import Judge
     from metareward.stages.meta_judge import MetaJudge
-    from metareward.stages.pair import ActorPairs, JudgePairs, KeepDistinct
+    from metareward.stages.pair import ActorPairs, KeepDistinct
+    from metareward.stages.pair_judge import JudgePairs
     from metareward.summary import summarise
     from metareward.train.dpo import DPO, TrainMachine
     from metareward.train.fake import FakeTrainer
@@ -65,7 +66,8 @@ _HOMES = {
     "stages.generate": ("Generate",),
     "stages.judge": ("Judge",),
     "stages.meta_judge": ("MetaJudge",),
-    "stages.pair": ("ActorPairs", "JudgePairs", "KeepDistinct"),
+    "stages.pair": ("ActorPairs", "KeepDistinct"),
+    "stages.pair_judge": ("JudgePairs",),
     "summary": ("summarise",),
     "train.dpo": ("DPO", "TrainMachine"),
     "train.fake": ("FakeTrainer",),

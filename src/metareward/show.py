@@ -4,29 +4,31 @@ Found by scanning only the id columns of a run's finished steps; texts are read 
 shown. Texts come from models: they stay plain strings, with control characters written out.
 """
 
-import unicodedata
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
-
-from metareward import templates
-from metareward.errors import StoreError, UserError
-from metareward.records import Battle, Dropped, Judgment, Outcome, PreferencePair, Prompt, Response, Role
-from metareward.store import Manifest, Store, columns, parts
+from metareward.archive import Archive
+from metareward.errors import UserError
+from metareward.records import Battle, Judgment, Outcome, PreferencePair, Prompt, Response, Role
+from metareward.store import Manifest, Store
+from metareward.stories import (
+    Story,
+    absent_story,
+    battle_record,
+    battle_story,
+    judgment_story,
+    pair_story,
+    prompt_story,
+    response_story,
+    title,
+    visible,
+    word,
+)
 
 SHORTEST = 6
 _LISTED = 8  # candidates named in an error
-_KINDS: dict[str, type[Any]] = {
-    kind.__name__: kind for kind in (Prompt, Response, Judgment, Battle, PreferencePair)
-}
-_WORDS = {"PreferencePair": "preference pair"}
-_BIDIRECTIONAL = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 @dataclass(frozen=True)
@@ -37,31 +39,18 @@ class Found:
     steps: tuple[Manifest, ...]
 
 
-@dataclass(frozen=True)
-class Story:
-    """A tree of plain facts. Texts in it are fit for a terminal: see `visible`."""
-
-    title: str
-    facts: dict[str, Any] = field(default_factory=dict)
-    children: tuple["Story", ...] = ()
-
-    def as_dict(self) -> dict[str, Any]:
-        """The same as plain data, for JSON."""
-        children = [child.as_dict() for child in self.children]
-        return {"title": self.title, "facts": dict(self.facts), "children": children}
-
-
 def find(store: Store, id_prefix: str) -> Found:
     """The one record whose id begins with `id_prefix` (6 or more characters of it).
 
     Raises UserError if there is none or more than one, StoreError if a file of the run is damaged.
     """
     prefix = _checked(id_prefix)
-    archive = _Archive(store)
+    archive = Archive(store)
     matches = archive.matching(prefix)
     if not matches:
         raise UserError(
-            f"no record of {store.root} has an id that begins with {prefix!r}. Only finished steps are searched"
+            f"no record of {store.root} has an id that begins with {prefix!r}; only its finished steps "
+            "were searched"
         )
     if len(matches) > 1:
         raise UserError(
@@ -75,13 +64,13 @@ def find(store: Store, id_prefix: str) -> Found:
 
 def explain(store: Store, id_prefix: str) -> Story:
     """Why a record is there: its causes down to the prompt, and what was made of it. Errors as `find`."""
-    return _Teller(_Archive(store), find(store, id_prefix)).tell()
+    return _Teller(Archive(store), find(store, id_prefix)).tell()
 
 
 def explain_in(directories: Sequence[Path], id_prefix: str) -> Story:
     """The story of a record that lies in one of several runs; UserError if none or several have it."""
     prefix = _checked(id_prefix)
-    holding = [path for path in directories if _Archive(Store(path)).matching(prefix)]
+    holding = [path for path in directories if Archive(Store(path)).matching(prefix)]
     if not holding:
         raise UserError(
             f"no record has an id that begins with {prefix!r}. Searched the finished steps of:"
@@ -93,26 +82,6 @@ def explain_in(directories: Sequence[Path], id_prefix: str) -> Story:
             f"{_listed(map(str, holding))}"
         )
     return explain(Store(holding[0]), prefix)
-
-
-def visible(text: str) -> str:
-    """Untrusted text as a terminal may show it: control, bidirectional and unpaired characters escaped.
-
-    Line breaks and tabs stay.
-    """
-    return "".join(map(_shown, text))
-
-
-def word(kind: type[Any]) -> str:
-    """What a person calls a kind of record."""
-    return _WORDS.get(kind.__name__, kind.__name__.lower())
-
-
-def _shown(character: str) -> str:
-    if character in "\n\t" or character == " ":
-        return character
-    hidden = unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") or character in _BIDIRECTIONAL
-    return character.encode("unicode_escape").decode() if hidden else character
 
 
 def _checked(id_prefix: str) -> str:
@@ -128,66 +97,145 @@ def _listed(lines: Iterable[str]) -> str:
     return "".join(f"\n  {line}" for line in [*lines[:_LISTED], *more])
 
 
-class _Archive:
-    """The finished steps of a run, searched by one column at a time."""
+class _Teller:
+    """Tells the story of one record. What a pair rests on is looked up in the very inputs of its step."""
 
-    def __init__(self, store: Store) -> None:
-        self._steps = [step for step in store.manifests() if step[1].record in _KINDS]
+    def __init__(self, archive: Archive, found: Found) -> None:
+        self._archive, self._found = archive, found
+        self._steps: set[str] | None = None
 
-    def matching(self, prefix: str) -> dict[str, type[Any]]:
-        """Each id that begins with `prefix`, and the kind of record it names."""
-        found: dict[str, type[Any]] = {}
-        for directory, step in self._steps:
-            for path in _parts(directory, step, "rows"):
-                ids = _column(path, "id")
-                hits = ids.filter(pc.starts_with(ids, pattern=prefix))  # type: ignore[attr-defined]
-                found.update(dict.fromkeys(hits.to_pylist(), _KINDS[step.record]))
-        return found
+    def tell(self) -> Story:
+        """The tree, with where the record lies at its root."""
+        record = self._found.record
+        told = {
+            Prompt: self._of_prompt,
+            Response: self._of_response,
+            Judgment: self._of_judgment,
+            Battle: self._of_battle,
+            PreferencePair: self._of_pair,
+        }[type(record)](record)
+        places = [f"{step.section}, {step.name}".lstrip(", ") for step in self._found.steps]
+        facts = {"in": "; ".join(dict.fromkeys(places)), **told.facts}
+        return Story(told.title, facts, told.children)
 
-    def rows(
-        self, kind: type[Any], column: str, ids: Collection[str], steps: Collection[str] | None = None
-    ) -> Iterator[tuple[Manifest, Any]]:
-        """Rows of a kind whose `column` is among `ids`, with their step; only from `steps` if given."""
-        for directory, step in self._steps:
-            if step.record == kind.__name__ and (steps is None or step.key in steps):
-                for row in _selected(directory, step, "rows", kind, column, ids):
-                    yield step, row
+    def _of_pair(self, pair: PreferencePair) -> Story:
+        self._steps = set(self._found.steps[0].inputs)
+        is_actor = pair.role is Role.ACTOR
+        facts = {
+            "role": pair.role.value,
+            "scores are": "mean judgments (0 to 5)" if is_actor else "Elo (natural log units)",
+            "chosen": f"{pair.chosen_id}, {pair.chosen_score:.3f}",
+            "rejected": f"{pair.rejected_id}, {pair.rejected_score:.3f}",
+        }
+        sides = self._responses(pair) if is_actor else self._judgments(pair)
+        below = [] if is_actor else self._parents(pair.response_id, None)
+        return Story(title(pair), facts, (*sides, *below, *self._parents(None, pair.prompt_id)))
 
-    def distinct(
-        self, kind: type[Any], column: str, ids: Collection[str], steps: Collection[str] | None = None
-    ) -> list[Any]:
-        """As `rows`, without steps, and a row that lies in several steps once."""
-        return list({row.id: row for _, row in self.rows(kind, column, ids, steps)}.values())
+    def _responses(self, pair: PreferencePair) -> list[Story]:
+        rows = {row.id: row for row in self._get(Response, "id", [pair.chosen_id, pair.rejected_id])}
+        judgments = self._get(Judgment, "response_id", list(rows))
+        told = []
+        for side, name in (("chosen", pair.chosen_id), ("rejected", pair.rejected_id)):
+            own = sorted((j for j in judgments if j.response_id == name), key=lambda j: j.sample)
+            told += (
+                [response_story(rows[name], own, side, texts=True)]
+                if name in rows
+                else [absent_story(side, name)]
+            )
+        return told
 
-    def dropped(self, ids: Collection[str]) -> Iterator[tuple[Manifest, Dropped]]:
-        """What rules said on leaving out the subjects `ids`."""
-        for directory, step in self._steps:
-            for row in _selected(directory, step, "dropped", Dropped, "subject_id", ids):
-                yield step, row
+    def _judgments(self, pair: PreferencePair) -> list[Story]:
+        names = [pair.chosen_id, pair.rejected_id]
+        rows = {row.id: row for row in self._get(Judgment, "id", names)}
+        told = []
+        for side, name in zip(("chosen", "rejected"), names, strict=True):
+            children, record = self._battles(name)
+            plain = judgment_story(rows[name], side) if name in rows else absent_story(side, name)
+            told.append(Story(plain.title, {**plain.facts, **record}, children))
+        return told
+
+    def _battles(self, name: str) -> tuple[tuple[Story, ...], dict[str, Any]]:
+        shown_first = self._get(Battle, "first_id", [name])
+        shown_second = self._get(Battle, "second_id", [name])
+        facts = {
+            "shown first": battle_record(shown_first, Outcome.FIRST, Outcome.SECOND),
+            "shown second": battle_record(shown_second, Outcome.SECOND, Outcome.FIRST),
+        }
+        rows = {battle.id: battle for battle in (*shown_first, *shown_second)}
+        return tuple(battle_story(battle, name) for battle in rows.values()), facts
+
+    def _of_prompt(self, prompt: Prompt) -> Story:
+        answers = self._get(Response, "prompt_id", [prompt.id])
+        judged = self._get(Judgment, "response_id", [answer.id for answer in answers])
+        answered = [
+            response_story(answer, [j for j in judged if j.response_id == answer.id]) for answer in answers
+        ]
+        return _with(
+            prompt_story(prompt),
+            *answered,
+            *self._made_of(prompt.id, []),
+            *self._left_out(prompt.id, *(answer.id for answer in answers)),
+        )
+
+    def _of_response(self, response: Response) -> Story:
+        judged = self._get(Judgment, "response_id", [response.id])
+        told = response_story(response, sorted(judged, key=lambda j: (j.model, j.sample)))
+        causes = self._parents(None, response.prompt_id)
+        left_out = self._left_out(response.id, response.prompt_id)
+        return _with(told, *causes, *self._made_of(response.prompt_id, [response.id]), *left_out)
+
+    def _of_judgment(self, judgment: Judgment) -> Story:
+        battles, facts = self._battles(judgment.id)
+        told = judgment_story(judgment)
+        causes = self._parents(judgment.response_id, judgment.prompt_id)
+        made = self._made_of(judgment.prompt_id, [judgment.id, judgment.response_id])
+        left_out = self._left_out(judgment.response_id, judgment.prompt_id)
+        children = (*causes, *battles, *made, *left_out)
+        return Story(told.title, {**told.facts, **facts}, children)
+
+    def _of_battle(self, battle: Battle) -> Story:
+        facts = {"outcome": battle.outcome.value, "probability of first": battle.p_first}
+        facts |= {"finish": battle.finish.value, "text": visible(battle.text)}
+        rows = {row.id: row for row in self._get(Judgment, "id", [battle.first_id, battle.second_id])}
+        sides = [
+            judgment_story(rows[name], side) if name in rows else absent_story(side, name)
+            for side, name in (("first", battle.first_id), ("second", battle.second_id))
+        ]
+        causes = self._parents(battle.response_id, battle.prompt_id)
+        made = self._made_of(battle.prompt_id, [battle.first_id, battle.second_id])
+        return Story(title(battle), facts, (*sides, *causes, *made, *self._left_out(battle.prompt_id)))
+
+    def _get(self, kind: type[Any], column: str, ids: Sequence[str]) -> list[Any]:
+        return self._archive.distinct(kind, column, ids, self._steps)
+
+    def _parents(self, response_id: str | None, prompt_id: str | None) -> list[Story]:
+        told = []
+        if response_id is not None:
+            rows = self._get(Response, "id", [response_id])
+            told += [response_story(row, None) for row in rows[:1]] or [absent_story("response", response_id)]
+        if prompt_id is not None:
+            rows = self._get(Prompt, "id", [prompt_id])
+            told += [prompt_story(row) for row in rows[:1]] or [absent_story("prompt", prompt_id)]
+        return told
+
+    def _made_of(self, prompt_id: str, among: Sequence[str]) -> list[Story]:
+        """Pairs of a prompt; with `among`, those in which one of these ids is a side."""
+        pairs = self._get(PreferencePair, "prompt_id", [prompt_id])
+        return [
+            pair_story(pair, among)
+            for pair in pairs
+            if not among or {pair.chosen_id, pair.rejected_id} & {*among}
+        ]
+
+    def _left_out(self, *ids: str) -> list[Story]:
+        return [
+            Story(
+                f"left out of {step.name}",
+                {"reason": row.reason, "subject": row.subject_id, "in": step.section},
+            )
+            for step, row in self._archive.dropped(ids)
+        ]
 
 
-def _parts(directory: Path, step: Manifest, table: str) -> list[Path]:
-    return [directory / name for name in step.parts if name.startswith(f"{table}-")]
-
-
-def _column(path: Path, name: str) -> pa.ChunkedArray:
-    return _table(path, [name])[name]
-
-
-def _table(path: Path, names: list[str] | None = None) -> pa.Table:
-    try:
-        with pq.ParquetFile(path) as file:
-            return file.read(columns=names)
-    except (OSError, pa.ArrowException) as error:
-        raise StoreError(f"{path}: damaged or missing ({error}); run the config again to mend it") from error
-
-
-def _selected(
-    directory: Path, step: Manifest, table: str, kind: type[Any], column: str, ids: Collection[str]
-) -> Iterator[Any]:
-    wanted = pa.array(sorted(ids), pa.string())
-    for path in _parts(directory, step, table):
-        mask = pc.is_in(_column(path, column), value_set=wanted)  # type: ignore[attr-defined]
-        if pc.any(mask).as_py():  # type: ignore[attr-defined]
-            for batch in _table(path).filter(mask).to_batches():
-                yield from (row for _, row in columns.from_batch(kind, batch))
+def _with(told: Story, *children: Story) -> Story:
+    return Story(told.title, told.facts, (*told.children, *children))

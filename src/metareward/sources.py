@@ -90,9 +90,9 @@ def split_prompts(
     needed = held_out + iterations * (per_iteration or 1)
     if needed > len(prompts):
         raise DataError(
-            f"{iterations} iterations of {per_iteration or 'at least 1'} prompts and {held_out} held out need "
-            f"{needed} prompts, and there are {len(prompts)}; lower per_iteration or held_out in [prompts], "
-            "or give more prompts"
+            f"{iterations} iterations of {per_iteration or 'at least 1'} prompts and {held_out} held out "
+            f"need {needed} prompts, and there are {len(prompts)}; lower per_iteration or held_out in "
+            "[prompts], or give more prompts"
         )
     shuffled = list(prompts)
     random.Random(seed).shuffle(shuffled)
@@ -149,7 +149,8 @@ def _parquet_rows(path: Path, name: str) -> Iterator[Row]:
     try:
         with pq.ParquetFile(path) as file:
             for batch in file.iter_batches(_BATCH):
-                for number, row in enumerate(batch.to_pylist(), number + 1):
+                for row in batch.to_pylist():
+                    number += 1
                     yield f"{name}:{number}", row
     except UnicodeDecodeError as error:
         raise DataError(f"{name}: a text after row {number} is not UTF-8 ({error.reason})") from None
@@ -170,8 +171,8 @@ def _hub_rows(source: str, split: str) -> Iterator[Row]:
     except Exception as error:  # noqa: BLE001 - the hub client raises what its many layers raise
         raise DataError(
             f"{source!r} is no file here, and as a hub dataset it cannot be loaded (split {split!r}): "
-            f"{type(error).__name__}: {error}. Check the spelling and the network, or download it elsewhere and "
-            "give it as a .jsonl or .parquet file."
+            f"{type(error).__name__}: {error}. Check the spelling and the network, or download it elsewhere "
+            "and give it as a .jsonl or .parquet file."
         ) from None
     yield from ((f"{source}:{number}", row) for number, row in enumerate(rows, 1))
 
@@ -201,7 +202,8 @@ def _conversation(row: Any, column: str | None, where: str) -> list[Message]:
     if not isinstance(row, Mapping):
         wanted = _FORMS if column is None else f"a row must be an object with a column {column!r}"
         raise DataError(f"{where}: {_kind(row)} is not a prompt; {wanted}")
-    name = column or next((known for known in _COLUMNS if row.get(known) is not None), None)
+    known = sorted((name for name in _COLUMNS if name in row), key=lambda name: row[name] is None)
+    name = column or next(iter(known), None)
     if name is None or name not in row:
         raise DataError(f"{where}: {_missing(column, list(row))}")
     if name == "instruction" and column is None:
@@ -225,7 +227,7 @@ def _instruction(row: Mapping[str, Any], where: str) -> str:
         if not isinstance(text, str):
             raise DataError(f"{where}: {name!r} must be a text, not {_kind(text)}")
     instruction, given = texts
-    return f"{instruction}\n\n{given}" if given.strip() else instruction
+    return f"{instruction}\n\n{given}" if instruction.strip() and given.strip() else instruction
 
 
 def _turns(value: Any, name: str, where: str) -> list[Message]:
@@ -264,6 +266,5 @@ def _checked(turns: list[Message], where: str) -> tuple[Message, ...]:
 
 def _kind(value: Any) -> str:
     names = {dict: "an object", list: "a list", str: "a text", bool: "true or false", type(None): "nothing"}
-    return names.get(
-        type(value), "a number" if isinstance(value, int | float) else f"a {type(value).__name__}"
-    )
+    names |= {int: "a number", float: "a number"}
+    return names.get(type(value), f"a {type(value).__name__}")

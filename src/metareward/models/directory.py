@@ -75,6 +75,6 @@ def _missing_shards(directory: Path) -> list[str]:
         return []
     try:
         named = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-    except (ValueError, KeyError, AttributeError) as error:
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise ModelError(f"{index} is not a readable weights index ({error!r}). Copy it again.") from error
     return sorted(name for name in named if not (directory / name).is_file())

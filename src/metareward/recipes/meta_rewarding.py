@@ -13,7 +13,8 @@ from metareward.run import Runner
 from metareward.stages.generate import Generate
 from metareward.stages.judge import Judge
 from metareward.stages.meta_judge import MetaJudge
-from metareward.stages.pair import ActorPairs, JudgePairs, KeepDistinct
+from metareward.stages.pair import ActorPairs, KeepDistinct
+from metareward.stages.pair_judge import JudgePairs
 from metareward.stats.bradley_terry import DEFAULT_PRIOR
 from metareward.train.dpo import DPO
 

@@ -1,0 +1,1 @@
+"""Preference training: settings, a job as values, a child process that carries it out."""

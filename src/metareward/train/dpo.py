@@ -99,7 +99,10 @@ class TrainMachine:
         require(self.pairs_per_device >= 1, "train.pairs_per_device", "at least 1", self.pairs_per_device)
         require(self.dtype in DTYPES, "train.dtype", f"one of {DTYPES}", self.dtype)
         require(
-            self.checkpoint_minutes > 0, "train.checkpoint_minutes", "above 0 minutes", self.checkpoint_minutes
+            self.checkpoint_minutes > 0,
+            "train.checkpoint_minutes",
+            "above 0 minutes",
+            self.checkpoint_minutes,
         )
         timeout = self.timeout_minutes_without_progress
         require(

@@ -72,9 +72,11 @@ class TrainResult:
 
 
 class Trainer(Protocol):
-    """Carries out a job, or finds its result; raises StepError when it cannot be finished."""
+    """Carries out a job, or finds its result."""
 
-    def __call__(self, job: TrainJob, listener: Listener = ignore) -> TrainResult: ...
+    def __call__(self, job: TrainJob, listener: Listener = ignore) -> TrainResult:
+        """Raises StepError when training cannot be finished, ConfigError when a directory is another's."""
+        ...
 
 
 def finished(job: TrainJob) -> TrainResult | None:

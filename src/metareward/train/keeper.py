@@ -17,7 +17,7 @@ from metareward.train.checkpoints import facts_of, last_complete, seal
 from metareward.train.job import TrainJob
 
 
-class Interrupted(Exception):  # noqa: N818 (not an error: asked for)
+class Interrupted(Exception):
     """Training was asked to stop and may, between two batches."""
 
 
@@ -63,6 +63,7 @@ class Reporter:
         self._file = file
 
     def __call__(self, event: str, **facts: Any) -> None:
+        """Append one event."""
         if self._file is not None:
             with self._file.open("a") as out:
                 out.write(json.dumps({"event": event, **facts}) + "\n")
@@ -93,18 +94,22 @@ class Keeper(TrainerCallback):
         return self._earlier_seconds + time.monotonic() - self._began
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Start the clock; from here on a stop is a checkpoint."""
         self._began = self._saved_at = time.monotonic()
         self._stop.training = True
         if self.saved_step:
             self._report("resumed", step=self.saved_step)
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """End if asked: the weights are those of the last whole step."""
         self._end_if_asked()
 
     def on_substep_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """End if asked; gradients gathered so far are given up."""
         self._end_if_asked()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Ask for a checkpoint when it is time."""
         if _any_process(time.monotonic() - self._saved_at > 60 * self._job.machine.checkpoint_minutes):
             control.should_save = True
 
@@ -115,6 +120,7 @@ class Keeper(TrainerCallback):
         control.should_save = not last and state.global_step > self.saved_step
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Declare what was just saved complete."""
         self.seal(state)
 
     def seal(self, state: Any) -> None:
@@ -129,6 +135,7 @@ class Keeper(TrainerCallback):
         self._report("checkpoint", step=state.global_step)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+        """Report an optimiser step."""
         if not logs or "loss" not in logs:
             return
         steps_per_epoch = -(-state.max_steps // self._job.dpo.epochs)

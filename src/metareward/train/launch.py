@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from metareward.errors import StepError
-from metareward.train.checkpoints import write_json
 from metareward.train.dpo import accumulation
 from metareward.train.job import Listener, TrainJob, TrainResult, finished, ignore, write_job
 from metareward.train.lock import hold_lock
@@ -130,34 +129,18 @@ def _end(child: subprocess.Popen[bytes], stop_seconds: float) -> None:
 
 
 def _command(job: TrainJob, file: Path) -> list[str]:
-    """One process needs no launcher besides us; more, or a config file, are started by accelerate."""
+    """One process needs no launcher besides us. Several are started by torch, and anything that takes a
+    config file by accelerate, with that file alone: no default of the user's slips in.
+    """
     worker = ["-m", "metareward.train.worker", str(file)]
-    machine = job.machine
-    if machine.processes == 1 and machine.accelerate_config is None:
+    processes, config = job.machine.processes, job.machine.accelerate_config
+    if config is not None:
+        start = ["accelerate.commands.launch", "--config_file", config, "--num_processes", str(processes)]
+    elif processes > 1:
+        start = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    else:
         return [sys.executable, *worker]
-    config = machine.accelerate_config or str(_plain_config(job))
-    start = ["-m", "accelerate.commands.launch", "--config_file", config]
-    return [sys.executable, *start, "--num_processes", str(machine.processes), *worker]
-
-
-def _plain_config(job: TrainJob) -> Path:
-    """Several processes on this machine and nothing else, so that no default of the user's slips in."""
-    import torch
-
-    cuda = torch.cuda.is_available()
-    file = job.work_dir / "accelerate.json"
-    config = {
-        "compute_environment": "LOCAL_MACHINE",
-        "distributed_type": "MULTI_GPU" if cuda else "MULTI_CPU",
-        "use_cpu": not cuda,
-        "num_machines": 1,
-        "num_processes": job.machine.processes,
-        "machine_rank": 0,
-        "main_process_port": 0,
-        "mixed_precision": "no",
-    }
-    write_json(file, config)
-    return file
+    return [sys.executable, "-m", *start, *worker]
 
 
 def _environment(job: TrainJob) -> dict[str, str]:

@@ -29,6 +29,7 @@ class SharedPromptCollator:
     pad_token_id: int
 
     def __call__(self, examples: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        """One batch of token rows, with the reference's log-probabilities where they are known."""
         rows = [_row(example) for example in examples]
         ids_BL, part_BL, position_BL = (
             pad_sequence([row[i] for row in rows], batch_first=True, padding_value=value)
@@ -57,7 +58,10 @@ def share_prompts(model: Any) -> None:
             return plain_forward(*args, **kwargs)
         pairs = len(part_ids) // 2
         labels_2BL = kwargs.pop("labels")
-        half = {"input_ids": kwargs.pop("input_ids")[:pairs], "position_ids": kwargs.pop("position_ids")[:pairs]}
+        half = {
+            "input_ids": kwargs.pop("input_ids")[:pairs],
+            "position_ids": kwargs.pop("position_ids")[:pairs],
+        }
         kwargs["attention_mask"] = visible(part_ids[:pairs])
         both_BL = torch.maximum(labels_2BL[:pairs], labels_2BL[pairs:])
         output = plain_forward(*args, **half, **kwargs, labels=both_BL)
@@ -122,5 +126,7 @@ def _twofold(output: Any, answer_2BT: torch.Tensor) -> Any:
     fields = {}
     for name, value in output.items():
         per_token = value.shape[1:] == answer_2BT.shape[1:]
-        fields[name] = torch.where(answer_2BT, value.repeat(2, 1), value.new_zeros(())) if per_token else value
+        fields[name] = (
+            torch.where(answer_2BT, value.repeat(2, 1), value.new_zeros(())) if per_token else value
+        )
     return type(output)(**fields)

@@ -8,6 +8,7 @@ import platform
 import shutil
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,11 @@ from accelerate import PartialState
 from datasets import Dataset
 from torch.utils.data import DataLoader
 from transformers import AutoModelForCausalLM, PrinterCallback
-from trl import DPOConfig, DPOTrainer
+from trl.trainer.dpo_config import DPOConfig
+from trl.trainer.dpo_trainer import DPOTrainer
 
 from metareward.engines.chat import encode_chat, encode_text, load_tokenizer
-from metareward.errors import MetarewardError
+from metareward.errors import ConfigError, MetarewardError
 from metareward.train.checkpoints import last_complete, sync_tree
 from metareward.train.dpo import accumulation
 from metareward.train.job import TrainJob, TrainResult, read_job, write_result
@@ -41,7 +43,7 @@ class PairTrainer(DPOTrainer):
         self._pairs_in_step = 0
         super().__init__(**kwargs)
 
-    def _prepare_dataset(self, dataset: Any, *args: Any) -> Any:
+    def _prepare_dataset(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:
         """Our rows are what TRL would make of texts, so there is nothing to prepare."""
         return dataset
 
@@ -77,7 +79,9 @@ class PairTrainer(DPOTrainer):
         self._pairs_in_step = sum(len(batch["input_ids"]) // 2 for batch in batches)
         return batches, items
 
-    def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None):
+    def compute_loss(
+        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+    ):
         """A mean over the pairs of the optimiser step, however they were divided among batches."""
         loss = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         share = len(inputs["input_ids"]) / 2 / self._pairs_in_step
@@ -101,7 +105,7 @@ def train(job: TrainJob, stop: StopSignal, report: Reporter) -> TrainResult:
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     except Interrupted:
         if trainer.state.global_step > keeper.saved_step:
-            trainer._save_checkpoint(trainer.model_wrapped, trial=None)
+            trainer._save_checkpoint(model, trial=None)
             keeper.seal(trainer.state)
         raise
     result = _result(job, trainer, pairs, keeper)
@@ -115,13 +119,17 @@ def coder_of(tokenizer: Any) -> Coder:
     return Coder(
         chat=lambda messages: encode_chat(tokenizer, messages),
         text=lambda text: encode_text(tokenizer, text),
-        decode=lambda ids: tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False),
+        decode=lambda ids: tokenizer.decode(
+            ids, skip_special_tokens=True, clean_up_tokenization_spaces=False
+        ),
         end=tokenizer.eos_token_id,
     )
 
 
 def build(job: TrainJob, pairs: TokenPairs, model: Any, tokenizer: Any, report: Reporter) -> PairTrainer:
     """The trainer, with the reference's log-probabilities computed and the reference itself let go."""
+    config = _config(job)
+    _check_processes(job)
     dataset = Dataset.from_dict(
         {"prompt_ids": pairs.prompt_ids, "chosen_ids": pairs.chosen_ids, "rejected_ids": pairs.rejected_ids}
     )
@@ -134,7 +142,7 @@ def build(job: TrainJob, pairs: TokenPairs, model: Any, tokenizer: Any, report: 
         report=report,
         model=model,
         ref_model=None if reference_file.exists() else load_weights(job.reference),
-        args=_config(job),
+        args=config,
         train_dataset=dataset,
         processing_class=tokenizer,
         data_collator=SharedPromptCollator(tokenizer.eos_token_id) if share else None,
@@ -144,6 +152,16 @@ def build(job: TrainJob, pairs: TokenPairs, model: Any, tokenizer: Any, report: 
     trainer.remove_callback(PrinterCallback)
     report("started", pairs=len(pairs), shared_prompt=share, device=str(trainer.args.device))
     return trainer
+
+
+def _check_processes(job: TrainJob) -> None:
+    """Processes that do not find each other would each train alone, on other batches than were asked for."""
+    found = PartialState().num_processes
+    if found != job.machine.processes:
+        raise ConfigError(
+            f"train.processes is {job.machine.processes}, but {found} processes found each other; "
+            f"make them agree (train.accelerate_config: {job.machine.accelerate_config})"
+        )
 
 
 def _config(job: TrainJob) -> DPOConfig:
@@ -227,7 +245,7 @@ def _publish(job: TrainJob, trainer: PairTrainer, result: TrainResult) -> None:
     trainer.accelerator.wait_for_everyone()
 
 
-def _save_weights(model: Any, weights: dict[str, torch.Tensor], folder: Path, start: dict[str, Any]) -> None:
+def _save_weights(model: Any, weights: Mapping[str, Any], folder: Path, start: dict[str, Any]) -> None:
     """Save in the number format of the model we started from, which is what engines load and run."""
     name = start.get("dtype") or start.get("torch_dtype") or "float32"
     cast = {value.data_ptr(): value.detach().to("cpu", getattr(torch, name)) for value in weights.values()}
