@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from metareward.engines.base import Request
 from metareward.engines.fake import Reply
+from metareward.ids import fingerprint
 from metareward.models.base import Model
 from metareward.records import Message, Prompt
-from metareward.ids import fingerprint
 
 QUALITY = re.compile(r"quality (\d)")
 ERROR = re.compile(r"off by (\d)")
@@ -19,7 +19,7 @@ ERROR = re.compile(r"off by (\d)")
 
 @dataclass(frozen=True)
 class World:
-    """flipped: the judges prefer the worse. forced: verdicts are read from probabilities."""
+    """flipped: the judges prefer the worse. first_bias: share of battles that go to the first regardless."""
 
     flipped: bool = False
     first_bias: float = 0.0
@@ -32,14 +32,14 @@ class World:
         return f"An answer of quality {quality}." + " Filler." * (request.seed // 6 % 5)
 
     def judge(self, request: Request) -> Reply | str:
+        """Off by 0, 1 or 2 tenths towards the middle: noise that never swaps two qualities."""
         quality = int(QUALITY.findall(_text(request))[-1])
-        off = request.seed % 3
-        score = 5 - quality if self.flipped else quality
-        score = score - off if score - off >= 0 else score + off
+        best, off = 5 - quality if self.flipped else quality, request.seed % 3
+        beside = best + (1 if best < 3 else -1)
         remark = f"This is off by {off}."
         if request.forced is None:
-            return f"{remark}\nScore: {score}"
-        return Reply(remark, {choice: float(choice == str(score)) or 1e-9 for choice in request.forced.choices})
+            return f"{remark}\nScore: {best + (beside - best) * off / 10:.1f}"
+        return Reply(remark, {str(best): 1 - off / 10, str(beside): off / 10})
 
     def compare(self, request: Request) -> Reply | str:
         first, second = (int(error) for error in ERROR.findall(_text(request))[-2:])

@@ -19,23 +19,8 @@ TOKENS: list[tuple[str, list[int]]] = json.loads((DATA / "smollm2_tokens.json").
 WEIGHTS: dict[str, str] = json.loads((DATA / "smollm2_weights.json").read_text(encoding="ascii"))
 END_OF_TURN = 2
 QUESTION = "Explain why the sky is blue in one sentence."
-ANSWER = [
-    504,
-    6376,
-    314,
-    4461,
-    281,
-    582,
-    6330,
-    975,
-    282,
-    260,
-    970,
-    260,
-]  # "The sky is blue in one sentence ..."
-SYSTEM = (
-    "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n"
-)
+ANSWER = [504, 6376, 314, 4461, 281, 582, 6330, 975, 282, 260, 970, 260]  # The sky is blue in one ...
+INTRODUCTION = "You are a helpful AI assistant named SmolLM, trained by Hugging Face"
 
 
 @pytest.fixture(scope="module")
@@ -85,8 +70,9 @@ def test_the_config_is_that_of_the_model(default_model: Model) -> None:
     config = read(default_model, "config.json")
     expected = {
         "model_type": "llama", "dtype": "float32", "tie_word_embeddings": True, "vocab_size": 49152,
-        "max_position_embeddings": 8192, "hidden_size": 576, "num_hidden_layers": 30, 
-        "num_attention_heads": 9, "num_key_value_heads": 3, "bos_token_id": 1, "eos_token_id": END_OF_TURN, "pad_token_id": 2,
+        "max_position_embeddings": 8192, "hidden_size": 576, "num_hidden_layers": 30,
+        "num_attention_heads": 9, "num_key_value_heads": 3,
+        "bos_token_id": 1, "eos_token_id": END_OF_TURN, "pad_token_id": 2,
     }  # fmt: skip
     assert {key: config[key] for key in expected} == expected
     assert config["rope_parameters"]["rope_theta"] == 100_000
@@ -164,7 +150,8 @@ def chat(tokenizer: Any, *messages: tuple[str, str], answer_next: bool = True) -
 
 
 def test_without_a_system_message_the_model_introduces_itself(tokenizer: Any) -> None:
-    expected = SYSTEM + "<|im_start|>user\nHi 12<|im_end|>\n<|im_start|>assistant\n"
+    system = f"<|im_start|>system\n{INTRODUCTION}<|im_end|>\n"
+    expected = system + "<|im_start|>user\nHi 12<|im_end|>\n<|im_start|>assistant\n"
     assert chat(tokenizer, ("user", "Hi 12")) == expected
 
 

@@ -66,14 +66,23 @@ def load_prompts(
     seen: dict[str, Prompt] = {}
     rows = 0
     for where, row in _rows(source, split, base or Path()):
-        messages = _checked(_conversation(row, column, where), where)
-        prompt = Prompt(fingerprint("prompt", messages), messages, where)
+        prompt = prompt_of(_conversation(row, column, where), where)
         seen.setdefault(prompt.id, prompt)
         rows += 1
     if not rows:
         raise DataError(f"{source}: there are no prompts in it; {_FORMS}")
     duplicates = rows - len(seen)
     return Loaded(list(seen.values()), {_DUPLICATE: duplicates} if duplicates else {})
+
+
+def prompt_of(conversation: str | Sequence[Message], source: str = "") -> Prompt:
+    """A prompt from one text or from messages; equal conversations have equal ids.
+
+    source: where it came from. Raises DataError if a turn is blank or the last is not the user's.
+    """
+    turns = [Message("user", conversation)] if isinstance(conversation, str) else list(conversation)
+    messages = _checked(turns, source or "prompt")
+    return Prompt(fingerprint("prompt", messages), messages, source)
 
 
 def split_prompts(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from metareward.engines.base import Request
 from metareward.engines.forcing import ForcedTokens
@@ -26,7 +27,10 @@ class Job:
 
 @dataclass(frozen=True)
 class Limits:
-    """How much is done at once. rows: answers; tokens: cache slots of a batch; chunk: tokens of one prefill."""
+    """How much is done at once.
+
+    rows: answers in a batch. tokens: cache slots of a batch. chunk: prompt tokens of one forward pass.
+    """
 
     rows: int
     tokens: int
@@ -42,6 +46,7 @@ class Level:
 
     @property
     def tokens(self) -> int:
+        """How many tokens this level computes."""
         return sum(map(len, self.suffixes))
 
 
@@ -75,9 +80,9 @@ def plan_batches(jobs: Sequence[Job], limits: Limits) -> list[Plan]:
 
 
 def plan(jobs: Sequence[Job]) -> Plan:
-    """The cheapest prefill of a batch with at most three levels: shared by all, by a family, by one prompt."""
+    """The cheapest prefill of a batch in at most three levels: of all, of a family, of one prompt."""
     prompts = sorted({job.prompt for job in jobs})
-    shared = [common_length(a, b) for a, b in zip(prompts, prompts[1:], strict=False)]
+    shared = [common_length(a, b) for a, b in pairwise(prompts)]
     candidates = [_levels(prompts, families) for families in _partitions(prompts, shared)]
     levels, order = min(candidates, key=lambda c: sum(level.tokens + _LEVEL_TOKENS for level in c[0]))
     row_of = {prompts[index]: row for row, index in enumerate(order)}
@@ -146,7 +151,7 @@ def _levels(prompts: Sequence[Ids], families: Sequence[list[int]]) -> tuple[tupl
     root = min(common_length(prompts[0], prompts[-1]), min(map(len, prompts)) - 1)
     if len(prompts) == 1 or root < _LEVEL_TOKENS:
         root = 0
-    depth = {index: root for index in range(len(prompts))}
+    depth = dict.fromkeys(range(len(prompts)), root)
     for family in families:
         if len(family) > 1:
             low, high = prompts[family[0]], prompts[family[-1]]

@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,11 +57,13 @@ def encode_chat(tokenizer: "PreTrainedTokenizerBase", messages: Sequence[Message
     """
     contents = [_SURROGATES.sub("\ufffd", message.content) for message in messages]
     roles = [message.role for message in messages]
-    controls = control_tokens(tokenizer)
+    controls = _controls(tokenizer, len(tokenizer))
     if not any(token in content for content in contents for token in controls):
         ids = _plain(tokenizer, _render(tokenizer, roles, contents))
         # A control token can also come about where a content meets the template: compare with harmless ones.
-        if _count(ids, controls) == _count(_plain(tokenizer, _render(tokenizer, roles, _holders(contents))), controls):
+        if _count(ids, controls) == _count(
+            _plain(tokenizer, _render(tokenizer, roles, _holders(contents))), controls
+        ):
             return ids
     return _encode_apart(tokenizer, roles, contents)
 
@@ -68,15 +71,19 @@ def encode_chat(tokenizer: "PreTrainedTokenizerBase", messages: Sequence[Message
 def encode_text(tokenizer: "PreTrainedTokenizerBase", text: str) -> list[int]:
     """Token ids of plain text: nothing added in front or behind, and nothing in it is control."""
     text = _SURROGATES.sub("\ufffd", text)
-    controls = control_tokens(tokenizer)
+    controls = _controls(tokenizer, len(tokenizer))
     ids = [token for piece in _cut(text, controls) for token in _literal(tokenizer, piece)]
     if _count(ids, controls):  # a tokenizer may find a control token where we do not; a character is none
         return [token for character in text for token in _literal(tokenizer, character)]
     return ids
 
 
-def control_tokens(tokenizer: "PreTrainedTokenizerBase") -> dict[str, int]:
-    """The tokens that text must never turn into. Runs of white space, which some tokenizers add, may."""
+@lru_cache(maxsize=4)
+def _controls(tokenizer: "PreTrainedTokenizerBase", size: int) -> dict[str, int]:
+    """The tokens that text must never turn into. Runs of white space, which some tokenizers add, may.
+
+    `size` is there so that a tokenizer which was given more tokens is looked at again.
+    """
     controls = {
         token.content: index
         for index, token in tokenizer.added_tokens_decoder.items()
@@ -143,8 +150,8 @@ def _render(
         return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=ask))
     except TemplateError as error:
         raise ModelError(
-            f"{tokenizer.name_or_path}: the chat template refuses the roles {', '.join(roles)}: {error} If it "
-            "knows no system role, put that text at the start of the first user message."
+            f"{tokenizer.name_or_path}: the chat template refuses the roles {', '.join(roles)}: {error} If "
+            "it knows no system role, put that text at the start of the first user message."
         ) from error
 
 

@@ -49,7 +49,9 @@ def _shared(sequences: list[tuple[int, ...]]) -> tuple[int, ...]:
     if not sequences:
         return ()
     low, high = min(sequences), max(sequences)
-    count = next((i for i, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), min(len(low), len(high)))
+    count = next(
+        (i for i, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), min(len(low), len(high))
+    )
     return low[:count]
 
 

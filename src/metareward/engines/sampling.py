@@ -54,11 +54,11 @@ def _likeliest(scaled_BV: Tensor, head: int) -> tuple[Tensor, Tensor]:
     """Ids and float64 probabilities of the `head` likeliest tokens, falling, ties by id."""
     total_B1 = scaled_BV.logsumexp(-1, keepdim=True)
     if head == scaled_BV.shape[1]:
-        top_BK, token_BK = scaled_BV.sort(-1, descending=True, stable=True)
+        top_BK, token_BK = scaled_BV.sort(dim=-1, descending=True, stable=True)
     else:
         top_BK, token_BK = scaled_BV.topk(head, dim=-1)
         # topk promises nothing about ties, and bfloat16 logits are full of them.
         token_BK, by_id_BK = token_BK.sort(-1)
-        top_BK, by_size_BK = top_BK.gather(1, by_id_BK).sort(-1, descending=True, stable=True)
+        top_BK, by_size_BK = top_BK.gather(1, by_id_BK).sort(dim=-1, descending=True, stable=True)
         token_BK = token_BK.gather(1, by_size_BK)
     return token_BK, (top_BK - total_B1).double().exp()

@@ -68,7 +68,7 @@ class SlotCache(Cache):
                 buffer[:, :, :filled] = old[parents, :, :filled]
                 setattr(layer, name, buffer)
                 setattr(old_layer, name, None)
-            layer.is_initialized = True
+                setattr(layer, "is_initialized", True)
         return new
 
     def shrink(self, holes: Tensor, movers: Tensor, rows: int, filled: int) -> None:
@@ -84,6 +84,4 @@ class SlotCache(Cache):
 
 
 def _buffer(like: Tensor, rows: int, capacity: int) -> Tensor:
-    return torch.zeros(
-        (rows, like.shape[1], capacity, like.shape[3]), dtype=like.dtype, device=like.device
-    )
+    return torch.zeros((rows, like.shape[1], capacity, like.shape[3]), dtype=like.dtype, device=like.device)

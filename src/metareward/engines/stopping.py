@@ -17,9 +17,7 @@ class Stopping:
     def text(self, ids: Sequence[int]) -> str:
         """The text of sampled tokens; the same for any batch and any engine with this tokenizer."""
         return str(
-            self._tokenizer.decode(
-                list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False
-            )
+            self._tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
         )
 
     def hit(self, ids: Sequence[int], stop: tuple[str, ...]) -> bool:

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from metareward.archive import Archive
 from metareward.errors import UserError
 from metareward.records import Battle, Judgment, Outcome, PreferencePair, Prompt, Response, Role
-from metareward.store import Manifest, Store
-from metareward.stories import (
+from metareward.show.archive import Archive
+from metareward.show.stories import (
     Story,
     absent_story,
     battle_record,
@@ -26,6 +25,7 @@ from metareward.stories import (
     visible,
     word,
 )
+from metareward.store import Manifest, Store
 
 SHORTEST = 6
 _LISTED = 8  # candidates named in an error

@@ -59,6 +59,12 @@ class Archive:
                 yield step, row
 
 
+def ids_of(directory: Path, step: Manifest) -> pa.Array:
+    """The ids of a step's rows."""
+    found = [_column(path, "id").combine_chunks() for path in _parts(directory, step, "rows")]
+    return pa.concat_arrays(found) if found else pa.array([], pa.string())
+
+
 def _parts(directory: Path, step: Manifest, table: str) -> list[Path]:
     return [directory / name for name in step.parts if name.startswith(f"{table}-")]
 

@@ -1,0 +1,188 @@
+"""The decoding loop: draw, end, read and drop rows, all rows one token at a time."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from metareward.engines.batching import Job, Plan
+from metareward.engines.prefill import Network, prefill
+from metareward.engines.sampling import draw, uniforms
+from metareward.engines.stopping import Stopping
+from metareward.records import Finish
+
+_SHRINK = 16  # rows are moved together once one in so many has ended
+
+
+@dataclass
+class Row:
+    """One answer in the making.
+
+    sampled: every token drawn. kept: how many of them belong to the answer. pending: what is still to be
+    fed before the choices are read; None while sampling.
+    """
+
+    job: Job
+    position: int
+    sampled: list[int] = field(default_factory=list)
+    kept: int = 0
+    text: str = ""
+    finish: Finish = Finish.LENGTH
+    turn_ended: bool = False
+    pending: list[int] | None = None
+    choice_log_probs: dict[str, float] | None = None
+    done: bool = False
+
+
+@torch.inference_mode()
+def decode(network: Network, stopping: Stopping, ends: frozenset[int], plan: Plan, chunk: int) -> list[Row]:
+    """Answer one batch. `ends` are the tokens that end a turn; they are drawn but never fed."""
+    batch = _Batch(network, stopping, ends, plan, chunk)
+    while batch.rows:
+        batch.step()
+    return batch.finished
+
+
+class _Batch:
+    """The live rows and their tensors, row i of each for `rows[i]`."""
+
+    def __init__(
+        self, network: Network, stopping: Stopping, ends: frozenset[int], plan: Plan, chunk: int
+    ) -> None:
+        self._network, self._stopping, self._ends = network, stopping, ends
+        self.rows = [Row(job, len(job.prompt)) for job in plan.jobs]
+        self.finished: list[Row] = []
+        filled = prefill(network, plan, chunk)
+        self._cache, self._logits_BV = filled.cache, filled.logits_BV
+        self._first = self._slot = filled.real_BL.shape[1]
+        allowed_BC = torch.zeros(
+            (len(self.rows), self._cache.capacity), dtype=torch.bool, device=network.device
+        )
+        allowed_BC[:, : self._first] = filled.real_BL
+        self._mask_B11C = network.blocked(allowed_BC)[:, None, None]
+        self._settings(plan.jobs)
+
+    def _settings(self, jobs: Sequence[Job]) -> None:
+        steps = max(job.request.sampling.max_tokens for job in jobs)
+        uniform = np.zeros((len(jobs), steps))
+        for row, job in zip(uniform, jobs, strict=True):
+            row[: job.request.sampling.max_tokens] = uniforms(
+                job.request.seed, job.request.sampling.max_tokens
+            )
+        sampling = [job.request.sampling for job in jobs]
+        double: Callable[..., Tensor] = lambda values: torch.tensor(  # noqa: E731
+            values, dtype=torch.float64, device=self._network.device
+        )
+        self._uniform_BT = double(uniform)
+        self._temperature_B = double([s.temperature for s in sampling])
+        self._top_p_B = double([s.top_p for s in sampling])
+
+    def step(self) -> None:
+        """One token for every row: draw or take what is pending, let rows end, feed the rest."""
+        drawn = self._draw()
+        tokens = [self._advance(i, row, drawn[i]) for i, row in enumerate(self.rows)]
+        tokens = self._drop_finished(tokens)
+        if self.rows:
+            self._feed(tokens)
+
+    def _draw(self) -> list[int]:
+        if all(row.pending is not None or not row.job.request.sampling.max_tokens for row in self.rows):
+            return [0] * len(self.rows)
+        uniform_B = self._uniform_BT[:, min(self._slot - self._first, self._uniform_BT.shape[1] - 1)]
+        return draw(self._logits_BV, self._temperature_B, self._top_p_B, uniform_B).tolist()
+
+    def _advance(self, index: int, row: Row, drawn: int) -> int:
+        """The next token to feed to a row; 0 to one that is done."""
+        if row.done:
+            return 0
+        if row.pending is None:
+            if row.job.request.sampling.max_tokens:
+                row.sampled.append(drawn)
+            if not self._ended(row):
+                return drawn
+            if row.job.forced is None or not row.job.forced.single:
+                row.done = True
+                return 0
+            row.pending = self._rewind(index, row)
+        if row.pending:
+            return row.pending.pop()
+        self._read(index, row)
+        return 0
+
+    def _ended(self, row: Row) -> bool:
+        """Whether sampling is over; if so, settle text, kept tokens and reason."""
+        sampling = row.job.request.sampling
+        row.turn_ended = bool(row.sampled) and row.sampled[-1] in self._ends
+        full = len(row.sampled) >= sampling.max_tokens
+        hit = bool(sampling.stop and row.sampled) and self._stopping.hit(row.sampled, sampling.stop)
+        if not (row.turn_ended or full or hit):
+            return False
+        answer = row.sampled[:-1] if row.turn_ended else row.sampled
+        row.kept, row.text, stopped = self._stopping.cut(answer, sampling.stop)
+        row.turn_ended = row.turn_ended and not stopped
+        if not (row.turn_ended or full or stopped):
+            return False  # the tail looked like a stop string, the whole text does not
+        row.finish = Finish.STOP if row.turn_ended or stopped else Finish.LENGTH
+        return True
+
+    def _rewind(self, index: int, row: Row) -> list[int]:
+        """What to feed before the choices can be read, last token first.
+
+        The cache holds every sampled token but the last. Those behind a cut are hidden from attention
+        and their positions used again; at least one token is fed, for only that gives fresh logits.
+        """
+        assert row.job.forced is not None
+        prompt = len(row.job.prompt)
+        target = [*row.job.prompt, *row.sampled[: row.kept], *row.job.forced.common]
+        cached = prompt + max(0, len(row.sampled) - 1)
+        valid = min(cached, prompt + row.kept, len(target) - 1)
+        hidden = slice(self._first + valid - prompt, self._slot)
+        self._mask_B11C[index, :, :, hidden] = torch.finfo(self._network.dtype).min
+        row.position = valid
+        return target[valid:][::-1]
+
+    def _read(self, index: int, row: Row) -> None:
+        assert row.job.forced is not None
+        log_probs_V = self._logits_BV[index].float().log_softmax(-1)
+        remainders = row.job.forced.remainders
+        values = log_probs_V[[ids[0] for ids in remainders.values()]].tolist()
+        row.choice_log_probs = dict(zip(remainders, values, strict=True))
+        row.done = True
+
+    def _feed(self, tokens: list[int]) -> None:
+        device = self._network.device
+        token_B1 = torch.tensor(tokens, device=device)[:, None]
+        position_B1 = torch.tensor([row.position for row in self.rows], device=device)[:, None]
+        self._mask_B11C[:, :, :, self._slot] = 0
+        self._cache.begin, self._slot = self._slot, self._slot + 1
+        mask_B11L = self._mask_B11C[:, :, :, : self._slot]
+        self._logits_BV = self._network.last_logits(token_B1, position_B1, mask_B11L, self._cache)
+        for row in self.rows:
+            row.position += 1
+
+    def _drop_finished(self, tokens: list[int]) -> list[int]:
+        """Move the last live rows into the places of finished ones, once that is worth the copying."""
+        finished = [index for index, row in enumerate(self.rows) if row.done]
+        count = len(self.rows) - len(finished)
+        if not finished or (count and len(finished) * _SHRINK < len(self.rows)):
+            return tokens
+        self.finished += [self.rows[index] for index in finished]
+        source = list(range(count))
+        holes = [index for index in finished if index < count]
+        movers = [index for index in range(count, len(self.rows)) if not self.rows[index].done]
+        for hole, mover in zip(holes, movers, strict=True):
+            source[hole] = mover
+        self.rows = [self.rows[index] for index in source]
+        if count:
+            self._shrink(holes, movers, source)
+        return [tokens[index] for index in source]
+
+    def _shrink(self, holes: list[int], movers: list[int], source: list[int]) -> None:
+        at: Callable[[list[int]], Tensor] = lambda rows: torch.tensor(rows, device=self._network.device)  # noqa: E731
+        self._cache.shrink(at(holes), at(movers), len(source), self._slot)
+        rows = at(source)
+        self._mask_B11C = self._mask_B11C[rows]
+        self._uniform_BT = self._uniform_BT[rows]
+        self._temperature_B, self._top_p_B = self._temperature_B[rows], self._top_p_B[rows]

@@ -1,0 +1,261 @@
+"""Answering with a local model in this process: PyTorch on a CPU or one accelerator."""
+
+import dataclasses
+import gc
+import itertools
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from metareward.engines.base import Completion, OpenEngine, Request, failed
+from metareward.engines.batching import Job, Limits, Plan, plan, plan_batches
+from metareward.engines.chat import context_of, encode_chat, end_of_turn, load_tokenizer
+from metareward.engines.checks import fault_of
+from metareward.engines.decoding import Row, decode
+from metareward.engines.forcing import ForcedTokens, tokenise
+from metareward.engines.prefill import Network
+from metareward.engines.stopping import Stopping
+from metareward.errors import ModelError
+from metareward.models.base import Model
+from metareward.records import Message
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+_WINDOW = 1024  # requests read ahead, to be grouped by prompt and length
+_ATTENTION = {"full_attention", "sliding_attention"}
+
+
+class TransformersEngine:
+    """Answers in batches, each shared prefix computed once, by a decoding loop of its own.
+
+    A draw depends on its request alone, up to the last bits of the logits, which batching changes. A
+    request longer than the context fails as a value. A batch that does not fit in memory is halved
+    until it does; a single request that does not fit fails as a value. A model with a sliding window
+    answers as long as prompt and answer fit into the window; its other layers would allow more, this
+    engine does not. Models with recurrent layers are refused.
+    """
+
+    def __init__(
+        self, model: Any, tokenizer: "PreTrainedTokenizerBase", limits: Limits, window: int = _WINDOW
+    ) -> None:
+        _check_fit(model, tokenizer)
+        self._tokenizer, self._limits, self._window = tokenizer, limits, window
+        self._network = Network(model, len(tokenizer))
+        self._stopping = Stopping(tokenizer)
+        self._ends = end_of_turn(tokenizer, getattr(model, "generation_config", None))
+        self._context = _context(model.config)
+        self._readings: dict[object, ForcedTokens] = {}
+
+    def complete(self, requests: Iterable[Request], /) -> Iterator[Completion]:
+        """Answer each request once. Reads a window of requests ahead, never more."""
+        source = iter(requests)
+        while window := list(itertools.islice(source, self._window)):
+            prepared = [self._prepare(request) for request in window]
+            yield from (item for item in prepared if isinstance(item, Completion))
+            for batch in plan_batches([item for item in prepared if isinstance(item, Job)], self._limits):
+                yield from self._answer(batch)
+
+    def close(self) -> None:
+        """Give the memory back, even if someone still holds the engine. It cannot answer any more."""
+        self._network.model = None
+        _release()
+
+    def _prepare(self, request: Request) -> Job | Completion:
+        if fault := fault_of(request):
+            return failed(request, fault)
+        try:
+            prompt = tuple(encode_chat(self._tokenizer, request.messages))
+        except ModelError as error:
+            return failed(request, str(error))
+        job = Job(request, prompt, self._reading(request))
+        if self._context is not None and len(prompt) + job.new_tokens > self._context:
+            return failed(
+                request,
+                f"the prompt has {len(prompt)} tokens and may be continued by {job.new_tokens}, more than "
+                f"the {self._context} this model can attend to; shorten the prompt or lower max_tokens",
+            )
+        return job
+
+    def _reading(self, request: Request) -> ForcedTokens | None:
+        if request.forced is None:
+            return None
+        if request.forced not in self._readings:
+            self._readings[request.forced] = tokenise(self._tokenizer, request.forced, self._ends[0])
+        return self._readings[request.forced]
+
+    def _answer(self, batch: Plan) -> Iterator[Completion]:
+        rows = self._try(batch)
+        if rows is not None:
+            yield from map(self._completion, rows)
+        elif len(batch.jobs) == 1:
+            job = batch.jobs[0]
+            total = len(job.prompt) + job.new_tokens
+            yield failed(
+                job.request, f"out of memory on {self._network.device} with one row of {total} tokens"
+            )
+        else:
+            half = len(batch.jobs) // 2
+            for jobs in (batch.jobs[:half], batch.jobs[half:]):
+                yield from self._answer(plan(jobs))
+
+    def _try(self, batch: Plan) -> list[Row] | None:
+        """The finished rows of a batch; None if memory ran out."""
+        try:
+            rows = decode(self._network, self._stopping, frozenset(self._ends), batch, self._limits.chunk)
+            for row in rows:
+                self._read_long_choices(row)
+            return rows
+        except (MemoryError, RuntimeError) as error:
+            if not _is_out_of_memory(error):
+                raise
+        # Later windows begin smaller.
+        tokens = max(1, sum(len(job.prompt) + job.new_tokens for job in batch.jobs) // 2)
+        self._limits = dataclasses.replace(self._limits, tokens=min(self._limits.tokens, tokens))
+        # Only here, behind the handler, are the tensors in the error's frames free.
+        _release()
+        return None
+
+    def _read_long_choices(self, row: Row) -> None:
+        """Score choices of more than one token, each by a pass of its own: rare, so plain."""
+        forced = row.job.forced
+        if forced is None or row.choice_log_probs is not None:
+            return
+        context = [*row.job.prompt, *row.sampled[: row.kept], *forced.common]
+        row.choice_log_probs = {
+            choice: self._network.log_prob(context, remainder)
+            for choice, remainder in forced.remainders.items()
+        }
+
+    def _completion(self, row: Row) -> Completion:
+        forced = row.job.forced
+        with_end = row.turn_ended and forced is None
+        return Completion(
+            request_id=row.job.request.id,
+            text=row.text,
+            finish=row.finish,
+            token_ids=tuple(row.sampled if with_end else row.sampled[: row.kept]),
+            prompt_tokens=len(row.job.prompt),
+            output_tokens=len(row.sampled),
+            choice_log_probs=row.choice_log_probs,
+            endings=forced.endings if forced else None,
+        )
+
+
+def open_transformers(
+    device: str = "auto",
+    dtype: str = "auto",
+    batch_tokens: int | None = None,
+    max_rows: int | None = None,
+    window: int = _WINDOW,
+) -> OpenEngine:
+    """An engine for models that lie in a local directory (or on the hub, if it can be reached).
+
+    device: "auto" is CUDA if there is one, else the CPU. dtype: "auto" is float32 on a CPU, where
+    bfloat16 is slow, else bfloat16. batch_tokens: cache slots of one batch, rows times (prompt and
+    answer); None takes what about half of the free memory holds. max_rows: answers written at once;
+    None is 64 on a CPU, else 512. None of these changes what is answered. Raises ModelError.
+    """
+
+    @contextmanager
+    def open_engine(model: Model) -> Iterator[TransformersEngine]:
+        place = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+        tokenizer = load_tokenizer(model.path)
+        network = load_network(model.path, place, dtype)
+        on_cpu = place.startswith("cpu")
+        limits = Limits(
+            rows=max_rows or (64 if on_cpu else 512),
+            tokens=batch_tokens or _batch_tokens(network, on_cpu),
+            chunk=1024 if on_cpu else 16384,
+        )
+        engine = TransformersEngine(network, tokenizer, limits, window)
+        del network
+        try:
+            yield engine
+        finally:
+            engine.close()
+
+    return open_engine
+
+
+def load_network(path: str, device: str, dtype: str = "auto") -> Any:
+    """The weights at `path`, ready to answer. Raises ModelError if they cannot be read."""
+    from transformers import AutoModelForCausalLM
+    from transformers.utils import logging
+
+    kind = ("float32" if device.startswith("cpu") else "bfloat16") if dtype == "auto" else dtype
+    bars = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        loader: Any = AutoModelForCausalLM
+        model = loader.from_pretrained(path, dtype=getattr(torch, kind), trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise ModelError(
+            f"{path}: the model cannot be read ({error}). Give a directory that holds a whole model, or a "
+            "hub id while the hub can be reached."
+        ) from error
+    finally:
+        if bars:
+            logging.enable_progress_bar()
+    return model.to(device).eval()
+
+
+def _check_fit(model: Any, tokenizer: "PreTrainedTokenizerBase") -> None:
+    """Say early what would otherwise come out as nonsense."""
+    path = tokenizer.name_or_path
+    rows = model.get_input_embeddings().num_embeddings
+    if len(tokenizer) > rows:
+        raise ModelError(
+            f"{path}: the tokenizer knows {len(tokenizer)} tokens, the model only {rows}; they do not belong "
+            "together. Take both from the same model."
+        )
+    config = model.config.get_text_config(decoder=True)
+    other = set(getattr(config, "layer_types", None) or ()) - _ATTENTION
+    if other:
+        raise ModelError(
+            f"{path}: layers of type {', '.join(sorted(other))} are not supported by this engine; serve the "
+            "model with another program and use the engine for servers."
+        )
+    ids = encode_chat(tokenizer, [Message("user", "a")])
+    if tokenizer.bos_token_id is not None and ids[:2] == [tokenizer.bos_token_id] * 2:
+        raise ModelError(
+            f"{path}: the chat template writes the beginning-of-sequence token twice; mend chat_template."
+        )
+
+
+def _context(config: Any) -> int | None:
+    """Most tokens of prompt and answer: the context, or the sliding window if a layer has a smaller one."""
+    text = config.get_text_config(decoder=True)
+    sliding = getattr(text, "sliding_window", None)
+    types = getattr(text, "layer_types", None)
+    if types is not None and "sliding_attention" not in types:
+        sliding = None
+    known = [length for length in (context_of(config.to_dict()), sliding) if length]
+    return min(known) if known else None
+
+
+def _batch_tokens(model: Any, on_cpu: bool) -> int:
+    """Cache slots that half of the free memory holds, for the cache is briefly there twice."""
+    import psutil
+
+    config = model.config.get_text_config(decoder=True)
+    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    slot_bytes = 2 * config.num_hidden_layers * heads * size * model.dtype.itemsize
+    free = psutil.virtual_memory().available if on_cpu else torch.cuda.mem_get_info(model.device)[0]
+    return max(1024, int(free / 2 / slot_bytes))
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    text = str(error).lower()  # the CPU allocator has no class of its own
+    return "can't allocate memory" in text or "not enough memory" in text
+
+
+def _release() -> None:
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

@@ -1,0 +1,5 @@
+"""A run's data in the form that others read: a dataset folder with a card."""
+
+from metareward.export.dataset import Exported, export
+
+__all__ = ["Exported", "export"]

@@ -1,0 +1,163 @@
+"""The card of an exported dataset: what is in it, what made it, and what was left out and why."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from metareward.errors import StoreError
+from metareward.ids import fingerprint
+from metareward.store import Manifest
+from metareward.train.job import RESULT, read_result
+
+_ITERATION = re.compile(r"iteration (\d+)")
+_LONG = 200  # characters of a setting; a longer one is named by its fingerprint
+_PLACES = {"pairs": ("actor_pairs", "judge_pairs")}
+_ABOUT = {
+    "pairs": "preference pairs of both roles: `prompt`, `chosen`, `rejected` as lists of messages",
+    "actor_pairs": "pairs of responses; scores are mean judgments (0 to 5)",
+    "judge_pairs": "pairs of judgments of one response; scores are Elo (natural log units)",
+    "responses": "every sampled response, duplicates and failures included",
+    "judgments": "every sampled judgment; `score` is null where `unread` says why it could not be read",
+    "battles": "every comparison of two judgments by the meta-judge; `outcome` is by position",
+}
+_HEAD = """\
+---
+pretty_name: Preference pairs and judgments of a metareward run
+tags:
+- preference
+- dpo
+- synthetic
+- metareward
+configs:
+{configs}
+---
+
+# Preference pairs and judgments of a metareward run
+
+**Responses, judgments and comparisons in this dataset were written by language models.** They were checked
+by no human and may be wrong, biased or offensive. The prompts come from the source named in the config. The
+licences of the prompts and of the models apply; a lone surrogate in a text was replaced by U+FFFD.
+
+Load with `datasets.load_dataset(folder, "pairs", split="train")`; TRL's `DPOTrainer` takes `pairs`,
+`actor_pairs` and `judge_pairs` as they are.
+"""
+
+
+def write_card(file: Path, run: Path, steps: Sequence[Manifest], counts: Mapping[str, int]) -> None:
+    """Write the card of an export of the run in directory `run`.
+
+    counts: rows of each config that has any. Raises StoreError if a file of the run is damaged.
+    """
+    sections = [
+        _HEAD.format(configs="\n".join(_config(name, name == next(iter(counts))) for name in counts)),
+        "## Configs\n\n" + _table(("config", "rows", "what"), [(n, c, _ABOUT[n]) for n, c in counts.items()]),
+        "## Models\n\n" + _models(run, steps),
+        "## Steps\n\n" + _steps(steps),
+        "## Left out, by reason\n\n" + _dropped(steps),
+        "## Settings\n\n" + _settings(run, steps),
+    ]
+    file.write_text("\n".join(sections), encoding="utf-8", errors="replace")
+
+
+def iteration_of(step: Manifest, last: bool = False) -> Any:
+    """The number of the iteration a step belongs to; without one None, or `last`: infinity."""
+    match = _ITERATION.fullmatch(step.section)
+    return int(match[1]) if match else float("inf") if last else None
+
+
+def _config(name: str, default: bool) -> str:
+    lines = [f"- config_name: {name}", *(["  default: true"] if default else []), "  data_files:"]
+    lines += ["  - split: train", "    path:"]
+    lines += [f"    - {place}/train-*.parquet" for place in _PLACES.get(name, (name,))]
+    return "\n".join(lines)
+
+
+def _models(run: Path, steps: Sequence[Manifest]) -> str:
+    spoke: dict[str, list[str]] = {}
+    for step in steps:
+        if step.model is not None:
+            spoke.setdefault(step.model, []).append(step.section)
+    trained = sorted(path.parent.name for path in (run / "models").glob(f"*/{RESULT}"))
+    rows = []
+    for model in dict.fromkeys([*spoke, *trained]):
+        where = ", ".join(dict.fromkeys(spoke.get(model, []))) or "-"
+        rows.append((f"`{model}`", _origin(run, model), where))
+    return _table(("fingerprint", "made by", "spoke in"), rows)
+
+
+def _origin(run: Path, model: str) -> str:
+    file = run / "models" / model / RESULT
+    if not file.is_file():
+        name = _config_json(run).get("model")
+        return f"the model this run began with{f', {_last(name)}' if isinstance(name, str) else ''}"
+    result = read_result(file)
+    return f"training here: {result.pairs_used} pairs, loss {result.loss_first:.4f} to {result.loss_last:.4f}"
+
+
+def _last(name: str) -> str:
+    """A hub id as it is; of a path on somebody's machine the last part only."""
+    return f"`{Path(name).name if name.startswith(('/', '.', '~')) else name}`"
+
+
+def _config_json(run: Path) -> dict[str, Any]:
+    file = run / "config.json"
+    try:
+        return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    except ValueError as error:
+        raise StoreError(f"{file}: damaged ({error}); run the config again to mend it") from None
+
+
+def _steps(steps: Sequence[Manifest]) -> str:
+    rows = [(s.section or "-", s.name, s.rows, sum(s.dropped.values()), f"`{s.key}`") for s in steps]
+    table = _table(("section", "step", "rows", "left out", "step_key"), rows)
+    twice = [place for place, n in Counter((s.section, s.name) for s in steps if s.inputs).items() if n > 1]
+    twice = [place for place in twice if not place[0].startswith("held-out")]
+    if not twice:
+        return table
+    names = "; ".join(f"{section}, {name}" for section, name in twice)
+    return (
+        f"{table}\nThe run's settings were changed on the way, so these were done more than once: {names}. "
+        "Tell them apart by `step_key`.\n"
+    )
+
+
+def _dropped(steps: Sequence[Manifest]) -> str:
+    rows = [(s.section or "-", s.name, why, count) for s in steps for why, count in s.dropped.items()]
+    return _table(("section", "step", "reason", "count"), rows) if rows else "Nothing was left out.\n"
+
+
+def _settings(run: Path, steps: Sequence[Manifest]) -> str:
+    file = run / "config.toml"
+    told = []
+    if file.is_file():
+        told.append("The config:\n\n" + _fenced(file.read_text(encoding="utf-8", errors="replace"), "toml"))
+    lines = dict.fromkeys(
+        f"{s.name}: {json.dumps(_short(s.step), ensure_ascii=False)}" for s in steps if s.step
+    )
+    told.append("The settings of each step, defaults included:\n\n" + _fenced("\n".join(lines), "text"))
+    return "\n".join(told)
+
+
+def _short(step: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: f"{len(value)} characters, {fingerprint(value)}"
+        if isinstance(value, str) and len(value) > _LONG
+        else value
+        for name, value in step.items()
+    }
+
+
+def _fenced(text: str, language: str) -> str:
+    longest = max((len(run) for run in re.findall("`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}{language}\n{text.rstrip()}\n{fence}\n"
+
+
+def _table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    lines = [names, ["---"] * len(names), *rows]
+    return "".join(
+        "| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |\n" for line in lines
+    )

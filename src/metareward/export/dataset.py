@@ -1,0 +1,178 @@
+"""A run's data as a dataset folder that `datasets.load_dataset` and TRL's DPOTrainer take as it is.
+
+Rows are streamed from the run's parts into Parquet files; the folder appears whole or not at all.
+"""
+
+import re
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from enum import Enum
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from metareward.errors import StoreError, UserError
+from metareward.export.card import iteration_of, write_card
+from metareward.ids import file_digest
+from metareward.records import Battle, Judgment, Message, PreferencePair, Response, Role
+from metareward.show.archive import KINDS, ids_of
+from metareward.store import Artifact, Manifest, Store, columns
+
+_BATCH = 512  # rows in memory, and in a row group
+_FILE_ROWS = 100_000
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_PLACE = [("section", pa.string()), ("iteration", pa.int64()), ("step_key", pa.string())]
+_MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
+_SCORES = [(name, pa.float64()) for name in ("chosen_score", "rejected_score")]
+_IDS = [(name, pa.string()) for name in ("chosen_id", "rejected_id", "pair_id", "prompt_id", "response_id")]
+_PAIR = pa.schema(
+    [
+        *[(name, _MESSAGES) for name in ("prompt", "chosen", "rejected")],
+        ("role", pa.string()),
+        *_PLACE,
+        *_SCORES,
+        *_IDS,
+    ]
+)
+
+Step = tuple[Path, Manifest]
+
+
+@dataclass(frozen=True)
+class Exported:
+    """The files that were written, and the rows of each config that has any."""
+
+    files: tuple[Path, ...]
+    counts: Mapping[str, int]
+
+
+def export(run_directory: Path, target: Path) -> Exported:
+    """Write the finished steps of a run as a dataset folder.
+
+    Configs: `pairs` (the default; TRL's conversational preference format), `actor_pairs`, `judge_pairs`,
+    `responses`, `judgments`, `battles`; one without rows is left out. Lone surrogates become U+FFFD.
+    Raises UserError if `target` is not empty or the run has nothing to export, StoreError if a file of
+    the run is damaged or the target cannot be written.
+    """
+    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
+        raise UserError(f"{target} exists and is not empty; name a directory that is empty or does not exist")
+    found = [(path, step) for path, step in Store(run_directory).manifests() if step.record in KINDS]
+    steps = sorted(found, key=lambda item: (iteration_of(item[1], last=True), item[1].section, item[1].key))
+    if not any(step.rows for _, step in steps if step.record != "Prompt"):
+        raise UserError(f"{run_directory} holds no finished step of a run, so there is nothing to export")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as aside:
+            folder = Path(aside) / "dataset"
+            counts = _write_tables(steps, folder)
+            write_card(folder / "README.md", run_directory, [step for _, step in steps], counts)
+            folder.replace(target)
+    except OSError as error:
+        raise StoreError(f"{target}: cannot write: {error.strerror or error}") from error
+    return Exported(tuple(sorted(path for path in target.rglob("*") if path.is_file())), counts)
+
+
+def _write_tables(steps: Sequence[Step], folder: Path) -> dict[str, int]:
+    tables: dict[str, tuple[type[Any], Role | None]] = {
+        "actor_pairs": (PreferencePair, Role.ACTOR),
+        "judge_pairs": (PreferencePair, Role.JUDGE),
+        "responses": (Response, None),
+        "judgments": (Judgment, None),
+        "battles": (Battle, None),
+    }
+    counts = {}
+    for name, (record, role) in tables.items():
+        schema = _PAIR if record is PreferencePair else _schema(record)
+        counts[name] = _write_files(folder / name, schema, _rows(steps, record, role))
+    pairs = counts["actor_pairs"] + counts["judge_pairs"]
+    return {name: count for name, count in {"pairs": pairs, **counts}.items() if count}
+
+
+def _write_files(folder: Path, schema: pa.Schema, rows: Iterator[dict[str, Any]]) -> int:
+    """Write all rows with one batch of them in memory; returns their number."""
+    total = 0
+    for number, first in enumerate(iter(lambda: list(islice(rows, 1)), [])):
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"train-{number:05d}.parquet"
+        with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+            total += _fill(writer, schema, chain(first, islice(rows, _FILE_ROWS - 1)))
+    return total
+
+
+def _fill(writer: pq.ParquetWriter, schema: pa.Schema, rows: Iterable[dict[str, Any]]) -> int:
+    rows, written = iter(rows), 0
+    while batch := list(islice(rows, _BATCH)):
+        writer.write_table(pa.Table.from_pylist(batch, schema=schema))
+        written += len(batch)
+    return written
+
+
+def _rows(steps: Sequence[Step], record: type[Any], role: Role | None) -> Iterator[dict[str, Any]]:
+    """The rows of a kind that models or pair rules gave, each id once (steps may share rows)."""
+    plain: Callable[[Any], dict[str, Any]] = _plain_pair if record is PreferencePair else _plain
+    given = [s for s in steps if s[1].record == record.__name__]
+    given = [s for s in given if s[1].model is not None or record is PreferencePair]
+    for number, (directory, step) in enumerate(given):
+        _require_whole(directory, step)
+        place = {"section": step.section, "iteration": iteration_of(step), "step_key": step.key}
+        repeated = _repeated((directory, step), given[:number])
+        for row in Artifact(directory, step.key, record):
+            if row.id not in repeated and (role is None or row.role is role):
+                yield {**plain(row), **place}
+
+
+def _repeated(step: Step, earlier: Sequence[Step]) -> set[str]:
+    """Ids of a step's rows that were already given by an earlier step which asked the same."""
+    siblings = [ids_of(*other) for other in earlier if other[1].question_key == step[1].question_key]
+    if not siblings:
+        return set()
+    ids = ids_of(*step)
+    again = pc.is_in(ids, value_set=pa.concat_arrays(siblings))  # type: ignore[attr-defined]
+    return set(ids.filter(again).to_pylist())
+
+
+def _require_whole(directory: Path, step: Manifest) -> None:
+    for name, digest in step.parts.items():
+        path = directory / name
+        if not path.is_file() or not file_digest(path).startswith(digest):
+            raise StoreError(f"{path}: damaged or missing; run the config again to mend it, then export")
+
+
+def _schema(record: type[Any]) -> pa.Schema:
+    own = [item for item in columns.schema_of(record) if item.name != columns.POSITION]
+    return pa.schema([*[item.with_nullable(True) for item in own], *[pa.field(*place) for place in _PLACE]])
+
+
+def _plain_pair(pair: PreferencePair) -> dict[str, Any]:
+    return {
+        "prompt": _plain_value(pair.messages),
+        "chosen": _plain_value((Message("assistant", pair.chosen),)),
+        "rejected": _plain_value((Message("assistant", pair.rejected),)),
+        "role": pair.role.value,
+        "chosen_score": pair.chosen_score,
+        "rejected_score": pair.rejected_score,
+        "chosen_id": pair.chosen_id,
+        "rejected_id": pair.rejected_id,
+        "pair_id": pair.id,
+        "prompt_id": pair.prompt_id,
+        "response_id": pair.response_id,
+    }
+
+
+def _plain(row: Any) -> dict[str, Any]:
+    return {item.name: _plain_value(getattr(row, item.name)) for item in fields(row)}
+
+
+def _plain_value(value: Any) -> Any:
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, str):
+        return _SURROGATE.sub("\ufffd", value)
+    if isinstance(value, tuple) and value and isinstance(value[0], Message):
+        return [{"role": turn.role, "content": _plain_value(turn.content)} for turn in value]
+    return value

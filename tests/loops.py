@@ -1,0 +1,126 @@
+"""Small whole loops on the fake engine, for several test files."""
+
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import planted
+from metareward.engines.base import Completion, Engine, Request, failed
+from metareward.engines.fake import fake
+from metareward.events import Event, Listener, ignore
+from metareward.models.base import Model
+from metareward.recipes.meta_rewarding import MetaRewarding, meta_rewarding
+from metareward.recipes.self_rewarding import SelfRewarding, self_rewarding
+from metareward.recipes.settings import Iteration, Watch
+from metareward.run import Run
+from metareward.stages.generate import Generate
+from metareward.stages.judge import Judge
+from metareward.stages.meta_judge import MetaJudge
+from metareward.train.dpo import DPO
+from metareward.train.fake import FakeTrainer
+
+START = Model("start", "nowhere", "f0")
+TWO = (Iteration(rho=0.2), Iteration(rho=0.3))
+
+
+def small_meta(reading: str = "free", samples: int = 4, iterations: tuple[Iteration, ...] = TWO) -> MetaRewarding:
+    return MetaRewarding(
+        Generate(samples=samples),
+        Judge(samples=3, reading=reading),  # type: ignore[arg-type]
+        MetaJudge(reading=reading),  # type: ignore[arg-type]
+        DPO(batch_size=2, epochs=1),
+        iterations,
+        Watch(1, 2),
+    )
+
+
+def small_self(reading: str = "free") -> SelfRewarding:
+    judge = Judge(samples=3, reading=reading)  # type: ignore[arg-type]
+    return SelfRewarding(Generate(samples=4), judge, DPO(batch_size=2, epochs=1), watch=Watch(1, 2))
+
+
+RECIPES: dict[str, tuple[Callable[..., Model], Callable[..., Any]]] = {
+    "meta_rewarding": (meta_rewarding, small_meta),
+    "self_rewarding": (self_rewarding, small_self),
+}
+
+
+class Asked:
+    """Opens an engine that notes every request and can break at the n-th."""
+
+    def __init__(self, script: Any, break_at: int | None = None, fail: Callable[[Request], bool] | None = None) -> None:
+        self.requests: list[Request] = []
+        self.opened: list[str] = []
+        self._open, self._break_at, self._fail = fake(script), break_at, fail
+        self.answered: list[str] = []
+
+    @contextmanager
+    def __call__(self, model: Model) -> Iterator[Engine]:
+        self.opened.append(model.fingerprint)
+        with self._open(model) as engine:
+            yield _Noting(self, engine)
+
+    def answer(self, engine: Engine, requests: Iterable[Request]) -> Iterator[Completion]:
+        for completion in engine.complete(self._note(requests)):
+            if self._break_at is not None and len(self.answered) >= self._break_at:
+                raise KeyboardInterrupt
+            self.answered.append(completion.request_id)
+            request = next(r for r in reversed(self.requests) if r.id == completion.request_id)
+            yield failed(request, "made to fail") if self._fail and self._fail(request) else completion
+
+    def _note(self, requests: Iterable[Request]) -> Iterator[Request]:
+        for request in requests:
+            self.requests.append(request)
+            yield request
+
+
+class _Noting:
+    def __init__(self, asked: Asked, engine: Engine) -> None:
+        self._asked, self._engine = asked, engine
+
+    def complete(self, requests: Iterable[Request], /) -> Iterator[Completion]:
+        return self._asked.answer(self._engine, requests)
+
+
+def loop(
+    directory: Path,
+    open_engine: Any,
+    name: str = "meta_rewarding",
+    settings: Any = None,
+    prompts: int = 6,
+    listen: Listener = ignore,
+    trainer: Any = None,
+) -> tuple[Run, Model]:
+    """A whole run on planted prompts; two iterations of `prompts` prompts, two held out."""
+    recipe, small = RECIPES[name]
+    settings = settings or small()
+    many = planted.prompts(prompts * len(settings.iterations) + 2)
+    with Run(directory, open_engine, trainer or FakeTrainer(), listen=listen) as run:
+        held_out = run.prompts(many[:2])
+        batches = [run.prompts(many[2 + t * prompts :][:prompts]) for t in range(len(settings.iterations))]
+        model = recipe(run, START, batches, settings, held_out)
+    return run, model
+
+
+def everything(run: Run) -> dict[str, Any]:
+    """All rows of a run by artifact, as plain data, for comparing two runs."""
+    found: dict[str, Any] = {}
+    for round in run.history.rounds:
+        for artifact in (round.answers, round.responses, round.judgments, round.battles, *round.pairs):
+            if artifact is not None:
+                found[artifact.key] = [dataclasses.asdict(row) for row in artifact]
+                found[f"{artifact.key} dropped"] = [dataclasses.asdict(row) for row in artifact.dropped()]
+    for look in run.history.looks:
+        for artifact in (look.answers, look.judgments, look.refereed, look.battles):
+            if artifact is not None:
+                found[artifact.key] = [dataclasses.asdict(row) for row in artifact]
+    return found
+
+
+class Heard(list[Event]):
+    """A listener that remembers."""
+
+    def __call__(self, event: Event) -> None:
+        self.append(event)
