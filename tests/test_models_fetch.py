@@ -261,7 +261,10 @@ def test_a_wheel_that_is_no_archive(pip: FakePip, tmp_path: Path, monkeypatch: p
     assert "cannot be read" in refusal(tmp_path)
 
 
-def test_members_that_would_climb_out_are_never_written(pip: FakePip, tmp_path: Path) -> None:
+def test_members_that_would_climb_out_are_never_written(
+    pip: FakePip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     cache = tmp_path / "deep" / "cache"
     pip.members |= {"../../../../escaped.txt": b"x", "/escaped-too.txt": b"x", "tiny/run_me.py": b"x"}
     get(TINY.name, cache)

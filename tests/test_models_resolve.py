@@ -77,6 +77,14 @@ def test_order_and_place_do_not_count(tmp_path: Path, files: dict[str, bytes]) -
     assert print_of(tmp_path, "a", files) == print_of(tmp_path, "some/other/place", backwards)
 
 
+def test_the_order_of_the_file_system_does_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    directory = write(tmp_path / "m", FILES | {f"{letter}.safetensors": b"" for letter in "dacb"})
+    expected, glob = directory_fingerprint(directory), Path.glob
+    for order in (sorted, lambda found: sorted(found, reverse=True)):
+        monkeypatch.setattr(Path, "glob", lambda self, pattern, order=order: order(glob(self, pattern)))
+        assert directory_fingerprint(directory) == expected
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_every_file_that_decides_an_answer_counts(tmp_path: Path, name: str) -> None:
     whole = print_of(tmp_path, "m", FILES)

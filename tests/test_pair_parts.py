@@ -208,6 +208,19 @@ def test_battles_of_unknown_judgments_are_refused():
     unknown = dataclasses.replace(a_battle(one, two, F), second_id="p-0-7")
     with pytest.raises(StoreError, match="between judgments p-0-0 and p-0-7"):
         list(JudgePairs().apply(prompts, responses, [one, two], [unknown]))
+    silent = dataclasses.replace(two, score=None)
+    third = a_judgment(responses[0], 2, 5)
+    with pytest.raises(StoreError, match=r"between judgments p-0-0 and p-0-1, not both.*readable"):
+        list(JudgePairs().apply(prompts, responses, [one, silent, third], [a_battle(one, two, F)]))
+
+
+def test_the_prior_is_the_settings():
+    prompts, responses, judgments = two_judgments()
+    battles = [a_battle(*judgments, F), a_battle(*judgments[::-1], S)]
+    for prior in (0.01, 2.0):
+        (pair,) = pairs(JudgePairs(prior=prior).apply(prompts, responses, judgments, battles))
+        # sigmoid(-2e) = prior e, the stationary point of two rivals with one weighted win
+        assert 1 / (1 + np.exp(2 * pair.chosen_score)) == pytest.approx(prior * pair.chosen_score, abs=1e-12)
 
 
 def test_judgments_that_answer_different_questions_make_no_pair():

@@ -72,9 +72,7 @@ def sampled(name: str, number: int, text: str) -> Response:
     return Response(f"{name}{number}", name, number, "m", text, (number, 7), finish)
 
 
-RESPONSES = [
-    sampled(name, number, text) for name, texts in TEXTS.items() for number, text in enumerate(texts)
-]
+RESPONSES = [sampled(name, number, text) for name in TEXTS for number, text in enumerate(TEXTS[name])]
 
 
 def judged(response: str, number: int, score: float | None) -> Judgment:
@@ -189,9 +187,6 @@ def test_rho_032_takes_a_shorter_good_answer():
 def test_rho_04_takes_a_longer_bad_answer_on_the_very_boundary():
     # rejected: at most 2 + 1 = 3: P3 (70 long) and P2 (90 long), which is on the boundary.
     assert actor_pairs(ActorPairs(rho=0.4)) == {"P": ("P1", "P2"), "Q": "equal scores", "R": ("R1", "R2")}
-
-
-def test_just_under_that_boundary_it_does_not():
     assert actor_pairs(ActorPairs(rho=0.3999))["P"] == ("P1", "P3")
 
 
@@ -274,8 +269,7 @@ def elo_of_q(weight: float = 1.0) -> float:
 
 def test_elo_of_the_judge_pairs():
     p, q, r = JudgePairs(prior=PRIOR).apply(PROMPTS, distinct(), JUDGMENTS, BATTLES)
-    assert isinstance(p, PreferencePair)
-    assert isinstance(q, PreferencePair)
+    assert isinstance(p, PreferencePair) and isinstance(q, PreferencePair)  # noqa: PT018
     assert elo_of_q() > elo_of_q(2 / 3) > 0
     assert (p.chosen_score, p.rejected_score) == pytest.approx((elo_of_p(), -elo_of_p()), abs=1e-12)
     assert (q.chosen_score, q.rejected_score) == pytest.approx((elo_of_q(), -elo_of_q()), abs=1e-12)

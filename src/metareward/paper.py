@@ -107,6 +107,8 @@ class Paper:
             calls = done = len(artifact)
             written = artifact.cost.output_tokens / max(1, calls)
         prompt_tokens, output_tokens = round(calls * work.prompt_tokens), round(calls * written)
+        if any(step.key == key for step in self.steps):  # the same question asked again costs nothing
+            return Sketch(key, Shape(calls, written))
         seconds = self._seconds(stage.name, calls, done, prompt_tokens, output_tokens)
         state = "done" if artifact.whole else f"{done} done" if done else "to do"
         makes = f"{stage.record.__name__.lower()}s"

@@ -44,8 +44,12 @@ def run(
     """Carry a config out. Stopped anywhere, the same command goes on and repeats nothing."""
     signal.signal(signal.SIGTERM, _interrupt)
     loaded = configs.load(config, directory)
-    with claimed(loaded, change), render.progress(quiet=as_json) as listen:
-        result = session.execute(loaded, listen)
+    try:
+        with claimed(loaded, change), render.progress(quiet=as_json) as listen:
+            result = session.execute(loaded, listen)
+    except KeyboardInterrupt:
+        render.complain("interrupted; everything answered so far is kept. The same command goes on from here.")
+        raise typer.Exit(130) from None
     if as_json:
         _print_json(result)
     else:

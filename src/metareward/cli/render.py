@@ -1,6 +1,7 @@
 """What a person sees: progress, tables, trees. Model output is shown as plain text, never as markup."""
 
 import json
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +18,8 @@ from metareward.config import Config
 from metareward.events import Event, Listener, StepFinished, StepProgress, StepStarted, ignore
 from metareward.paper import Paper
 
-out = Console(highlight=False)
+_WIDTH = None if sys.stdout.isatty() else 120  # a pipe has no width; tables need one
+out = Console(highlight=False, width=_WIDTH)
 err = Console(stderr=True, highlight=False)
 _PLAIN_SECONDS = 15.0  # between lines where there is no terminal
 
@@ -172,20 +174,24 @@ def _paths(result: dict[str, Any], directory: Path) -> None:
 def plan(paper: Paper) -> None:
     """Every step with its calls, tokens and time."""
     table = Table(title="Plan (upper bounds: identical responses are judged once)")
-    for title in ("section", "step", "calls", "", "prompt tokens", "output tokens", "state", "time"):
-        left = title in ("section", "step", "", "state")
-        table.add_column(title, justify="left" if left else "right")
+    for title in ("section", "step", "asks for", "prompt tokens", "output tokens", "state", "time left"):
+        table.add_column(title, justify="left" if title in ("section", "step", "state") else "right", no_wrap=True)
     for step in paper.steps:
-        calls, read, written = (f"{n:,}" for n in (step.calls, step.prompt_tokens, step.output_tokens))
-        time_left = _duration(step.seconds)
-        table.add_row(step.section, step.step, calls, step.makes, read, written, step.state, time_left)
+        read, written = _short(step.prompt_tokens), _short(step.output_tokens)
+        asks = f"{step.calls:,} {step.makes}"
+        table.add_row(step.section, step.step, asks, read, written, step.state, _duration(step.seconds))
     out.print(table)
     total = paper.total_seconds()
-    out.print(f"time left: {_duration(total)}" + ("" if total is not None else _unknown_speed()))
+    out.print(Text(f"time left: {_duration(total)}" + ("" if total is not None else _UNKNOWN_SPEED)), soft_wrap=True)
 
 
-def _unknown_speed() -> str:
-    return " (nothing measured yet; give prompt_, output_ and train_tokens_per_second in [plan])"
+_UNKNOWN_SPEED = " (not every step was measured yet; give prompt_, output_ and train_tokens_per_second in [plan])"
+
+
+def _short(tokens: int) -> str:
+    if tokens < 100_000:
+        return f"{tokens:,}"
+    return f"{tokens / 1e6:,.1f} M" if tokens >= 1e6 else f"{tokens / 1e3:.0f} k"
 
 
 def models(listed: list[Any], as_json: bool) -> None:

@@ -56,7 +56,7 @@ def write_card(file: Path, run: Path, steps: Sequence[Manifest], counts: Mapping
         "## Configs\n\n" + _table(("config", "rows", "what"), [(n, c, _ABOUT[n]) for n, c in counts.items()]),
         "## Models\n\n" + _models(run, steps),
         "## Steps\n\n" + _steps(steps),
-        "## Left out, by reason\n\n" + _dropped(steps),
+        "## Left out, by reason\n\n" + _dropped(run, steps),
         "## Settings\n\n" + _settings(run, steps),
     ]
     file.write_text("\n".join(sections), encoding="utf-8", errors="replace")
@@ -80,9 +80,8 @@ def _models(run: Path, steps: Sequence[Manifest]) -> str:
     for step in steps:
         if step.model is not None:
             spoke.setdefault(step.model, []).append(step.section)
-    trained = sorted(path.parent.name for path in (run / "models").glob(f"*/{RESULT}"))
     rows = []
-    for model in dict.fromkeys([*spoke, *trained]):
+    for model in dict.fromkeys([*spoke, *_trained(run)]):
         where = ", ".join(dict.fromkeys(spoke.get(model, []))) or "-"
         rows.append((f"`{model}`", _origin(run, model), where))
     return _table(("fingerprint", "made by", "spoke in"), rows)
@@ -124,9 +123,16 @@ def _steps(steps: Sequence[Manifest]) -> str:
     )
 
 
-def _dropped(steps: Sequence[Manifest]) -> str:
+def _dropped(run: Path, steps: Sequence[Manifest]) -> str:
     rows = [(s.section or "-", s.name, why, count) for s in steps for why, count in s.dropped.items()]
+    for model in _trained(run):
+        lost = read_result(run / "models" / model / RESULT).dropped
+        rows += [("-", f"train `{model}`", why, count) for why, count in lost.items() if count]
     return _table(("section", "step", "reason", "count"), rows) if rows else "Nothing was left out.\n"
+
+
+def _trained(run: Path) -> list[str]:
+    return sorted(path.parent.name for path in (run / "models").glob(f"*/{RESULT}"))
 
 
 def _settings(run: Path, steps: Sequence[Manifest]) -> str:

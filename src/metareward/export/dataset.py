@@ -62,7 +62,7 @@ def export(run_directory: Path, target: Path) -> Exported:
     if target.exists() and not (target.is_dir() and not any(target.iterdir())):
         raise UserError(f"{target} exists and is not empty; name a directory that is empty or does not exist")
     found = [(path, step) for path, step in Store(run_directory).manifests() if step.record in KINDS]
-    steps = sorted(found, key=lambda item: (iteration_of(item[1], last=True), item[1].section, item[1].key))
+    steps = sorted(found, key=lambda item: _order(item[1]))
     if not any(step.rows for _, step in steps if step.record != "Prompt"):
         raise UserError(f"{run_directory} holds no finished step of a run, so there is nothing to export")
     try:
@@ -75,6 +75,12 @@ def export(run_directory: Path, target: Path) -> Exported:
     except OSError as error:
         raise StoreError(f"{target}: cannot write: {error.strerror or error}") from error
     return Exported(tuple(sorted(path for path in target.rglob("*") if path.is_file())), counts)
+
+
+def _order(step: Manifest) -> tuple[Any, ...]:
+    """Iterations first, then what was held out; in each the steps as the recipe takes them."""
+    kind = list(KINDS).index(step.record)
+    return iteration_of(step, last=True), step.section, kind, step.model is None, step.key
 
 
 def _write_tables(steps: Sequence[Step], folder: Path) -> dict[str, int]:

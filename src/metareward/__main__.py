@@ -1,0 +1,5 @@
+"""`python -m metareward` is `metareward`."""
+
+from metareward.cli import main
+
+main()
