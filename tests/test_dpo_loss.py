@@ -145,8 +145,10 @@ def test_nll_term_is_the_formula(tmp_path: Path, start: Path, reference: Path):
 
 @pytest.mark.parametrize("share_prompt", [True, False])
 def test_loss_and_gradients_are_those_of_stock_trl_on_text(
-    tmp_path: Path, start: Path, reference: Path, share_prompt: bool
+    tmp_path: Path, start: Path, reference: Path, share_prompt: bool, monkeypatch: pytest.MonkeyPatch
 ):
+    from trl.kernels import chunked_logprob
+    from trl.trainer import utils
     from trl.trainer.dpo_config import DPOConfig
     from trl.trainer.dpo_trainer import DPOTrainer
 
@@ -159,6 +161,7 @@ def test_loss_and_gradients_are_those_of_stock_trl_on_text(
     }
     from datasets import Dataset
 
+    monkeypatch.setattr(utils, "_use_triton", chunked_logprob._use_triton)  # the worker changes it
     model = load(start)
     args = DPOConfig(
         output_dir=str(tmp_path / "stock"),

@@ -46,6 +46,14 @@ def test_length_ties_go_to_the_better_then_to_the_earlier_sample():
     assert (pair.chosen_id, pair.rejected_id) == ("p-1", "p-4")
 
 
+def test_no_tolerance_lets_a_tier_reach_past_the_middle():
+    responses = [a_response("p", n, "x" * length) for n, length in enumerate([5, 1, 9, 5])]
+    scores = [3 + 1.5e-9, 3 + 0.6e-9, 3 + 0.9e-9, 3.0]  # the short and the long are within 1e-9 of both ends
+    judgments = [a_judgment(r, 0, s) for r, s in zip(responses, scores, strict=True)]
+    (pair,) = pairs(ActorPairs().apply([a_prompt("p")], responses, judgments))
+    assert (pair.chosen_id, pair.rejected_id) == ("p-0", "p-3")
+
+
 def test_length_is_in_characters_not_bytes():
     responses = [a_response("p", 0, "éééé"), a_response("p", 1, "eeeee"), a_response("p", 2, "x")]
     judgments = [a_judgment(r, 0, s) for r, s in zip(responses, [5, 5, 0], strict=True)]
@@ -216,7 +224,8 @@ def test_battles_of_unknown_judgments_are_refused():
 
 def test_the_prior_is_the_settings():
     prompts, responses, judgments = two_judgments()
-    battles = [a_battle(*judgments, F), a_battle(*judgments[::-1], S)]
+    one, two = judgments
+    battles = [a_battle(one, two, F), a_battle(two, one, S)]
     for prior in (0.01, 2.0):
         (pair,) = pairs(JudgePairs(prior=prior).apply(prompts, responses, judgments, battles))
         # sigmoid(-2e) = prior e, the stationary point of two rivals with one weighted win

@@ -220,8 +220,7 @@ def test_the_most_disputed_answer_of_each_prompt():
         )
         for prompt in PROMPTS
     }
-    names = [response.id for response in chosen.values() if response]
-    assert names == ["P2", "Q2", "R1"]
+    assert [response.id for response in chosen.values() if response] == ["P2", "Q2", "R1"]
 
 
 # Steps 5 and 6: battles, position weights, B
@@ -229,8 +228,11 @@ def test_the_most_disputed_answer_of_each_prompt():
 
 def test_the_first_position_wins_more_and_so_counts_less():
     assert len(BATTLES) == 12 + 12 + 6
-    assert position_weights(BATTLES) == PositionWeights(nearest(Fraction(1, 3)), nearest(Fraction(2, 3)))
-    assert (Fraction(1, 3), Fraction(2, 3)) == (W1, W2)
+    assert (
+        position_weights(BATTLES)
+        == PositionWeights(nearest(W1), nearest(W2))
+        == PositionWeights(1 / 3, 2 / 3)
+    )
 
 
 def matrix(response: str, letters: str) -> list[list[float]]:

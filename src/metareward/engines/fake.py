@@ -17,9 +17,19 @@ from metareward.records import Finish
 
 END_OF_TURN = 2
 _FLOOR = 1e-12  # a choice that the script leaves out is unlikely, but its log-probability stays finite
-_WORDS = tuple(
-    "the answer covers most points and stays clear brief useful honest vague wrong complete dull apt "
-    "although some parts remain open while others help readers act soon".split()
+_WORDS = (
+    "the",
+    "answer",
+    "covers",
+    "most",
+    "points",
+    "clearly",
+    "stays",
+    "brief",
+    "but",
+    "leaves",
+    "gaps",
+    "open",
 )
 
 

@@ -61,14 +61,13 @@ class SlotCache(Cache):
         This cache gives its layers up one by one, so that the two never lie in memory in full.
         """
         new = SlotCache(len(self.layers), len(parents), capacity)
-        for old_layer, layer in zip(self._initialised(), new.layers, strict=False):
+        for old, layer in zip(self._initialised(), new._initialised(), strict=False):
             for name in ("keys", "values"):
-                old = getattr(old_layer, name)
-                buffer = old.new_zeros((len(parents), old.shape[1], capacity, old.shape[3]))
-                buffer[:, :, :filled] = old[parents, :, :filled]
+                held = getattr(old, name)
+                buffer = _buffer(held, len(parents), capacity)
+                buffer[:, :, :filled] = held[parents, :, :filled]
                 setattr(layer, name, buffer)
-                setattr(old_layer, name, None)
-                setattr(layer, "is_initialized", True)
+                setattr(old, name, None)
         return new
 
     def shrink(self, holes: Tensor, movers: Tensor, rows: int, filled: int) -> None:
