@@ -25,7 +25,9 @@ START = Model("start", "nowhere", "f0")
 TWO = (Iteration(rho=0.2), Iteration(rho=0.3))
 
 
-def small_meta(reading: str = "free", samples: int = 4, iterations: tuple[Iteration, ...] = TWO) -> MetaRewarding:
+def small_meta(
+    reading: str = "free", samples: int = 4, iterations: tuple[Iteration, ...] = TWO
+) -> MetaRewarding:
     return MetaRewarding(
         Generate(samples=samples),
         Judge(samples=3, reading=reading),  # type: ignore[arg-type]
@@ -50,7 +52,9 @@ RECIPES: dict[str, tuple[Callable[..., Model], Callable[..., Any]]] = {
 class Asked:
     """Opens an engine that notes every request and can break at the n-th."""
 
-    def __init__(self, script: Any, break_at: int | None = None, fail: Callable[[Request], bool] | None = None) -> None:
+    def __init__(
+        self, script: Any, break_at: int | None = None, fail: Callable[[Request], bool] | None = None
+    ) -> None:
         self.requests: list[Request] = []
         self.opened: list[str] = []
         self._open, self._break_at, self._fail = fake(script), break_at, fail

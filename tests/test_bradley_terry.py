@@ -6,7 +6,7 @@ import choix
 import evalica
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.special import expit
@@ -136,6 +136,15 @@ def test_very_uneven_wins_without_a_prior_are_still_solved():
     np.testing.assert_allclose(strengths(wins, 0), [8 * np.log(10), -8 * np.log(10)], rtol=1e-7)
 
 
+def test_wins_that_throw_undamped_newton_off_are_still_solved():
+    wins = np.zeros((5, 5))
+    wins[0, 3], wins[0, 4], wins[1, 3] = 1e4, 1e-3, 1e-3
+    wins[2, 0] = wins[2, 1] = 1e3
+    wins[3, 1] = wins[3, 4] = 1
+    expected = [5.71432849, -7.58004411, 14.54955008, -5.09232306, -7.59151122]  # by Nelder-Mead
+    np.testing.assert_allclose(strengths(wins), expected, atol=1e-6)
+
+
 def test_log_likelihood_of_a_known_case():
     wins = np.array([[9, 2.0], [1.0, 9]])
     expected = 2 * np.log(0.75) + np.log(0.25) - 0.1 / 2 * (np.log(3) / 2) ** 2 * 2
@@ -214,14 +223,6 @@ def test_the_diagonal_is_ignored_and_the_argument_left_alone(wins: Matrix, prior
     eps = np.linspace(-1, 1, len(wins))
     assert log_likelihood(noisy, eps, prior) == log_likelihood(wins, eps, prior)
     assert (np.diag(noisy) == 7).all()
-
-
-@quick
-@given(win_matrices())
-def test_a_weaker_prior_spreads_strengths_wider(wins: Matrix):
-    assume(wins.any() and not np.array_equal(wins.sum(axis=0), wins.sum(axis=1)))
-    wide, narrow = strengths(wins, 0.01), strengths(wins, 1.0)
-    assert np.linalg.norm(wide) > np.linalg.norm(narrow) > 0
 
 
 def test_the_default_prior_hardly_moves_a_comparison_of_the_papers_size():

@@ -53,7 +53,14 @@ def test_run_leaves_a_table_and_a_summary(finished):
     assert "summary     runs/tiny/summary.json" in said
     summary = json.loads((finished / "runs/tiny/summary.json").read_text())
     assert [model["model"] for model in summary["models"]] == ["M0", "M1"]
-    for name in ("mean_score", "referee_score", "mean_length", "unreadable_rate", "tie_rate", "first_position_win_rate"):
+    for name in (
+        "mean_score",
+        "referee_score",
+        "mean_length",
+        "unreadable_rate",
+        "tie_rate",
+        "first_position_win_rate",
+    ):
         assert all(name in model for model in summary["models"])
     (iteration,) = summary["iterations"]
     assert iteration["responses"] == 15
@@ -92,9 +99,15 @@ def test_plan_before_and_after(finished, tmp_path):
 
 def test_plan_of_the_papers_config():
     here = Path(__file__).parent.parent
-    steps = json.loads(metareward("plan", "examples/meta-rewarding-llama3-8b.toml", "--json", cwd=here).stdout)["steps"]
+    steps = json.loads(
+        metareward("plan", "examples/meta-rewarding-llama3-8b.toml", "--json", cwd=here).stdout
+    )["steps"]
     for number in range(4):
-        calls = {s["makes"]: s["calls"] for s in steps if s["section"] == f"iteration {number}" and s["step"] != "train"}
+        calls = {
+            s["makes"]: s["calls"]
+            for s in steps
+            if s["section"] == f"iteration {number}" and s["step"] != "train"
+        }
         assert calls["responses"] == 35_000
         assert calls["judgments"] == 385_000
         assert calls.get("battles", 0) == (550_000 if number < 2 else 0)
@@ -165,7 +178,7 @@ def test_no_run_no_config(tmp_path):
 
 
 def test_show_walks_from_a_pair_to_its_causes(finished):
-    (pair,) = [row for row in _rows(finished, "actor_pairs")][:1]
+    (pair,) = list(_rows(finished, "actor_pairs"))[:1]
     told = json.loads(metareward("show", pair["id"], "--json", cwd=finished).stdout)
     assert pair["chosen_id"] in json.dumps(told)
     text = metareward("show", pair["id"][:10], cwd=finished).stdout

@@ -95,7 +95,12 @@ def test_an_iterations_own_training_settings(tmp_path):
     text = "[dpo]\nbatch_size = 4\n[[iterations]]\nlearning_rate = 1e-6\nepochs = 3\nstop_after_epoch = 2"
     method = load(write(tmp_path, text)).method
     (training,) = [i.training(method.dpo) for i in method.iterations]
-    assert (training.learning_rate, training.epochs, training.stop_after_epoch, training.batch_size) == (1e-6, 3, 2, 4)
+    assert (training.learning_rate, training.epochs, training.stop_after_epoch, training.batch_size) == (
+        1e-6,
+        3,
+        2,
+        4,
+    )
 
 
 def test_the_machine_is_no_part_of_the_meaning(tmp_path):
@@ -109,7 +114,9 @@ def test_the_machine_is_no_part_of_the_meaning(tmp_path):
 
 def test_templates_by_name_and_by_path(tmp_path):
     (tmp_path / "mine.txt").write_text("{{ conversation }} {{ response }} mine")
-    method = load(write(tmp_path, "[judge]\ntemplate = 'mine.txt'\n[meta_judge]\ntemplate = 'meta_judge_brief'")).method
+    method = load(
+        write(tmp_path, "[judge]\ntemplate = 'mine.txt'\n[meta_judge]\ntemplate = 'meta_judge_brief'")
+    ).method
     assert method.judge.template.endswith("mine")
     assert "one sentence" in method.meta_judge.template
 

@@ -76,6 +76,7 @@ def our_loss_and_gradients(job: TrainJob, given: list[PreferencePair]):
     tokenizer, ready = encode(Path(job.start), given)
     model = worker.load_weights(job.start)
     trainer = worker.build(job, ready, model, tokenizer, worker.Reporter(None))
+    assert trainer._share_prompt == job.machine.share_prompt  # not given up behind our back
     batch = trainer.data_collator([trainer.train_dataset[i] for i in range(len(ready))])
     trainer.get_batch_samples(iter([batch]), 1, "cpu")
     trainer.current_gradient_accumulation_steps = 1
@@ -294,6 +295,7 @@ def test_output_is_a_plain_model_in_the_number_format_of_the_start(tmp_path: Pat
     model = AutoModelForCausalLM.from_pretrained(job.output_dir, dtype="auto")
     before = AutoModelForCausalLM.from_pretrained(start, dtype="auto")
     assert model.dtype == torch.bfloat16
+    assert {value.dtype for value in weights(job.output_dir).values()} == {torch.bfloat16}
     assert not torch.equal(model.lm_head.weight, before.lm_head.weight)
     assert model.generation_config.to_dict() == before.generation_config.to_dict()
     theirs, ours = (AutoTokenizer.from_pretrained(path) for path in (start, job.output_dir))

@@ -16,7 +16,7 @@ import loops
 import planted
 from metareward.errors import StoreError, UserError
 from metareward.export import dataset as dataset_file
-from metareward.export import export
+from metareward.export import export_run
 from metareward.records import Dropped, Finish, Judgment, Message, PreferencePair, Prompt, Response, Role
 from metareward.run import Run
 from metareward.store import Store, Writer
@@ -33,7 +33,7 @@ def run(tmp_path_factory) -> Run:
 @pytest.fixture(scope="module")
 def folder(run, tmp_path_factory) -> Path:
     target = tmp_path_factory.mktemp("export") / "data"
-    export(run.store.root, target)
+    export_run(run.store.root, target)
     return target
 
 
@@ -117,7 +117,7 @@ def test_planted_truth_survives_the_export(folder):
 
 
 def test_what_was_written_is_what_is_said(run, folder, tmp_path):
-    done = export(run.store.root, tmp_path / "new" / "data")
+    done = export_run(run.store.root, tmp_path / "new" / "data")
     assert sorted(done.files) == sorted(p for p in (tmp_path / "new" / "data").rglob("*") if p.is_file())
     assert list(done.counts) == ["pairs", "actor_pairs", "judge_pairs", "responses", "judgments", "battles"]
     for config, count in done.counts.items():
@@ -146,24 +146,27 @@ def test_the_card_quotes_the_config_whatever_is_in_it(tmp_path):
     small(tmp_path / "run", "x")
     (tmp_path / "run" / "config.toml").write_text('model = "/home/me/secret/tiny"\n# ```` | fence\n')
     (tmp_path / "run" / "config.json").write_text(json.dumps({"model": "/home/me/secret/tiny"}))
-    export(tmp_path / "run", tmp_path / "out")
+    export_run(tmp_path / "run", tmp_path / "out")
     card = (tmp_path / "out" / "README.md").read_text()
     assert '`````toml\nmodel = "/home/me/secret/tiny"\n# ```` | fence\n`````' in card
     assert "the model this run began with, `tiny` |" in card
     (tmp_path / "run" / "config.json").write_text("{")
     with pytest.raises(StoreError, match=r"config\.json: damaged"):
-        export(tmp_path / "run", tmp_path / "other")
+        export_run(tmp_path / "run", tmp_path / "other")
 
 
-def test_settings_changed_on_the_way_are_said_so(tmp_path):
+def test_only_what_the_last_run_used_is_exported(tmp_path):
     open_engine = loops.Asked(planted.World())
     loops.loop(tmp_path / "run", open_engine)
     changed = (loops.Iteration(rho=0.4), loops.Iteration(rho=0.4))
-    loops.loop(tmp_path / "run", open_engine, settings=loops.small_meta(iterations=changed))
-    export(tmp_path / "run", tmp_path / "out")
-    card = (tmp_path / "out" / "README.md").read_text()
+    run, _ = loops.loop(tmp_path / "run", open_engine, settings=loops.small_meta(iterations=changed))
+    done = export_run(tmp_path / "run", tmp_path / "out")
+    assert done.counts["pairs"] == sum(len(rows) for round in run.history.rounds for rows in round.pairs)
+    (tmp_path / "run" / "current.json").unlink()  # a run that does not say what it used is exported whole
+    export_run(tmp_path / "run", tmp_path / "all")
+    card = (tmp_path / "all" / "README.md").read_text()
     assert "were done more than once: iteration 0, actor_pairs;" in card
-    keys = {row["step_key"] for row in rows(tmp_path / "out", "actor_pairs") if row["iteration"] == 0}
+    keys = {row["step_key"] for row in rows(tmp_path / "all", "actor_pairs") if row["iteration"] == 0}
     assert len(keys) == 2
 
 
@@ -191,7 +194,7 @@ def test_lone_surrogates_become_the_replacement_character(tmp_path):
     write(Store(tmp_path / "run"), "b", Judgment, [judgment], model="m")
     pair = PreferencePair("p", Role.ACTOR, "p", None, (bad,), "c", "r", "\ud800", "x", None, None, 2.0, 1.0)
     write(Store(tmp_path / "run"), "c", PreferencePair, [pair])
-    export(tmp_path / "run", tmp_path / "out")
+    export_run(tmp_path / "run", tmp_path / "out")
     assert rows(tmp_path / "out", "responses")[0]["text"] == "a\ufffdb\x1a"
     (told,) = rows(tmp_path / "out", "judgments")
     assert (told["messages"][0]["content"], told["text"], told["unread"]) == (
@@ -209,7 +212,7 @@ def test_many_rows_go_into_several_files_and_few_batches_are_in_memory(tmp_path,
     monkeypatch.setattr(dataset_file, "_FILE_ROWS", 7)
     monkeypatch.setattr(dataset_file, "_BATCH", 3)
     small(tmp_path / "run", "x", count)
-    done = export(tmp_path / "run", tmp_path / "out")
+    done = export_run(tmp_path / "run", tmp_path / "out")
     assert dict(done.counts) == {"responses": count}
     files = sorted((tmp_path / "out" / "responses").iterdir())
     assert [file.name for file in files] == [f"train-{n:05}.parquet" for n in range(-(-count // 7))]
@@ -225,7 +228,7 @@ def test_rows_that_two_steps_share_are_written_once(tmp_path):
     write(store, "a", Response, [response(0), response(1)], section="iteration 1", **asked_same)
     write(store, "b", Response, [response(1), response(2)], section="iteration 0", **asked_same)
     write(store, "c", Response, [response(1)], section="iteration 0")
-    export(tmp_path / "run", tmp_path / "out")
+    export_run(tmp_path / "run", tmp_path / "out")
     found = [(row["sample"], row["iteration"]) for row in rows(tmp_path / "out", "responses")]
     assert found == [(1, 0), (2, 0), (0, 1)]
 
@@ -236,21 +239,21 @@ def test_a_target_that_is_not_empty_is_left_alone(run, tmp_path):
     (tmp_path / "file").write_text("x")
     for name in ("full", "file"):
         with pytest.raises(UserError, match=f"{name} exists and is not empty"):
-            export(run.store.root, tmp_path / name)
+            export_run(run.store.root, tmp_path / name)
     assert (tmp_path / "full" / "mine.txt").read_text() == "x"
     (tmp_path / "empty").mkdir()
-    export(run.store.root, tmp_path / "empty")
+    export_run(run.store.root, tmp_path / "empty")
     assert (tmp_path / "empty" / "README.md").is_file()
 
 
 def test_a_directory_that_holds_no_run(tmp_path):
     for run_directory in (tmp_path, tmp_path / "none"):
         with pytest.raises(UserError, match="holds no finished step of a run"):
-            export(run_directory, tmp_path / "out")
+            export_run(run_directory, tmp_path / "out")
     write(Store(tmp_path / "run"), "a", Prompt, [Prompt("p", (Message("user", "x"),))])
     write(Store(tmp_path / "run"), "b", PreferencePair, [Dropped("p", "equal scores")])
     with pytest.raises(UserError, match="nothing to export"):
-        export(tmp_path / "run", tmp_path / "out")
+        export_run(tmp_path / "run", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -260,7 +263,7 @@ def test_a_damaged_part_stops_the_export_and_leaves_nothing(tmp_path, harm):
     last = sorted((tmp_path / "run").rglob("*.parquet"))[-1]
     last.write_bytes(last.read_bytes()[:-1]) if harm == "cut" else last.unlink()
     with pytest.raises(StoreError, match=f"{last.name}: damaged or missing"):
-        export(tmp_path / "run", tmp_path / "out")
+        export_run(tmp_path / "run", tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
@@ -272,7 +275,7 @@ def test_a_full_disk_is_a_store_error_and_leaves_nothing(tmp_path, monkeypatch):
 
     monkeypatch.setattr(dataset_file.pq.ParquetWriter, "write_table", full)
     with pytest.raises(StoreError, match="out: cannot write: No space left on device"):
-        export(tmp_path / "run", tmp_path / "out")
+        export_run(tmp_path / "run", tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
@@ -304,7 +307,7 @@ def test_datasets_loads_every_config_as_it_is(folder, tmp_path):
 def test_a_run_without_battles_loads_too(tmp_path):
     pytest.importorskip("datasets")
     loops.loop(tmp_path / "run", loops.Asked(planted.World()), "self_rewarding")
-    done = export(tmp_path / "run", tmp_path / "out")
+    done = export_run(tmp_path / "run", tmp_path / "out")
     assert list(done.counts) == ["pairs", "actor_pairs", "responses", "judgments"]
     card = (tmp_path / "out" / "README.md").read_text()
     assert re.findall(r"config_name: (\w+)", card) == list(done.counts)

@@ -2,20 +2,21 @@
 
 import dataclasses
 
-import loops
-import planted
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import loops
+import planted
 from metareward.errors import NoPairsError, StepError
 from metareward.events import StepFinished, StepStarted
-from metareward.records import Finish
 from metareward.recipes.settings import Iteration
+from metareward.records import Finish
 from metareward.run import Run
 from metareward.stages.base import Shape, Work, question_key, step_key
 from metareward.stages.generate import Generate
 from metareward.stages.judge import Judge
+from metareward.store import Store
 from metareward.train.fake import FakeTrainer
 
 WORLD = planted.World()
@@ -25,7 +26,9 @@ ONE = (Iteration(rho=0.2),)
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
     asked = loops.Asked(WORLD)
-    run, model = loops.loop(tmp_path_factory.mktemp("whole"), asked, settings=loops.small_meta(iterations=ONE))
+    run, model = loops.loop(
+        tmp_path_factory.mktemp("whole"), asked, settings=loops.small_meta(iterations=ONE)
+    )
     return len(asked.answered), loops.everything(run), model.fingerprint
 
 
@@ -59,7 +62,9 @@ def test_more_samples_reuse_what_was_paid_for(tmp_path):
     assert len([r for r in generated if r.id in {q.id for q in first.requests}]) == 0
     whole = loops.Asked(WORLD)
     fresh, _ = loops.loop(tmp_path / "fresh", whole, settings=loops.small_meta(samples=4, iterations=ONE))
-    assert loops.everything(run) == loops.everything(fresh), "reused rows are the rows that would have been asked"
+    assert loops.everything(run) == loops.everything(fresh), (
+        "reused rows are the rows that would have been asked"
+    )
 
 
 def test_more_prompts_reuse_what_was_paid_for(tmp_path):
@@ -85,7 +90,25 @@ def test_a_changed_setting_redoes_only_what_depends_on_it(tmp_path):
     assert "f0" in again.opened, "the first model referees the new one"
     of_first = [r for r in again.requests if r.id in before]
     assert not of_first, "nothing that was answered is asked again"
-    assert {r.step for r in again.requests} == {"generate", "judge", "meta_judge"}, "the new model is looked at"
+    assert {r.step for r in again.requests} == {"generate", "judge", "meta_judge"}, (
+        "the new model is looked at"
+    )
+
+
+def test_what_the_last_run_used_can_be_told_from_what_lies_beside_it(tmp_path):
+    def pairs(rho):
+        run, _ = loops.loop(
+            tmp_path, loops.Asked(WORLD), settings=loops.small_meta(iterations=(Iteration(rho=rho),))
+        )
+        return [m.key for _, m in Store(tmp_path).manifests(current=True) if m.name == "actor_pairs"], run
+
+    first, _ = pairs(0.2)
+    second, run = pairs(0.4)
+    assert len(first) == len(second) == 1
+    assert first != second == [run.history.rounds[0].pairs[0].key]
+    assert len([m for _, m in Store(tmp_path).manifests() if m.name == "actor_pairs"]) == 2, (
+        "nothing is deleted"
+    )
 
 
 def test_a_failure_is_asked_once_more_and_then_recorded(tmp_path):
@@ -93,7 +116,9 @@ def test_a_failure_is_asked_once_more_and_then_recorded(tmp_path):
 
     def fails(request):
         tried[request.id] = tried.get(request.id, 0) + 1
-        return request.step == "generate" and (request.seed % 3 == 0 or tried[request.id] == 1 and request.seed % 3 == 1)
+        return request.step == "generate" and (
+            request.seed % 3 == 0 or (tried[request.id] == 1 and request.seed % 3 == 1)
+        )
 
     with Run(tmp_path, loops.Asked(WORLD, fail=fails), FakeTrainer()) as run:
         rows = list(run.ask(Generate(samples=4), run.prompts(planted.prompts(5)), of=loops.START))
@@ -134,7 +159,9 @@ class Cheat:
             yield Completion("unasked", "x", Finish.STOP)
 
 
-@pytest.mark.parametrize(("how", "said"), [("silent", "left 1 "), ("twice", "before"), ("unasked", "not asked")])
+@pytest.mark.parametrize(
+    ("how", "said"), [("silent", "left 1 "), ("twice", "before"), ("unasked", "not asked")]
+)
 def test_an_engine_that_breaks_its_promise_is_found_out(tmp_path, how, said):
     from contextlib import nullcontext
 

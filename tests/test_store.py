@@ -15,7 +15,9 @@ from metareward.store import Artifact, Store, Writer
 from metareward.store import parts as part_files
 
 ABOUT = {"name": "x", "question_key": None, "inputs": [], "step": {}, "model": None, "section": ""}
-TEXT = st.text(st.characters(exclude_categories=())) | st.sampled_from(["\x00", "\ud800", "\x1a", "\x1ad800", "‮x"])
+TEXT = st.text(st.characters(exclude_categories=())) | st.sampled_from(
+    ["\x00", "\ud800", "\x1a", "\x1ad800", "‮x"]
+)
 
 
 def prompt(number: int, text: str = "hello") -> Prompt:
@@ -82,7 +84,12 @@ def test_an_artifact_is_whole_only_with_its_manifest(tmp_path):
 
 
 def test_what_a_rule_leaves_out_is_counted_by_reason(tmp_path):
-    rows = [(0, prompt(0)), (1, Dropped("p1", "too long")), (2, Dropped("p2", "too long")), (3, Dropped("p3", "dull"))]
+    rows = [
+        (0, prompt(0)),
+        (1, Dropped("p1", "too long")),
+        (2, Dropped("p2", "too long")),
+        (3, Dropped("p3", "dull")),
+    ]
     artifact = write(Store(tmp_path), rows)
     assert artifact.manifest.dropped == {"dull": 1, "too long": 2}
     assert [row.subject_id for row in artifact.dropped()] == ["p1", "p2", "p3"]

@@ -2,10 +2,10 @@
 
 import json
 
-import loops
-import planted
 import pytest
 
+import loops
+import planted
 from metareward.records import Battle, Finish, Judgment, Message, Outcome, Response
 from metareward.summary import _battle_rates, _lengths, _readability, mean_score, save
 
@@ -42,7 +42,9 @@ def test_unreadable_is_never_zero():
 def test_battle_rates_by_hand():
     """6 first, 2 second, 1 tie, 1 unreadable: first wins 6/8, ties 1/9, unreadable 1/10."""
     outcomes = [Outcome.FIRST] * 6 + [Outcome.SECOND] * 2 + [Outcome.TIE, Outcome.UNREADABLE]
-    said = _battle_rates([Battle("b", "p", "r", "1", "2", "m", "t", Finish.STOP, outcome) for outcome in outcomes])
+    said = _battle_rates(
+        [Battle("b", "p", "r", "1", "2", "m", "t", Finish.STOP, outcome) for outcome in outcomes]
+    )
     assert said["first_position_win_rate"] == 0.75
     assert said["tie_rate"] == pytest.approx(1 / 9)
     assert said["unreadable_battle_rate"] == 0.1
@@ -74,7 +76,9 @@ def test_the_whole_summary_of_a_planted_run(tmp_path):
     assert said == json.loads((tmp_path / "summary.json").read_text())
     assert [entry["model"] for entry in said["models"]] == ["M0", "M1", "M2"]
     for entry in said["models"]:
-        answers = [row for look in run.history.looks if look.model.name == entry["model"] for row in look.answers]
+        answers = [
+            row for look in run.history.looks if look.model.name == entry["model"] for row in look.answers
+        ]
         qualities = [planted.quality_of(row.text) for row in answers]
         assert entry["mean_score"] == pytest.approx(sum(qualities) / len(qualities), abs=0.21)
         assert entry["referee_score"] == pytest.approx(sum(qualities) / len(qualities), abs=0.21)
@@ -83,7 +87,9 @@ def test_the_whole_summary_of_a_planted_run(tmp_path):
         assert entry["responses"] == 32
         assert entry["judgments"] == 3 * entry["distinct_responses"]
         assert entry["actor_pairs"] + entry["judge_pairs"] == entry["trained_pairs"]
-        left_out = 2 * entry["prompts"] - entry["trained_pairs"] + entry["responses"] - entry["distinct_responses"]
+        left_out = (
+            2 * entry["prompts"] - entry["trained_pairs"] + entry["responses"] - entry["distinct_responses"]
+        )
         assert sum(entry["dropped"].values()) == left_out
         assert entry["start"] == entry["reference"] == round.start.fingerprint
     assert (tmp_path / said["checkpoint"]).is_dir()

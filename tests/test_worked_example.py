@@ -90,18 +90,13 @@ F, S, T, U = Outcome.FIRST, Outcome.SECOND, Outcome.TIE, Outcome.UNREADABLE
 # OUTCOMES[(shown first, shown second)]; orders that are not written were ties or unreadable, in turn.
 OUTCOMES = {
     # P2: a beats all, d loses to all, in both orders; b and c: whichever is shown first wins.
-    ("P2a", "P2b"): F, ("P2b", "P2a"): S,
-    ("P2a", "P2c"): F, ("P2c", "P2a"): S,
-    ("P2a", "P2d"): F, ("P2d", "P2a"): S,
-    ("P2b", "P2d"): F, ("P2d", "P2b"): S,
-    ("P2c", "P2d"): F, ("P2d", "P2c"): S,
-    ("P2b", "P2c"): F, ("P2c", "P2b"): F,
+    ("P2a", "P2b"): F, ("P2b", "P2a"): S, ("P2a", "P2c"): F, ("P2c", "P2a"): S,
+    ("P2a", "P2d"): F, ("P2d", "P2a"): S, ("P2b", "P2d"): F, ("P2d", "P2b"): S,
+    ("P2c", "P2d"): F, ("P2d", "P2c"): S, ("P2b", "P2c"): F, ("P2c", "P2b"): F,
     # Q2: a beats b in both orders; c beats d only when shown second.
-    ("Q2a", "Q2b"): F, ("Q2b", "Q2a"): S,
-    ("Q2d", "Q2c"): S, ("Q2c", "Q2d"): T,
+    ("Q2a", "Q2b"): F, ("Q2b", "Q2a"): S, ("Q2d", "Q2c"): S, ("Q2c", "Q2d"): T,
     # R1: whichever is shown first wins.
-    ("R1a", "R1b"): F, ("R1b", "R1a"): F,
-    ("R1a", "R1d"): F, ("R1d", "R1a"): F,
+    ("R1a", "R1b"): F, ("R1b", "R1a"): F, ("R1a", "R1d"): F, ("R1d", "R1a"): F,
     ("R1b", "R1d"): F, ("R1d", "R1b"): F,
 }  # fmt: skip
 

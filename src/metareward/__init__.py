@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from metareward.engines.fake import fake
     from metareward.engines.transformers import open_transformers
     from metareward.errors import MetarewardError, UserError
-    from metareward.export import export
+    from metareward.export import export_run
     from metareward.models import Model, resolve
     from metareward.recipes.meta_rewarding import MetaRewarding, meta_rewarding
     from metareward.recipes.self_rewarding import SelfRewarding, self_rewarding
@@ -44,7 +44,7 @@ _HOMES = {
     "engines.fake": ("fake",),
     "engines.transformers": ("open_transformers",),
     "errors": ("MetarewardError", "UserError"),
-    "export": ("export",),
+    "export": ("export_run",),
     "models": ("Model", "resolve"),
     "recipes.meta_rewarding": ("MetaRewarding", "meta_rewarding"),
     "recipes.self_rewarding": ("SelfRewarding", "self_rewarding"),

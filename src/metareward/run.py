@@ -70,6 +70,7 @@ class Run:
         self.section = ""
         self._open_engine, self._trainer, self._listen = open_engine, trainer, listen
         self._machine = machine or TrainMachine()
+        self._used: list[str] = []
         self._engine: tuple[str, Engine] | None = None
         self._stack = ExitStack()
 
@@ -78,6 +79,7 @@ class Run:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+        self.store.set_current(self._used)
 
     def close(self) -> None:
         """Give the model in memory back."""
@@ -96,6 +98,7 @@ class Run:
     def prompts(self, prompts: Sequence[Prompt]) -> Artifact[Prompt]:
         """Store the prompts a step will use."""
         key = fingerprint("prompts", [prompt.id for prompt in prompts])
+        self._used.append(key)
         artifact = self.store.artifact("prompts", key, Prompt)
         if not artifact.whole:
             self._write(artifact, prompts, name="prompts", step={}, inputs=[])
@@ -192,6 +195,7 @@ class Run:
             writer.seal({"question_key": None, "model": None, "section": self.section, **manifest})
 
     def _finished(self, name: str, artifact: Artifact[Any], started: float, reused: bool) -> None:
+        self._used.append(artifact.key)
         note = ", ".join(f"{count} {reason}" for reason, count in artifact.manifest.dropped.items())
         seconds = time.monotonic() - started
         self._listen(StepFinished(self.section, name, len(artifact), seconds, reused, note))

@@ -2,21 +2,24 @@
 
 import dataclasses
 
-import loops
 import numpy as np
-import planted
 import pytest
+
+import loops
+import planted
 from metareward.paper import Paper
 from metareward.records import Outcome, Role
-from metareward.stats.bradley_terry import strengths
 from metareward.stages.pair_judge import battle_matrix, position_weights
+from metareward.stats.bradley_terry import strengths
 
 NAMES = sorted(loops.RECIPES)
 pytestmark = pytest.mark.parametrize("name", NAMES)
 
 
 def pairs_of(run, role):
-    return [pair for round in run.history.rounds for rows in round.pairs for pair in rows if pair.role is role]
+    return [
+        pair for round in run.history.rounds for rows in round.pairs for pair in rows if pair.role is role
+    ]
 
 
 @pytest.mark.parametrize("reading", ["free", "forced"])
@@ -65,7 +68,9 @@ def test_every_statistic_of_the_battles_flips_with_the_truth(tmp_path, name):
             ids = sorted({battle.first_id for battle in fought})
             texts = {j.id: j.text for round in run.history.rounds for j in round.judgments}
             values = strengths(battle_matrix(ids, fought, weights))
-            found |= {planted.error_of(texts[i]): v for i, v in zip(ids, values, strict=True) if abs(v) > 1e-9}
+            found |= {
+                planted.error_of(texts[i]): v for i, v in zip(ids, values, strict=True) if abs(v) > 1e-9
+            }
         return found
 
     if not loops.RECIPES[name][1]().iterations[0].trains_judge:
@@ -119,7 +124,9 @@ def test_every_iteration_trains_from_its_own_model_against_it(tmp_path, name):
     for job, round in zip(trainer.jobs[1:], run.history.rounds, strict=False):
         assert job.start == round.trained.path
     assert last.fingerprint == run.history.rounds[-1].trained.fingerprint
-    assert [look.model.name for look in run.history.looks] == [f"M{t}" for t in range(len(run.history.rounds) + 1)]
+    assert [look.model.name for look in run.history.looks] == [
+        f"M{t}" for t in range(len(run.history.rounds) + 1)
+    ]
 
 
 def test_the_referee_is_the_first_model_throughout(tmp_path, name):
@@ -133,7 +140,9 @@ def test_held_out_prompts_are_never_trained_on(tmp_path, name):
     run, _ = loops.loop(tmp_path, loops.Asked(planted.World()), name)
     seen = {answer.prompt_id for look in run.history.looks for answer in look.answers}
     trained = {pair.prompt_id for round in run.history.rounds for rows in round.pairs for pair in rows}
-    assert seen and trained and not seen & trained
+    assert seen
+    assert trained
+    assert not seen & trained
 
 
 def test_on_paper_every_step_has_the_key_it_will_have(tmp_path, name):
@@ -149,7 +158,7 @@ def test_on_paper_every_step_has_the_key_it_will_have(tmp_path, name):
         return paper.steps
 
     before = plan()
-    run, model = loops.loop(tmp_path, loops.Asked(planted.World()), name, settings)
+    run, _model = loops.loop(tmp_path, loops.Asked(planted.World()), name, settings)
     after = plan()
     assert [step.key for step in before] == [step.key for step in after]
     assert {step.state for step in before} == {"to do"}

@@ -48,7 +48,9 @@ def run(
         with claimed(loaded, change), render.progress(quiet=as_json) as listen:
             result = session.execute(loaded, listen)
     except KeyboardInterrupt:
-        render.complain("interrupted; everything answered so far is kept. The same command goes on from here.")
+        render.complain(
+            "interrupted; everything answered so far is kept. The same command goes on from here."
+        )
         raise typer.Exit(130) from None
     if as_json:
         _print_json(result)
@@ -92,9 +94,9 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Write a run's data as a dataset folder for `datasets.load_dataset` and TRL's DPOTrainer."""
-    from metareward.export import export as write
+    from metareward.export import export_run
 
-    done = write(run_directory, target)
+    done = export_run(run_directory, target)
     if as_json:
         _print_json({"files": [str(file) for file in done.files], "counts": dict(done.counts)})
     else:

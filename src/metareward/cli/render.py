@@ -175,17 +175,23 @@ def plan(paper: Paper) -> None:
     """Every step with its calls, tokens and time."""
     table = Table(title="Plan (upper bounds: identical responses are judged once)")
     for title in ("section", "step", "asks for", "prompt tokens", "output tokens", "state", "time left"):
-        table.add_column(title, justify="left" if title in ("section", "step", "state") else "right", no_wrap=True)
+        table.add_column(
+            title, justify="left" if title in ("section", "step", "state") else "right", no_wrap=True
+        )
     for step in paper.steps:
         read, written = _short(step.prompt_tokens), _short(step.output_tokens)
         asks = f"{step.calls:,} {step.makes}"
         table.add_row(step.section, step.step, asks, read, written, step.state, _duration(step.seconds))
     out.print(table)
     total = paper.total_seconds()
-    out.print(Text(f"time left: {_duration(total)}" + ("" if total is not None else _UNKNOWN_SPEED)), soft_wrap=True)
+    out.print(
+        Text(f"time left: {_duration(total)}" + ("" if total is not None else _UNKNOWN_SPEED)), soft_wrap=True
+    )
 
 
-_UNKNOWN_SPEED = " (not every step was measured yet; give prompt_, output_ and train_tokens_per_second in [plan])"
+_UNKNOWN_SPEED = (
+    " (not every step was measured yet; give prompt_, output_ and train_tokens_per_second in [plan])"
+)
 
 
 def _short(tokens: int) -> str:

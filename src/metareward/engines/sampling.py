@@ -47,6 +47,10 @@ def _invert(scaled_BV: Tensor, head: int, top_p_B: Tensor, uniform_B: Tensor) ->
     index_B = torch.minimum((cumulative_BK <= target_B[:, None]).sum(-1), last_B)
     known_B = cumulative_BK[:, -1]
     sure_B = torch.where(open_B, target_B < known_B, known_B >= top_p_B)
+    if head < scaled_BV.shape[1]:
+        # Tokens as likely as the last one seen may have equals unseen, with smaller ids.
+        edge_B = torch.where(open_B, index_B, last_B)
+        sure_B &= probability_BK.gather(1, edge_B[:, None])[:, 0] > probability_BK[:, -1]
     return token_BK.gather(1, index_B[:, None])[:, 0], sure_B
 
 

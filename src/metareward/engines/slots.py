@@ -53,6 +53,7 @@ class SlotCache(Cache):
     def __init__(self, layers: int, rows: int, capacity: int) -> None:
         self.rows, self.capacity = rows, capacity
         self.window, self.begin = slice(0, rows), 0
+        self.layers: list[_SlotLayer]
         super().__init__(layers=[_SlotLayer(self) for _ in range(layers)])
 
     def expand(self, parents: Tensor, capacity: int, filled: int) -> "SlotCache":
@@ -61,8 +62,9 @@ class SlotCache(Cache):
         This cache gives its layers up one by one, so that the two never lie in memory in full.
         """
         new = SlotCache(len(self.layers), len(parents), capacity)
-        for old, layer in zip(self._initialised(), new._initialised(), strict=False):
-            for name in ("keys", "values"):
+        for old, layer in zip(self.layers, new.layers, strict=True):
+            layer.is_initialized = old.is_initialized  # some models have layers that cache nothing
+            for name in ("keys", "values") if old.is_initialized else ():
                 held = getattr(old, name)
                 buffer = _buffer(held, len(parents), capacity)
                 buffer[:, :, :filled] = held[parents, :, :filled]
@@ -72,14 +74,11 @@ class SlotCache(Cache):
 
     def shrink(self, holes: Tensor, movers: Tensor, rows: int, filled: int) -> None:
         """Move rows `movers` into rows `holes` and forget all rows from `rows` on."""
-        for layer in self._initialised():
+        for layer in self.layers:
             for buffer in (layer.keys, layer.values):
-                assert buffer is not None
-                buffer[holes, :, :filled] = buffer[movers, :, :filled]
+                if buffer is not None:
+                    buffer[holes, :, :filled] = buffer[movers, :, :filled]
         self.rows, self.window = rows, slice(0, rows)
-
-    def _initialised(self) -> list[CacheLayerMixin]:
-        return [layer for layer in self.layers if isinstance(layer, CacheLayerMixin) and layer.is_initialized]
 
 
 def _buffer(like: Tensor, rows: int, capacity: int) -> Tensor:

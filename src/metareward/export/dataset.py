@@ -51,7 +51,7 @@ class Exported:
     counts: Mapping[str, int]
 
 
-def export(run_directory: Path, target: Path) -> Exported:
+def export_run(run_directory: Path, target: Path) -> Exported:
     """Write the finished steps of a run as a dataset folder.
 
     Configs: `pairs` (the default; TRL's conversational preference format), `actor_pairs`, `judge_pairs`,
@@ -61,7 +61,9 @@ def export(run_directory: Path, target: Path) -> Exported:
     """
     if target.exists() and not (target.is_dir() and not any(target.iterdir())):
         raise UserError(f"{target} exists and is not empty; name a directory that is empty or does not exist")
-    found = [(path, step) for path, step in Store(run_directory).manifests() if step.record in KINDS]
+    found = [
+        (path, step) for path, step in Store(run_directory).manifests(current=True) if step.record in KINDS
+    ]
     steps = sorted(found, key=lambda item: _order(item[1]))
     if not any(step.rows for _, step in steps if step.record != "Prompt"):
         raise UserError(f"{run_directory} holds no finished step of a run, so there is nothing to export")

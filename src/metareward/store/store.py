@@ -1,6 +1,7 @@
 """The store of one run: artifacts by key, rows that siblings already paid for, damage set aside."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -10,6 +11,7 @@ from metareward.store import columns, parts
 from metareward.store.artifact import Artifact, Manifest, read
 
 R = TypeVar("R")
+CURRENT = "current.json"
 
 
 class Store:
@@ -52,10 +54,23 @@ class Store:
         artifact.directory.mkdir(parents=True, exist_ok=True)
         (artifact.directory / "question").write_text(question_key, encoding="utf-8")
 
-    def manifests(self) -> Iterator[tuple[Path, Manifest]]:
-        """Every whole artifact's directory and manifest."""
+    def manifests(self, current: bool = False) -> Iterator[tuple[Path, Manifest]]:
+        """Every whole artifact's directory and manifest; or only what the last run in here used."""
+        known = self.root / CURRENT
+        used = (
+            set(json.loads(known.read_text(encoding="utf-8"))["steps"])
+            if current and known.is_file()
+            else None
+        )
         for path in sorted((self.root / "artifacts").glob("*/manifest.json")):
-            yield path.parent, Manifest.load(path)
+            manifest = Manifest.load(path)
+            if used is None or manifest.key in used:
+                yield path.parent, manifest
+
+    def set_current(self, keys: Iterable[str]) -> None:
+        """Note which steps the last run used: after a change of settings older ones lie beside them."""
+        if self.root.is_dir():
+            parts.write_json(self.root / CURRENT, {"steps": list(dict.fromkeys(keys))})
 
     def _set_damage_aside(self, artifact: Artifact[Any]) -> None:
         harmed = [part.path for part in parts.find(artifact.directory) if not part.is_whole()]

@@ -100,7 +100,7 @@ def _score_answers_only() -> None:
     pair takes a quarter less time. Where TRL has changed, nothing happens.
     """
     if hasattr(trl_utils, "_use_triton"):
-        trl_utils._use_triton = lambda device: True
+        vars(trl_utils)["_use_triton"] = lambda device: True
 
 
 def train(job: TrainJob, stop: StopSignal, report: Reporter) -> TrainResult:
@@ -153,7 +153,7 @@ def build(job: TrainJob, pairs: TokenPairs, model: Any, tokenizer: Any, report: 
         share_prompt=share,
         report=report,
         model=model,
-        ref_model=None if reference_file.exists() else load_weights(job.start),
+        ref_model=None if reference_file.exists() else load_weights(job.reference),
         args=config,
         train_dataset=dataset,
         processing_class=tokenizer,
