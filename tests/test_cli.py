@@ -117,7 +117,8 @@ def test_plan_of_the_papers_config():
 
 
 def test_a_plan_with_given_speeds_has_a_time(tmp_path):
-    speeds = "[plan]\nprompt_tokens_per_second = 1000\noutput_tokens_per_second = 100\ntrain_tokens_per_second = 500\n"
+    speeds = "[plan]\nprompt_tokens_per_second = 1000\n"
+    speeds += "output_tokens_per_second = 100\ntrain_tokens_per_second = 500\n"
     (tmp_path / "tiny.toml").write_text(FAKE + speeds)
     plan = json.loads(metareward("plan", "tiny.toml", "--json", cwd=tmp_path).stdout)
     first = plan["steps"][0]

@@ -105,7 +105,8 @@ def test_an_iterations_own_training_settings(tmp_path):
 
 def test_the_machine_is_no_part_of_the_meaning(tmp_path):
     plain = load(write(tmp_path, ""))
-    text = "[machine]\ndevice = 'cpu'\nbatch_tokens = 9\n[machine.training]\nprocesses = 2\n[plan]\nprompt_tokens = 5"
+    text = "[machine]\ndevice = 'cpu'\nbatch_tokens = 9\n[machine.training]\nprocesses = 2\n"
+    text += "[plan]\nprompt_tokens = 5"
     other = load(write(tmp_path, text))
     assert plain.meaning() == other.meaning()
     assert other.machine.training.processes == 2

@@ -77,7 +77,9 @@ def failed(request: Request, error: str) -> Completion:
 class Engine(Protocol):
     """Answers requests in any order, each exactly once, and never raises for a single one."""
 
-    def complete(self, requests: Iterable[Request], /) -> Iterator[Completion]: ...
+    def complete(self, requests: Iterable[Request], /) -> Iterator[Completion]:
+        """Answer every request. Reads ahead only as far as it needs to."""
+        ...
 
 
 OpenEngine = Callable[[Model], AbstractContextManager[Engine]]

@@ -1,0 +1,1 @@
+"""The statistics of judging, on numpy and scipy alone."""
