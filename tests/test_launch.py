@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -236,9 +237,12 @@ def test_told_to_stop_it_saves_and_ends_the_same(undisturbed: Any, start: str, t
     killer = Killer(job, 5, lambda pid: os.kill(pid, signal.SIGTERM))
     with pytest.raises(StepError, match="told to stop and saved"):
         launch(job, killer)
-    result = launch(job)
+    heard: list[Mapping[str, Any]] = []
+    result = launch(job, heard.append)
     assert result.resumed_from is not None
     assert result.resumed_from >= 5
+    steps = [event["step"] for event in heard if event["event"] == "step"]
+    assert steps == list(range(result.resumed_from + 1, STEPS + 1))  # nothing is trained twice
     assert_same_weights(result.output_dir, undisturbed[0].output_dir)
 
 
@@ -291,9 +295,18 @@ def test_no_usable_pair_is_a_step_error_that_says_what_to_do(start: str, tmp_pat
 
 
 @pytest.mark.model
-def test_a_missing_model_is_a_step_error_with_the_end_of_the_log(tmp_path: Path):
-    with pytest.raises(StepError, match=r"(?s)worker\.log.*nowhere"):
+def test_a_missing_model_is_named(tmp_path: Path):
+    with pytest.raises(StepError, match="nowhere: the tokenizer cannot be read"):
         launch(make_job(tmp_path, pairs(3), str(tmp_path / "nowhere")))
+
+
+@pytest.mark.model
+def test_an_unforeseen_failure_is_told_with_the_end_of_the_log(start: str, tmp_path: Path):
+    hollow = tmp_path / "hollow"
+    shutil.copytree(start, hollow)
+    (hollow / "model.safetensors").unlink()
+    with pytest.raises(StepError, match=r"(?s)status 1.*worker\.log.*model\.safetensors"):
+        launch(make_job(tmp_path, pairs(3), str(hollow)))
 
 
 @pytest.mark.model

@@ -25,8 +25,8 @@ _CORPUS = [
 
 @lru_cache(maxsize=1)
 def tiny_tokenizer() -> Any:
-    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import PreTrainedTokenizerFast
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import AddedToken, PreTrainedTokenizerFast
 
     core = Tokenizer(models.BPE())
     core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -62,13 +62,14 @@ def write_tiny(folder: Path, **changes: Any) -> Model:
         "max_position_embeddings": CONTEXT,
         "bos_token_id": None,
         "eos_token_id": end,
-    }
+    } | changes
     generator_state = torch.random.get_rng_state()
     torch.manual_seed(7)
-    model = LlamaForCausalLM(LlamaConfig(**(settings | changes)))
+    model = LlamaForCausalLM(LlamaConfig(**settings))
     torch.random.set_rng_state(generator_state)
     for parameter in model.parameters():
         parameter.data.mul_(4)  # far from uniform: attention and order matter, draws differ by context
+    model.lm_head.weight.data[settings["eos_token_id"]] *= 2  # some answers end by themselves
     model.generation_config = GenerationConfig(eos_token_id=end, pad_token_id=tokenizer.pad_token_id)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)

@@ -1,11 +1,10 @@
 """The decoding loop: draw, end, read and drop rows, all rows one token at a time."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from metareward.engines.batching import Job, Plan
 from metareward.engines.prefill import Network, prefill
@@ -72,12 +71,9 @@ class _Batch:
                 job.request.seed, job.request.sampling.max_tokens
             )
         sampling = [job.request.sampling for job in jobs]
-        double: Callable[..., Tensor] = lambda values: torch.tensor(  # noqa: E731
-            values, dtype=torch.float64, device=self._network.device
-        )
-        self._uniform_BT = double(uniform)
-        self._temperature_B = double([s.temperature for s in sampling])
-        self._top_p_B = double([s.top_p for s in sampling])
+        self._uniform_BT = self._network.numbers(uniform)
+        self._temperature_B = self._network.numbers([s.temperature for s in sampling])
+        self._top_p_B = self._network.numbers([s.top_p for s in sampling])
 
     def step(self) -> None:
         """One token for every row: draw or take what is pending, let rows end, feed the rest."""
@@ -152,9 +148,8 @@ class _Batch:
         row.done = True
 
     def _feed(self, tokens: list[int]) -> None:
-        device = self._network.device
-        token_B1 = torch.tensor(tokens, device=device)[:, None]
-        position_B1 = torch.tensor([row.position for row in self.rows], device=device)[:, None]
+        token_B1 = self._network.ids(tokens)[:, None]
+        position_B1 = self._network.ids([row.position for row in self.rows])[:, None]
         self._mask_B11C[:, :, :, self._slot] = 0
         self._cache.begin, self._slot = self._slot, self._slot + 1
         mask_B11L = self._mask_B11C[:, :, :, : self._slot]
@@ -180,9 +175,8 @@ class _Batch:
         return [tokens[index] for index in source]
 
     def _shrink(self, holes: list[int], movers: list[int], source: list[int]) -> None:
-        at: Callable[[list[int]], Tensor] = lambda rows: torch.tensor(rows, device=self._network.device)  # noqa: E731
-        self._cache.shrink(at(holes), at(movers), len(source), self._slot)
-        rows = at(source)
+        rows = self._network.ids(source)
+        self._cache.shrink(self._network.ids(holes), self._network.ids(movers), len(source), self._slot)
         self._mask_B11C = self._mask_B11C[rows]
         self._uniform_BT = self._uniform_BT[rows]
         self._temperature_B, self._top_p_B = self._temperature_B[rows], self._top_p_B[rows]

@@ -24,6 +24,14 @@ class Network:
         self.layers = int(model.config.get_text_config(decoder=True).num_hidden_layers)
         self._last_only = "logits_to_keep" in inspect.signature(model.forward).parameters
 
+    def ids(self, values: Sequence[Any]) -> Tensor:
+        """Whole numbers on the model's device."""
+        return torch.tensor(values, dtype=torch.long, device=self.device)
+
+    def numbers(self, values: Any) -> Tensor:
+        """Numbers in double precision on the model's device."""
+        return torch.tensor(values, dtype=torch.float64, device=self.device)
+
     def last_logits(
         self, token_RT: Tensor, position_RT: Tensor, mask: Tensor | None, cache: SlotCache
     ) -> Tensor:
@@ -44,11 +52,11 @@ class Network:
         """Log-probability of `continuation` after `context`, computed plainly, without a cache."""
         if not continuation:
             return 0.0
-        tokens_1T = torch.tensor([[*context, *continuation]], device=self.device)
+        tokens_1T = self.ids([[*context, *continuation]])
         keep = {"logits_to_keep": len(continuation) + 1} if self._last_only else {}
         logits_1TV = self.model(input_ids=tokens_1T, use_cache=False, **keep).logits
         logits_NV = logits_1TV[0, -len(continuation) - 1 : -1, : self.vocabulary]
-        wanted_N1 = torch.tensor(continuation, device=self.device)[:, None]
+        wanted_N1 = self.ids(continuation)[:, None]
         return float(logits_NV.float().log_softmax(-1).gather(1, wanted_N1).double().sum())
 
     def blocked(self, allowed: Tensor) -> Tensor:
@@ -92,7 +100,7 @@ def prefill(network: Network, plan: Plan, chunk: int) -> Prefilled:
     assert state is not None
     if in_place:
         return state
-    rows = torch.tensor(plan.rows, device=network.device)
+    rows = network.ids(plan.rows)
     cache = state.cache.expand(rows, _rounded(slots + room), slots)
     return Prefilled(cache, state.logits_BV[rows], state.real_BL[rows])
 
@@ -100,11 +108,11 @@ def prefill(network: Network, plan: Plan, chunk: int) -> Prefilled:
 def _descend(network: Network, above: Prefilled | None, level: Level, capacity: int) -> Prefilled:
     """The rows of a level, each with a copy of its parent's slots; `real` already counts the new tokens."""
     width, rows = _width(level), len(level.suffixes)
-    lengths_R1 = torch.tensor([len(suffix) for suffix in level.suffixes], device=network.device)[:, None]
+    lengths_R1 = network.ids([len(suffix) for suffix in level.suffixes])[:, None]
     new_RW = torch.arange(width, device=network.device)[None] >= width - lengths_R1
     if above is None:
         return Prefilled(SlotCache(network.layers, rows, capacity), torch.empty(0), new_RW)
-    parents = torch.tensor(level.parents, device=network.device)
+    parents = network.ids(level.parents)
     filled = above.real_BL.shape[1]
     real_RL = torch.cat([above.real_BL[parents], new_RW], dim=1)
     return Prefilled(above.cache.expand(parents, capacity, filled), above.logits_BV, real_RL)
@@ -125,10 +133,8 @@ def _run_rows(
     width, slots = max(map(len, suffixes)), state.real_BL.shape[1]
     if width == 0:  # families of one prompt add nothing on their level
         return torch.zeros((len(suffixes), network.vocabulary), dtype=network.dtype, device=network.device)
-    token_RT = torch.tensor([(0,) * (width - len(s)) + s for s in suffixes], device=network.device)
-    first_R = torch.tensor(
-        [start + len(s) - width for s, start in zip(suffixes, starts, strict=True)], device=network.device
-    )
+    token_RT = network.ids([(0,) * (width - len(s)) + s for s in suffixes])
+    first_R = network.ids([start + len(s) - width for s, start in zip(suffixes, starts, strict=True)])
     position_RT = (first_R[:, None] + torch.arange(width, device=network.device)).clamp_(min=0)
     state.cache.window, state.cache.begin = rows, slots - width
     if width == slots and all(len(suffix) == width for suffix in suffixes):

@@ -49,6 +49,16 @@ class TransformersEngine:
         self._context = _context(model.config)
         self._readings: dict[object, ForcedTokens] = {}
 
+    @property
+    def tokenizer(self) -> "PreTrainedTokenizerBase":
+        """The tokenizer whose ids the completions carry."""
+        return self._tokenizer
+
+    @property
+    def model(self) -> Any:
+        """The loaded network; None once the engine is closed."""
+        return self._network.model
+
     def complete(self, requests: Iterable[Request], /) -> Iterator[Completion]:
         """Answer each request once. Reads a window of requests ahead, never more."""
         source = iter(requests)

@@ -17,7 +17,7 @@ import torch
 from accelerate import PartialState
 from datasets import Dataset
 from torch.utils.data import DataLoader
-from transformers import AutoModelForCausalLM, PrinterCallback
+from transformers import AutoConfig, AutoModelForCausalLM, PrinterCallback
 from trl.trainer import utils as trl_utils
 from trl.trainer.dpo_config import DPOConfig
 from trl.trainer.dpo_trainer import DPOTrainer
@@ -100,7 +100,7 @@ def _score_answers_only() -> None:
     pair takes a quarter less time. Where TRL has changed, nothing happens.
     """
     if hasattr(trl_utils, "_use_triton"):
-        vars(trl_utils)["_use_triton"] = lambda device: True
+        trl_utils.__dict__["_use_triton"] = lambda device: True
 
 
 def train(job: TrainJob, stop: StopSignal, report: Reporter) -> TrainResult:
@@ -249,7 +249,7 @@ def _publish(job: TrainJob, trainer: PairTrainer, result: TrainResult) -> None:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         model = trainer.accelerator.unwrap_model(trainer.model_wrapped)
-        _save_weights(model, weights, partial, json.loads((Path(job.start) / "config.json").read_text()))
+        _save_weights(model, weights, partial, AutoConfig.from_pretrained(job.start).dtype)
         load_tokenizer(job.start).save_pretrained(partial)
         write_result(partial, result)
         sync_tree(partial)
@@ -257,9 +257,9 @@ def _publish(job: TrainJob, trainer: PairTrainer, result: TrainResult) -> None:
     trainer.accelerator.wait_for_everyone()
 
 
-def _save_weights(model: Any, weights: Mapping[str, Any], folder: Path, start: dict[str, Any]) -> None:
+def _save_weights(model: Any, weights: Mapping[str, Any], folder: Path, dtype: Any) -> None:
     """Save in the number format of the model we started from, which is what engines load and run."""
-    name = start.get("dtype") or start.get("torch_dtype") or "float32"
+    name = str(dtype or "float32").removeprefix("torch.")
     cast = {value.data_ptr(): value.detach().to("cpu", getattr(torch, name)) for value in weights.values()}
     tied = {key: cast[value.data_ptr()] for key, value in weights.items()}
     model.save_pretrained(folder, state_dict=tied)
