@@ -61,9 +61,7 @@ def encode_chat(tokenizer: "PreTrainedTokenizerBase", messages: Sequence[Message
     if not any(token in content for content in contents for token in controls):
         ids = _plain(tokenizer, _render(tokenizer, roles, contents))
         # A control token can also come about where a content meets the template: compare with harmless ones.
-        if _count(ids, controls) == _count(
-            _plain(tokenizer, _render(tokenizer, roles, _holders(contents))), controls
-        ):
+        if _count(ids, controls) == _harmless(tokenizer, str(tokenizer.chat_template), tuple(roles)):
             return ids
     return _encode_apart(tokenizer, roles, contents)
 
@@ -153,6 +151,13 @@ def _render(
             f"{tokenizer.name_or_path}: the chat template refuses the roles {', '.join(roles)}: {error} If "
             "it knows no system role, put that text at the start of the first user message."
         ) from error
+
+
+@lru_cache(maxsize=64)
+def _harmless(tokenizer: "PreTrainedTokenizerBase", template: str, roles: tuple[str, ...]) -> int:
+    """How many control tokens the template writes around contents that hold none."""
+    rendered = _render(tokenizer, roles, _holders(roles))
+    return _count(_plain(tokenizer, rendered), _controls(tokenizer, len(tokenizer)))
 
 
 def _encode_apart(

@@ -47,6 +47,7 @@ class TransformersEngine:
         self._stopping = Stopping(tokenizer)
         self._ends = end_of_turn(tokenizer, getattr(model, "generation_config", None))
         self._context = _context(model.config)
+        self._last: tuple[tuple[Message, ...], tuple[int, ...]] | None = None
         self._readings: dict[object, ForcedTokens] = {}
 
     @property
@@ -77,7 +78,7 @@ class TransformersEngine:
         if fault := fault_of(request):
             return failed(request, fault)
         try:
-            prompt = tuple(encode_chat(self._tokenizer, request.messages))
+            prompt = self._encode(request.messages)
         except ModelError as error:
             return failed(request, str(error))
         job = Job(request, prompt, self._reading(request))
@@ -88,6 +89,12 @@ class TransformersEngine:
                 f"the {self._context} this model can attend to; shorten the prompt or lower max_tokens",
             )
         return job
+
+    def _encode(self, messages: tuple[Message, ...]) -> tuple[int, ...]:
+        """The prompt's tokens; samples of one prompt mostly follow one another, so the last is kept."""
+        if self._last is None or self._last[0] != messages:
+            self._last = (messages, tuple(encode_chat(self._tokenizer, messages)))
+        return self._last[1]
 
     def _reading(self, request: Request) -> ForcedTokens | None:
         if request.forced is None:

@@ -129,16 +129,28 @@ class JudgePairs:
         return drawn, float(elo[rivals.index(drawn)])
 
 
+def won(battle: Battle) -> tuple[float, float]:
+    """How much of a battle the judgment shown first won, and how much the second.
+
+    One and nothing in a free reading (the paper); the two probabilities in a forced one, so that a
+    meta-judge which always leans to one position still says, by how much, which judgment it prefers.
+    Nothing to either where there was a tie or no readable verdict.
+    """
+    if battle.p_first is not None:
+        return battle.p_first, 1 - battle.p_first
+    return float(battle.outcome is Outcome.FIRST), float(battle.outcome is Outcome.SECOND)
+
+
 def position_weights(battles: Iterable[Battle]) -> PositionWeights:
     """Weights that give both positions the same say over an iteration (section 2.3).
 
     first = wins shown second / decided battles, second = wins shown first / decided battles: the more
     often a position wins, the less a win there counts. One half each if no battle was decided.
     """
-    first = second = 0
+    first = second = 0.0
     for battle in battles:
-        first += battle.outcome is Outcome.FIRST
-        second += battle.outcome is Outcome.SECOND
+        by_first, by_second = won(battle)
+        first, second = first + by_first, second + by_second
     decided = first + second
     return PositionWeights(second / decided, first / decided) if decided else PositionWeights(0.5, 0.5)
 
@@ -149,7 +161,8 @@ def battle_matrix(
     """Weighted wins B [N, N] among the judgments `ids` [N]: row m, column n is what m won against n.
 
     B[m, n] = weights.first [m wins when shown first] + weights.second [m wins when shown second]; ties and
-    unreadable battles are zero (section 2.3). StoreError if a battle names a judgment not in `ids`.
+    unreadable battles are zero, forced ones count by their probabilities (section 2.3; see `won`).
+    StoreError if a battle names a judgment not in `ids`.
     """
     place = {name: number for number, name in enumerate(ids)}
     wins = np.zeros((len(ids), len(ids)))
@@ -160,10 +173,9 @@ def battle_matrix(
                 f"of which are readable judgments of response {battle.response_id}; hold the battles again"
             )
         first, second = place[battle.first_id], place[battle.second_id]
-        if battle.outcome is Outcome.FIRST:
-            wins[first, second] += weights.first
-        elif battle.outcome is Outcome.SECOND:
-            wins[second, first] += weights.second
+        by_first, by_second = won(battle)
+        wins[first, second] += weights.first * by_first
+        wins[second, first] += weights.second * by_second
     return wins
 
 

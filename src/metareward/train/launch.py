@@ -129,18 +129,38 @@ def _end(child: subprocess.Popen[bytes], stop_seconds: float) -> None:
 
 
 def _command(job: TrainJob, file: Path) -> list[str]:
-    """One process needs no launcher besides us. Several are started by torch, and anything that takes a
-    config file by accelerate, with that file alone: no default of the user's slips in.
+    """Accelerate starts the worker, by the user's config file or a plain one of ours, so that no default
+    of the machine slips in. Several processes without GPUs are torch's: accelerate asks for MPI there.
     """
-    worker = ["-m", "metareward.train.worker", str(file)]
-    processes, config = job.machine.processes, job.machine.accelerate_config
-    if config is not None:
-        start = ["accelerate.commands.launch", "--config_file", config, "--num_processes", str(processes)]
-    elif processes > 1:
+    processes = job.machine.processes
+    config = job.machine.accelerate_config or _plain_config(job)
+    start = ["accelerate.commands.launch", "--config_file", str(config), "--num_processes", str(processes)]
+    if job.machine.accelerate_config is None and processes > 1 and _gpus() < processes:
         start = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-    else:
-        return [sys.executable, *worker]
-    return [sys.executable, "-m", *start, *worker]
+    return [sys.executable, "-m", *start, "-m", "metareward.train.worker", str(file)]
+
+
+def _plain_config(job: TrainJob) -> Path:
+    """An accelerate config that says nothing but how many processes; the worker sets the precision."""
+    several = job.machine.processes > 1
+    settings = {
+        "compute_environment": "LOCAL_MACHINE",
+        "distributed_type": "MULTI_GPU" if several else "NO",
+        "num_machines": 1,
+        "machine_rank": 0,
+        "num_processes": job.machine.processes,
+        "mixed_precision": "no",
+        "use_cpu": _gpus() == 0,
+    }
+    path = job.work_dir / "accelerate.json"
+    path.write_text(json.dumps(settings))
+    return path
+
+
+def _gpus() -> int:
+    import torch
+
+    return torch.cuda.device_count()
 
 
 def _environment(job: TrainJob) -> dict[str, str]:
