@@ -233,6 +233,27 @@ def test_choices_are_read_as_plain_computation_does(engine: TransformersEngine, 
     assert {(Finish.STOP, True), (Finish.LENGTH, True), (Finish.LENGTH, False)} <= endings
 
 
+@pytest.mark.parametrize("prefix", ["", "\nWinner:"])
+def test_a_reading_after_a_cut_of_several_tokens(engine: TransformersEngine, network: Network, prefix: str):
+    """The cache then holds tokens behind the cut, which the reading must not see."""
+    sampling, forced = Sampling(1.2, 0.95, 30), Forced(prefix, (" A", " B"))
+    whole = ask(engine, [request(n, sampling=sampling) for n in range(12)])
+    requests = []
+    for n in range(12):
+        ids = list(whole[f"r{n}"].token_ids or ())
+        begin = n % 4  # every fourth row is cut to nothing
+        stop = tiny_tokenizer().decode(ids[begin : begin + 4])
+        if len(ids) >= begin + 5 and stop in whole[f"r{n}"].text and "\ufffd" not in stop:
+            requests.append(request(n, sampling=replace(sampling, stop=(stop,)), forced=forced))
+    answers = ask(engine, requests)
+    for asked in requests:
+        answer = answers[asked.id]
+        assert answer.output_tokens >= len(answer.token_ids or ()) + 3
+        context = [*encode_chat(tiny_tokenizer(), asked.messages), *(answer.token_ids or ())]
+        assert answer.choice_log_probs == pytest.approx(plain_choices(network, context, forced), abs=1e-3)
+    assert {answer.text == "" for answer in answers.values()} == {True, False}
+
+
 def test_nothing_of_a_choice_is_taken_for_common():
     forced = tokenise(tiny_tokenizer(), Forced("\nScore: ", ("1", "10")), END)
     assert tiny_tokenizer().decode(list(forced.common)) == "\nScore:"

@@ -68,20 +68,21 @@ class _Bars:
 class _Lines:
     def __init__(self) -> None:
         self._began = self._told = time.monotonic()
+        self._done_before = 0
 
     def __call__(self, event: Event) -> None:
         now = time.monotonic()
         if isinstance(event, StepFinished):
             out.print(Text(_finished(event)), soft_wrap=True)
         elif isinstance(event, StepStarted):
-            self._began = self._told = now
+            self._began, self._told, self._done_before = now, now, event.done
             out.print(
                 Text(f"{event.section}: {event.step}, {event.done} of at most {event.total} done"),
                 soft_wrap=True,
             )
         elif now - self._told >= _PLAIN_SECONDS:
             self._told = now
-            left = _remaining(event, now - self._began)
+            left = _remaining(event, now - self._began, self._done_before)
             where = f"{event.section}: {event.step}, {event.done} of {event.total}"
             out.print(Text(f"{where}, {_speed(event, self._began)}{left}"), soft_wrap=True)
 
@@ -92,10 +93,11 @@ def _speed(event: StepProgress, began: float) -> str:
     return "  ".join(part for part in (rate, event.note) if part)
 
 
-def _remaining(event: StepProgress, seconds: float) -> str:
-    if not event.done or event.done >= event.total:
+def _remaining(event: StepProgress, seconds: float, before: int) -> str:
+    done = event.done - before
+    if done <= 0 or event.done >= event.total:
         return ""
-    return f", about {_duration(seconds / event.done * (event.total - event.done))} left"
+    return f", about {_duration(seconds / done * (event.total - event.done))} left"
 
 
 def _finished(event: StepFinished) -> str:

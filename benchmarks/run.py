@@ -1,0 +1,27 @@
+"""`make bench`: every benchmark, one after the other, as ratios measured in one run."""
+
+import argparse
+import json
+import sys
+from importlib import import_module
+from pathlib import Path
+
+BENCHMARKS = ("engine_speed",)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", action="store_true")
+    asked = parser.parse_args()
+    sys.path.insert(0, str(Path(__file__).parent))
+    results = {name: import_module(name).measure() for name in BENCHMARKS}
+    if asked.json:
+        print(json.dumps(results, indent=2))
+        return
+    for name, result in results.items():
+        print(name)
+        print(json.dumps(result, indent=2))
+
+
+if __name__ == "__main__":
+    main()
