@@ -7,10 +7,34 @@ from pathlib import Path
 from statistics import median
 
 SOURCE = Path(__file__).parent.parent / "src" / "metareward"
-ROOMS = (
-    "errors events ids settings records readers templates store models engines stats stages train history "
-    "asking run paper sources recipes summary config rundir show export session cli"
-).split()
+ROOMS = [
+    "errors",
+    "events",
+    "ids",
+    "settings",
+    "records",
+    "readers",
+    "templates",
+    "store",
+    "models",
+    "engines",
+    "stats",
+    "stages",
+    "train",
+    "history",
+    "asking",
+    "run",
+    "paper",
+    "sources",
+    "recipes",
+    "summary",
+    "config",
+    "rundir",
+    "show",
+    "export",
+    "session",
+    "cli",
+]
 HEAVY = {"torch", "transformers", "trl", "accelerate", "datasets", "peft", "gguf", "safetensors"}
 FILES = sorted(path for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py")
 
