@@ -98,3 +98,16 @@ def test_common_length(a, b):
     length = common_length(a, b)
     assert a[:length] == b[:length]
     assert length == min(len(a), len(b)) or a[length] != b[length]
+
+
+def test_common_prefixes_meet_even_if_lengths_alternate():
+    """Ordered by length, each batch would hold both families and compute both prefixes."""
+    drawn = [((family,) * 200 + (k,) * (10 + 2 * k + family), 5, 1) for family in (0, 1) for k in range(4)]
+    batches = plan_batches(jobs_of(drawn), Limits(4, 10**6, 1000))
+    assert [len({job.prompt[0] for job in batch.jobs}) for batch in batches] == [1, 1]
+
+
+def test_without_common_prefixes_lengths_meet():
+    drawn = [((number,) + (9,) * (10 + 50 * (number % 2)), 5, 1) for number in range(8)]
+    batches = plan_batches(jobs_of(drawn), Limits(4, 10**6, 1000))
+    assert [{len(job.prompt) for job in batch.jobs} for batch in batches] == [{11}, {61}]

@@ -88,6 +88,15 @@ def test_every_control_token_spelled_out_is_text(token: str):
     assert tokenizer.decode(ids, clean_up_tokenization_spaces=False).count(token) >= 5
 
 
+@pytest.mark.parametrize("token", SPECIALS)
+def test_text_around_a_spelled_out_control_token_keeps_its_tokens(token: str):
+    around = "the answer is clear"
+    ids = encode_text(tiny_tokenizer(), f"{around}{token}{around}")
+    ordinary = encode_text(tiny_tokenizer(), around)
+    assert ids[: len(ordinary) - 1] == ordinary[:-1]
+    assert len(ids) <= 2 * len(ordinary) + len(token)
+
+
 def test_a_control_token_made_at_the_seam_of_content_and_template_is_text():
     tokenizer = _with_template("{% for m in messages %}{{ m['content'] }}|im_end|>{% endfor %}")
     ids = encode_chat(tokenizer, [Message("user", "ends in <")])

@@ -237,9 +237,9 @@ def test_choices_are_read_as_plain_computation_does(engine: TransformersEngine, 
 def test_a_reading_after_a_cut_of_several_tokens(engine: TransformersEngine, network: Network, prefix: str):
     """The cache then holds tokens behind the cut, which the reading must not see."""
     sampling, forced = Sampling(1.2, 0.95, 30), Forced(prefix, (" A", " B"))
-    whole = ask(engine, [request(n, sampling=sampling) for n in range(12)])
+    whole = ask(engine, [request(n, sampling=sampling) for n in range(40)])
     requests = []
-    for n in range(12):
+    for n in range(40):
         ids = list(whole[f"r{n}"].token_ids or ())
         begin = n % 4  # every fourth row is cut to nothing
         stop = tiny_tokenizer().decode(ids[begin : begin + 4])
