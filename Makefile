@@ -5,6 +5,7 @@ BIN    := $(VENV)/bin
 MARK   := $(VENV)/.installed
 export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
+export OMP_WAIT_POLICY ?= PASSIVE
 
 .PHONY: demo test check slow bench clean
 

@@ -121,6 +121,9 @@ def get_model(name: Annotated[str, typer.Argument(help="A name from `metareward 
 
 def main() -> None:
     """Entry point of `metareward`."""
+    # Spinning barriers make PyTorch many times slower as soon as anything else uses the cores; this must
+    # be said before PyTorch is loaded. docs/LOG.md has the numbers.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         app()
     except UserError as error:

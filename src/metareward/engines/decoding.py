@@ -1,6 +1,6 @@
 """The decoding loop: draw, end, read and drop rows, all rows one token at a time."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -36,12 +36,18 @@ class Row:
 
 
 @torch.inference_mode()
-def decode(network: Network, stopping: Stopping, ends: frozenset[int], plan: Plan, chunk: int) -> list[Row]:
-    """Answer one batch. `ends` are the tokens that end a turn; they are drawn but never fed."""
+def decode(
+    network: Network, stopping: Stopping, ends: frozenset[int], plan: Plan, chunk: int
+) -> Iterator[Row]:
+    """Answer one batch, giving each row as soon as it has left the batch.
+
+    `ends` are the tokens that end a turn; they are drawn but never fed.
+    """
     batch = _Batch(network, stopping, ends, plan, chunk)
     while batch.rows:
         batch.step()
-    return batch.finished
+        yield from batch.finished
+        batch.finished.clear()
 
 
 class _Batch:

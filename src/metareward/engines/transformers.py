@@ -104,27 +104,31 @@ class TransformersEngine:
         return self._readings[request.forced]
 
     def _answer(self, batch: Plan) -> Iterator[Completion]:
-        rows = self._try(batch)
-        if rows is not None:
-            yield from map(self._completion, rows)
-        elif len(batch.jobs) == 1:
-            job = batch.jobs[0]
-            total = len(job.prompt) + job.new_tokens
-            yield failed(
-                job.request, f"out of memory on {self._network.device} with one row of {total} tokens"
-            )
-        else:
-            half = len(batch.jobs) // 2
-            for jobs in (batch.jobs[:half], batch.jobs[half:]):
-                yield from self._answer(plan(jobs))
+        """Answer a batch row by row; where memory runs out, what is left of it in halves."""
+        left = {id(job): job for job in batch.jobs}
+        for row in self._rows(batch):
+            del left[id(row.job)]
+            yield self._completion(row)
+        jobs = list(left.values())
+        if len(batch.jobs) == 1 and jobs:
+            total = len(jobs[0].prompt) + jobs[0].new_tokens
+            error = f"out of memory on {self._network.device} with one row of {total} tokens"
+            yield failed(jobs[0].request, error)
+        elif jobs:
+            half = max(1, len(batch.jobs) // 2)
+            for part in (jobs[:half], jobs[half:]):
+                if part:
+                    yield from self._answer(plan(part))
 
-    def _try(self, batch: Plan) -> list[Row] | None:
-        """The finished rows of a batch; None if memory ran out."""
+    def _rows(self, batch: Plan) -> Iterator[Row]:
+        """The rows of a batch as they finish; fewer than all if memory ran out on the way."""
         try:
-            rows = decode(self._network, self._stopping, frozenset(self._ends), batch, self._limits.chunk)
-            for row in rows:
+            for row in decode(
+                self._network, self._stopping, frozenset(self._ends), batch, self._limits.chunk
+            ):
                 self._read_long_choices(row)
-            return rows
+                yield row
+            return
         except (MemoryError, RuntimeError) as error:
             if not _is_out_of_memory(error):
                 raise
@@ -133,7 +137,6 @@ class TransformersEngine:
         self._limits = dataclasses.replace(self._limits, tokens=min(self._limits.tokens, tokens))
         # Only here, behind the handler, are the tensors in the error's frames free.
         _release()
-        return None
 
     def _read_long_choices(self, row: Row) -> None:
         """Score choices of more than one token, each by a pass of its own: rare, so plain."""

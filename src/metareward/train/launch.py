@@ -165,7 +165,7 @@ def _gpus() -> int:
 
 def _environment(job: TrainJob) -> dict[str, str]:
     """The child's environment. One process sees one GPU, else it would split batches over all of them."""
-    environment = {**os.environ, **QUIET}
+    environment = {"OMP_WAIT_POLICY": "PASSIVE", **os.environ, **QUIET}
     if job.machine.processes == 1 and job.machine.accelerate_config is None:
         visible = environment.get("CUDA_VISIBLE_DEVICES", "0")
         environment["CUDA_VISIBLE_DEVICES"] = visible.split(",")[0]
