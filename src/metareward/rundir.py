@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from metareward.config import Config
 from metareward.errors import ConfigError, StoreError
@@ -39,18 +39,24 @@ def claimed(config: Config, change: bool = False) -> Iterator[Path]:
     something else and `change` is not set. With `change`, only what depends on the difference is redone.
     """
     directory = config.directory
+    with _open_lock(directory) as lock:
+        _lock(lock, directory)
+        _check_config(config, directory, change)
+        _record(config, directory)
+        yield directory
+
+
+def _open_lock(directory: Path) -> IO[str]:
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        with (directory / "lock").open("a+") as lock:
-            _lock(lock, directory)
-            _check_config(config, directory, change)
-            _record(config, directory)
-            yield directory
-    except (PermissionError, FileExistsError, NotADirectoryError) as error:
-        raise StoreError(f"{directory}: cannot be written to as a run directory: {error.strerror}") from error
+        return (directory / "lock").open("a+")
+    except OSError as error:
+        raise ConfigError(
+            f"{directory}: cannot be used as a run directory: {error.strerror}; give another --directory"
+        ) from error
 
 
-def _lock(lock: Any, directory: Path) -> None:
+def _lock(lock: IO[str], directory: Path) -> None:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
