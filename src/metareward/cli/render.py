@@ -55,7 +55,7 @@ class _Bars:
         if key != self._key or self._task is None:
             self._drop()
             self._key, self._clock = key, time.monotonic()
-            self._task = self._bars.add_task(key, total=event.total, note="")
+            self._task = self._bars.add_task(key, total=event.total or None, note="")
         note = _speed(event, self._clock) if isinstance(event, StepProgress) else ""
         self._bars.update(self._task, completed=event.done, total=event.total or None, note=note)
 
