@@ -71,7 +71,7 @@ def demo(tmp_path_factory, default_model):
         while child.poll() is None and not list(directory.glob(pattern)):
             time.sleep(0.05)
         os.kill(child.pid, signal.SIGKILL)
-        child.wait()
+        child.communicate()
         kept = {row["id"] for part in rows(directory).values() for row in part}
         assert before <= kept, "what was paid for is still there"
         before = kept
