@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from metareward import config, session
-from metareward.errors import DataError, ModelError, NoPairsError
+from metareward.errors import ConfigError, DataError, ModelError, NoPairsError
 from metareward.events import ignore
 from metareward.rundir import claimed
 from tiny_chat_model import write_tiny
@@ -75,6 +75,14 @@ def test_a_model_without_a_chat_template_is_refused_at_the_start(tmp_path):
     settings.write_text(json.dumps(plain))
     with pytest.raises(ModelError, match="chat template"):
         session.execute(loaded, ignore)
+
+
+def test_missing_packages_are_named_with_what_brings_them(tmp_path, monkeypatch):
+    monkeypatch.setattr(session, "find_spec", lambda name: None if name == "trl" else name)
+    with pytest.raises(
+        ConfigError, match=r"needs trl, not installed here; pip install 'metareward\[train\]'"
+    ):
+        session.execute(prepare(tmp_path), ignore)
 
 
 def test_too_few_prompts_say_how_many(tmp_path):

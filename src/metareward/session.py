@@ -1,13 +1,14 @@
 """From a config to a run, for real or on paper: the model resolved, prompts split, the recipe started."""
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from metareward import models, summary
 from metareward.config import Config, Machine
 from metareward.engines.base import OpenEngine
-from metareward.errors import DataError
+from metareward.errors import ConfigError, DataError
 from metareward.events import Listener
 from metareward.models.base import Model
 from metareward.paper import Paper
@@ -18,6 +19,7 @@ from metareward.store import Store
 from metareward.train.job import Trainer
 
 _SHOWN = 3
+_PACKAGES = ("torch", "transformers", "accelerate", "trl")
 
 
 def execute(config: Config, listen: Listener) -> dict[str, Any]:
@@ -84,7 +86,17 @@ def split_for(config: Config, prompts: Sequence[Prompt]) -> Split:
 def _model(config: Config) -> Model:
     if config.machine.engine == "fake":
         return Model("fake", "", "fake")
+    _require_packages()
     return models.resolve(config.model)
+
+
+def _require_packages() -> None:
+    missing = [name for name in _PACKAGES if find_spec(name) is None]
+    if missing:
+        raise ConfigError(
+            f"a run with a real model needs {', '.join(missing)}, not installed here; "
+            "pip install 'metareward[train]' brings what is needed, or set engine = \"fake\" in [machine]"
+        )
 
 
 def _split_at_hand(config: Config) -> Split | None:

@@ -1,0 +1,143 @@
+"""What a person sees: numbers as they are, hostile text as text, and lines where there is no terminal."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+from rich.console import Console
+
+from metareward.cli import render
+from metareward.events import StepFinished, StepProgress, StepStarted
+from metareward.paper import Paper
+
+
+@pytest.fixture
+def screen(monkeypatch):
+    console = Console(width=120, record=True, highlight=False)
+    monkeypatch.setattr(render, "out", console)
+    return console
+
+
+def model(name, **changes):
+    entry = {
+        "model": name,
+        "held_out": True,
+        "mean_score": 2.654,
+        "mean_score_standard_error": 0.1,
+        "referee_score": None,
+        "referee_score_standard_error": None,
+        "mean_length": 395.2,
+        "cut_off_rate": 0.75,
+        "unreadable_rate": 0.0,
+        "tie_rate": None,
+        "first_position_win_rate": 1.0,
+    }
+    return entry | changes
+
+
+def iteration(**changes):
+    entry = {
+        "iteration": 0,
+        "prompts": 8,
+        "responses": 32,
+        "judgments": 96,
+        "battles": 48,
+        "actor_pairs": 7,
+        "judge_pairs": 8,
+        "dropped": {"equal scores": 1},
+        "loss_first": 0.69314,
+        "loss_last": 0.68984,
+        "seconds": {"judge": 10.4, "train": 5.0},
+    }
+    return entry | changes
+
+
+def test_the_table_shows_numbers_with_intervals_and_a_dash_for_nothing(screen, tmp_path):
+    result = {"models": [model("M0"), model("M1")], "iterations": [iteration()], "checkpoint": "models/k"}
+    render.summary(result, SimpleNamespace(directory=tmp_path))  # type: ignore[arg-type]
+    said = screen.export_text()
+    assert "2.65 ± 0.20" in said, "1.96 standard errors"
+    assert "left out: equal scores" in said
+    assert "0.6931 -> 0.6898" in said
+    assert "100 %" in said
+    assert "- │" in said, "what was not measured is a dash, never a zero"
+    assert "on held-out prompts" in said
+    assert "15" in said
+
+
+def test_a_run_without_any_model_yet_does_not_break_the_table(screen, tmp_path):
+    result = {"models": [model("M0", held_out=False)], "iterations": [], "checkpoint": None}
+    render.summary(result, SimpleNamespace(directory=tmp_path))  # type: ignore[arg-type]
+    assert "checkpoint" not in screen.export_text()
+
+
+@pytest.mark.parametrize("hostile", ["[bold red]x[/]", "[link=file:///etc]y[/link]", "[/]", "\\[x"])
+def test_hostile_text_is_shown_and_never_obeyed(screen, monkeypatch, hostile):
+    story = SimpleNamespace(title=hostile, facts={"text": hostile}, children=[])
+    render.story(story)
+    event = StepFinished(hostile, hostile, 1, 1.0, False, hostile)
+    render._Lines()(event)
+    errors = Console(width=120, record=True, stderr=True)
+    monkeypatch.setattr(render, "err", errors)
+    render.complain(hostile)
+    assert screen.export_text().count(hostile) == 5
+    assert hostile in errors.export_text()
+
+
+def test_lines_come_now_and_then_where_there_is_no_terminal(screen, monkeypatch):
+    clock = iter([0.0, 0.0, 5.0, 20.0, 20.0, 40.0, 40.0])
+    monkeypatch.setattr(render.time, "monotonic", lambda: next(clock))
+    lines = render._Lines()
+    lines(StepStarted("iteration 0", "judge", 100, 40))
+    lines(StepProgress("iteration 0", "judge", 45, 100, 500))
+    lines(StepProgress("iteration 0", "judge", 50, 100, 1000))
+    said = screen.export_text().splitlines()
+    assert said[0] == "iteration 0: judge, 40 of at most 100 done"
+    assert len(said) == 2, "one line in 15 seconds"
+    assert said[1] == "iteration 0: judge, 50 of 100, 50 tokens/s, about 100 s left".replace("100 s", "2 min")
+
+
+def test_what_was_done_before_this_session_does_not_flatter_the_estimate():
+    event = StepProgress("s", "judge", 50, 100, 0)
+    assert render._remaining(event, 10.0, 40) == ", about 50.0 s left"
+    assert render._remaining(event, 10.0, 50) == ""
+    assert render._remaining(StepProgress("s", "judge", 100, 100, 0), 10.0, 0) == ""
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(None, "?"), (0.04, "0.0 s"), (99.0, "99.0 s"), (600, "10 min"), (36000, "10.0 h")]
+)
+def test_durations(seconds, said):
+    assert render._duration(seconds) == said
+
+
+@pytest.mark.parametrize(
+    ("tokens", "said"), [(99_999, "99,999"), (250_000, "250 k"), (137_500_000, "137.5 M")]
+)
+def test_token_counts(tokens, said):
+    assert render._short(tokens) == said
+
+
+def test_a_plan_without_speeds_says_what_to_give(screen, tmp_path):
+    import loops
+    import planted
+
+    paper = Paper(tmp_path)
+    batches = [paper.prompts(planted.prompts(4))]
+    loops.RECIPES["self_rewarding"][0](
+        paper, loops.START, batches * 2, loops.small_self(), paper.prompts(planted.prompts(1))
+    )
+    render.plan(paper)
+    said = screen.export_text()
+    assert "16 responses" in said
+    assert "train_tokens_per_second in [plan]" in said
+
+
+def test_the_catalogue_as_json(screen, capsys, tmp_path):
+    entry = SimpleNamespace(name="n", parameters=5, licence="MIT", fetched=False, path=tmp_path)
+    render.models([entry], as_json=True)
+    assert json.loads(capsys.readouterr().out) == [
+        {"name": "n", "parameters": 5, "licence": "MIT", "fetched": False, "path": str(tmp_path)}
+    ]
+    render.models([entry], as_json=False)
+    assert "not fetched" in screen.export_text()
