@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +12,7 @@ import typer
 
 from metareward import config as configs
 from metareward import session
+from metareward import store as stored
 from metareward.cli import render
 from metareward.errors import MetarewardError, UserError
 from metareward.rundir import claimed
@@ -85,6 +87,21 @@ def show(
         _print_json(story.as_dict())
     else:
         render.story(story)
+
+
+@app.command()
+def verify(
+    run_directory: Annotated[Path, typer.Argument(metavar="RUN", help="The run's directory.")],
+    as_json: Json = False,
+) -> None:
+    """Check everything a run has stored; say what is damaged and what would be done again. Exit 1 if so."""
+    findings = list(stored.verify(session.open_store(run_directory).root))
+    if as_json:
+        _print_json([asdict(finding) for finding in findings])
+    else:
+        render.findings(findings)
+    if any(finding.state == "damaged" for finding in findings):
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from rich.tree import Tree
 from metareward.config import Config
 from metareward.events import Event, Listener, StepFinished, StepProgress, StepStarted, ignore
 from metareward.paper import Paper
+from metareward.store import Finding
 
 _WIDTH = None if sys.stdout.isatty() else 120  # a pipe has no width; tables need one
 out = Console(highlight=False, width=_WIDTH)
@@ -238,6 +240,21 @@ def _branch(told: Any) -> Tree:
     for child in told.children:
         tree.add(_branch(child))
     return tree
+
+
+def findings(found: list[Finding]) -> None:
+    """What `verify` found: a line for each step that is not whole, and a count."""
+    for finding in found:
+        if finding.state != "whole":
+            redo = "" if finding.redo is None else f"; {finding.redo} rows would be done again"
+            harm = f": {', '.join(finding.damaged)}" if finding.damaged else ""
+            line = f"{finding.state}  {finding.name}, {finding.rows} rows unharmed{redo}{harm}"
+            out.print(Text(line), soft_wrap=True)
+    states = Counter(finding.state for finding in found)
+    said = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
+    out.print(Text(f"{len(found)} steps and models: {said or 'nothing stored'}"), soft_wrap=True)
+    if states["damaged"]:
+        out.print("Damaged files are set aside, never deleted, when the run is taken up again.")
 
 
 def exported(done: Any, target: Path) -> None:

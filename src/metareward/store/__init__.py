@@ -2,6 +2,7 @@
 
 from metareward.store.artifact import Artifact, Cost, Manifest
 from metareward.store.store import Store
+from metareward.store.verify import Finding, verify
 from metareward.store.writer import Writer
 
-__all__ = ["Artifact", "Cost", "Manifest", "Store", "Writer"]
+__all__ = ["Artifact", "Cost", "Finding", "Manifest", "Store", "Writer", "verify"]
