@@ -63,7 +63,9 @@ def test_prompts_that_do_not_fit_are_named_before_anything_is_asked(tmp_path):
 
 def test_they_can_be_skipped(tmp_path):
     loaded = prepare(tmp_path, skip=True, long=1)
-    assert len(session._usable(loaded, session._model(loaded))) == 8
+    prompts = session._prompts(loaded, ignore)
+    assert len(prompts) == 9
+    assert len(session.fitting(loaded, session._model(loaded), prompts)) == 8
 
 
 def test_a_model_without_a_chat_template_is_refused_at_the_start(tmp_path):
@@ -83,6 +85,26 @@ def test_missing_packages_are_named_with_what_brings_them(tmp_path, monkeypatch)
         ConfigError, match=r"needs trl, not installed here; pip install 'metareward\[train\]'"
     ):
         session.execute(prepare(tmp_path), ignore)
+
+
+def test_mistakes_in_the_prompts_are_found_before_a_model_is_fetched(tmp_path, monkeypatch):
+    loaded = prepare(tmp_path)
+    monkeypatch.setattr(session.models, "resolve", lambda name: pytest.fail("the model was fetched first"))
+    (tmp_path / "prompts.jsonl").write_text('{"prompt": "hi"}\n{"prompt": ""}\n')
+    with pytest.raises(DataError, match=r"prompts.jsonl:2: empty prompt"):
+        session.execute(loaded, ignore)
+    (tmp_path / "prompts.jsonl").write_text('{"prompt": "hi"}\n')
+    with pytest.raises(DataError, match="need 6 prompts"):
+        session.execute(loaded, ignore)
+
+
+def test_prompts_left_out_are_said_so(tmp_path):
+    heard = []
+    loaded = prepare(tmp_path)
+    with (tmp_path / "prompts.jsonl").open("a") as file:
+        file.write('{"prompt": "What is 0 and 1?"}\n')
+    session._prompts(loaded, heard.append)
+    assert (heard[0].rows, heard[0].note) == (8, "1 duplicate prompt left out")
 
 
 def test_too_few_prompts_say_how_many(tmp_path):

@@ -1,5 +1,6 @@
 """From a config to a run, for real or on paper: the model resolved, prompts split, the recipe started."""
 
+import time
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -9,7 +10,7 @@ from metareward import models, summary
 from metareward.config import Config, Machine
 from metareward.engines.base import OpenEngine
 from metareward.errors import ConfigError, DataError
-from metareward.events import Listener
+from metareward.events import Listener, StepFinished
 from metareward.models.base import Model
 from metareward.paper import Paper
 from metareward.records import Prompt
@@ -27,8 +28,10 @@ def execute(config: Config, listen: Listener) -> dict[str, Any]:
 
     The summary is written also when the run stops early, with what was finished by then.
     """
+    prompts = _prompts(config, listen)
+    split_for(config, prompts)  # too few prompts are said so before a model is fetched
     model = _model(config)
-    split = split_for(config, _usable(config, model))
+    split = split_for(config, fitting(config, model, prompts))
     open_engine, trainer = machinery(config.machine)
     with Run(config.directory, open_engine, trainer, config.machine.training, listen) as run:
         batches = [run.prompts(batch) for batch in split.batches]
@@ -112,21 +115,31 @@ def _split_at_hand(config: Config) -> Split | None:
     return None
 
 
-def _usable(config: Config, model: Model) -> list[Prompt]:
-    """All prompts, each known to fit the model's context beside the longest answer."""
-    wanted = config.prompts
-    source = load_prompts(wanted.source, split=wanted.split, column=wanted.column, base=config.path.parent)
+def _prompts(config: Config, listen: Listener) -> list[Prompt]:
+    wanted, started = config.prompts, time.monotonic()
+    loaded = load_prompts(wanted.source, split=wanted.split, column=wanted.column, base=config.path.parent)
+    note = ", ".join(f"{count} {reason} left out" for reason, count in loaded.dropped.items())
+    seconds = time.monotonic() - started
+    listen(StepFinished("start", "prompts", len(loaded.prompts), seconds, False, note))
+    return loaded.prompts
+
+
+def fitting(config: Config, model: Model, prompts: list[Prompt]) -> list[Prompt]:
+    """The prompts that leave room for the longest answer in the model's context.
+
+    Raises DataError naming those that do not, unless the config says to skip them.
+    """
     if config.machine.engine == "fake":
-        return source.prompts
+        return prompts
     from metareward.engines.chat import context_length, encode_chat, load_tokenizer
 
     context, room = context_length(model.path), config.method.generate.max_tokens
     tokenizer = load_tokenizer(model.path)
-    lengths = [(len(encode_chat(tokenizer, prompt.messages)), prompt) for prompt in source.prompts]
+    lengths = [(len(encode_chat(tokenizer, prompt.messages)), prompt) for prompt in prompts]
     if context is None:
-        return source.prompts
+        return prompts
     too_long = [(length, prompt) for length, prompt in lengths if length + room > context]
-    if too_long and not wanted.skip_too_long:
+    if too_long and not config.prompts.skip_too_long:
         raise DataError(_too_long(too_long, room, context))
     return [prompt for length, prompt in lengths if length + room <= context]
 
