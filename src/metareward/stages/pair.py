@@ -10,7 +10,7 @@ from statistics import fmean, pvariance
 from typing import ClassVar, TypeVar
 
 from metareward.ids import fingerprint, seed_of
-from metareward.records import Dropped, Finish, Judgment, PreferencePair, Prompt, Response, Role
+from metareward.records import Dropped, Finish, Judgment, Message, PreferencePair, Prompt, Response, Role
 from metareward.settings import require
 from metareward.stages.base import Shape
 from metareward.stages.grouping import bundles
@@ -87,21 +87,8 @@ class ActorPairs:
         rejected, rejected_score = self._rejected(scored, best, worst)
         if too_long(chosen.text, self.max_chosen_characters):
             return Dropped(prompt.id, "chosen response over the length limit")
-        return PreferencePair(
-            id=fingerprint("pair", self, prompt.id, chosen.id, rejected.id),
-            role=Role.ACTOR,
-            prompt_id=prompt.id,
-            response_id=None,
-            messages=prompt.messages,
-            chosen_id=chosen.id,
-            rejected_id=rejected.id,
-            chosen=chosen.text,
-            rejected=rejected.text,
-            chosen_token_ids=chosen.token_ids,
-            rejected_token_ids=rejected.token_ids,
-            chosen_score=chosen_score,
-            rejected_score=rejected_score,
-        )
+        messages, scores = prompt.messages, (chosen_score, rejected_score)
+        return preference(self, Role.ACTOR, prompt, messages, chosen, rejected, scores)
 
     # Neither tier reaches the middle, whatever the tolerance: no response can be on both sides of a pair.
 
@@ -118,6 +105,34 @@ class ActorPairs:
         boundary = (1 - self.rho) * worst + self.rho * best + _SCORE_TOLERANCE
         tier = [(r, s) for r, s in scored if s <= boundary and s < (best + worst) / 2]
         return min(tier, key=lambda row: (-len(row[0].text), row[1], row[0].sample))
+
+
+def preference(
+    rule: object,
+    role: Role,
+    prompt: Prompt,
+    messages: tuple[Message, ...],
+    chosen: Response | Judgment,
+    rejected: Response | Judgment,
+    scores: tuple[float, float],
+    response_id: str | None = None,
+) -> PreferencePair:
+    """The pair that a rule makes of two responses or judgments; `scores` are of chosen and rejected."""
+    return PreferencePair(
+        id=fingerprint("pair", rule, prompt.id, chosen.id, rejected.id),
+        role=role,
+        prompt_id=prompt.id,
+        response_id=response_id,
+        messages=messages,
+        chosen_id=chosen.id,
+        rejected_id=rejected.id,
+        chosen=chosen.text,
+        rejected=rejected.text,
+        chosen_token_ids=chosen.token_ids,
+        rejected_token_ids=rejected.token_ids,
+        chosen_score=scores[0],
+        rejected_score=scores[1],
+    )
 
 
 def mean_scores(responses: Iterable[Response], judgments: Iterable[Judgment]) -> list[tuple[Response, float]]:

@@ -11,12 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metareward.errors import ConfigError, StoreError
-from metareward.ids import fingerprint
 from metareward.records import Battle, Dropped, Judgment, Outcome, PreferencePair, Prompt, Response, Role
 from metareward.settings import require
 from metareward.stages.base import Shape
 from metareward.stages.grouping import Bundle, bundles
-from metareward.stages.pair import choose_response, draw, require_limit, too_long
+from metareward.stages.pair import choose_response, draw, preference, require_limit, too_long
 from metareward.stats.bradley_terry import DEFAULT_PRIOR, strengths
 
 _ELO_TOLERANCE = 1e-6  # far above what the solver is off by, far below what a battle moves
@@ -105,20 +104,9 @@ class JudgePairs:
                 f"judgments {chosen.id} and {rejected.id} of response {chosen.response_id} answer different "
                 f"judge prompts, so no preference between them can be trained; judge with one template"
             )
-        return PreferencePair(
-            id=fingerprint("pair", self, prompt.id, chosen.id, rejected.id),
-            role=Role.JUDGE,
-            prompt_id=prompt.id,
-            response_id=chosen.response_id,
-            messages=chosen.messages,
-            chosen_id=chosen.id,
-            rejected_id=rejected.id,
-            chosen=chosen.text,
-            rejected=rejected.text,
-            chosen_token_ids=chosen.token_ids,
-            rejected_token_ids=rejected.token_ids,
-            chosen_score=chosen_elo,
-            rejected_score=rejected_elo,
+        scores = (chosen_elo, rejected_elo)
+        return preference(
+            self, Role.JUDGE, prompt, chosen.messages, chosen, rejected, scores, chosen.response_id
         )
 
     def _nearest(
