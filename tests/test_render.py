@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from metareward.cli import render
-from metareward.events import StepFinished, StepProgress, StepStarted
+from metareward.events import Noticed, StepFinished, StepProgress, StepStarted
 from metareward.paper import Paper
 
 
@@ -77,10 +77,11 @@ def test_hostile_text_is_shown_and_never_obeyed(screen, monkeypatch, hostile):
     render.story(story)
     event = StepFinished(hostile, hostile, 1, 1.0, False, hostile)
     render._Lines()(event)
+    render._Lines()(Noticed(hostile, hostile))
     errors = Console(width=120, record=True, stderr=True)
     monkeypatch.setattr(render, "err", errors)
     render.complain(hostile)
-    assert screen.export_text().count(hostile) == 5
+    assert screen.export_text().count(hostile) == 7
     assert hostile in errors.export_text()
 
 

@@ -7,6 +7,7 @@ import pytest
 
 import loops
 import planted
+from metareward.events import Noticed
 from metareward.store import Store, verify
 
 
@@ -59,8 +60,11 @@ def test_what_it_foretells_is_what_a_resumed_run_does(run):
     part = victim(run, "judge")
     part.write_bytes(part.read_bytes()[:-5])
     foretold = sum(finding.redo or 0 for finding in verify(run))
-    again = loops.Asked(planted.World())
-    loops.loop(run, again)
+    again, heard = loops.Asked(planted.World()), loops.Heard()
+    loops.loop(run, again, listen=heard)
+    told = [event.message for event in heard if isinstance(event, Noticed)]
+    assert len(told) == 2, "the part and the manifest that named it"
+    assert any(part.name in message and "set aside" in message for message in told)
     assert len(again.requests) == foretold
     assert set(states(run).values()) == {"whole"}
     assert list(part.parent.glob("*.damaged-0")), "the damaged file is kept"

@@ -38,7 +38,15 @@ class StepFinished:
     note: str = ""
 
 
-Event = StepStarted | StepProgress | StepFinished
+@dataclass(frozen=True, slots=True)
+class Noticed:
+    """Something the user should know, such as a damaged file that was set aside."""
+
+    section: str
+    message: str
+
+
+Event = StepStarted | StepProgress | StepFinished | Noticed
 Listener = Callable[[Event], None]
 
 

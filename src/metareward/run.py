@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from metareward.asking import Asking
 from metareward.engines.base import Engine, OpenEngine
 from metareward.errors import NoPairsError
-from metareward.events import Listener, StepFinished, StepProgress, StepStarted, ignore
+from metareward.events import Listener, Noticed, StepFinished, StepProgress, StepStarted, ignore
 from metareward.history import History
 from metareward.ids import fingerprint
 from metareward.models.base import Model
@@ -99,7 +99,7 @@ class Run:
         """Store the prompts a step will use."""
         key = fingerprint("prompts", [prompt.id for prompt in prompts])
         self._used.append(key)
-        artifact = self.store.artifact("prompts", key, Prompt)
+        artifact = self._open("prompts", key, Prompt)
         if not artifact.whole:
             self._write(artifact, prompts, name="prompts", step={}, inputs=[])
         return artifact
@@ -107,7 +107,7 @@ class Run:
     def derive(self, rule: Rule, *inputs: Artifact[Any]) -> Artifact[Any]:
         """Records from records, by a pure rule."""
         key = step_key(rule, *(artifact.key for artifact in inputs))
-        artifact = self.store.artifact(rule.name, key, rule.record)
+        artifact = self._open(rule.name, key, rule.record)
         started, reused = time.monotonic(), artifact.whole
         if not reused:
             step = dataclasses.asdict(rule)  # type: ignore[call-overload]
@@ -119,7 +119,7 @@ class Run:
     def ask(self, stage: Stage, *inputs: Artifact[Any], of: Model) -> Artifact[Any]:
         """Ask a model every question of a stage that was not answered yet."""
         key = step_key(stage, of.fingerprint, *(artifact.key for artifact in inputs))
-        artifact = self.store.artifact(stage.name, key, stage.record)
+        artifact = self._open(stage.name, key, stage.record)
         started, reused = time.monotonic(), artifact.whole
         if not reused:
             self._ask(stage, artifact, inputs, of)
@@ -142,6 +142,14 @@ class Run:
         result = self._trainer(job, self._hear_training)
         self._hear_trained(result, started)
         return model
+
+    def _open(self, name: str, key: str, record: type[Any]) -> Artifact[Any]:
+        artifact = self.store.artifact(name, key, record)
+        while self.store.damaged:
+            place = self.store.damaged.pop()
+            message = f"damaged, set aside as {place}; what it held is done again"
+            self._listen(Noticed(self.section, message))
+        return artifact
 
     def _ask(self, stage: Stage, artifact: Artifact[Any], inputs: Sequence[Artifact[Any]], of: Model) -> None:
         key = question_key(stage, of)

@@ -16,7 +16,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from metareward.config import Config
-from metareward.events import Event, Listener, StepFinished, StepProgress, StepStarted, ignore
+from metareward.events import Event, Listener, Noticed, StepFinished, StepProgress, StepStarted, ignore
 from metareward.paper import Paper
 from metareward.store import Finding
 
@@ -49,6 +49,9 @@ class _Bars:
         self._bars, self._task, self._key, self._clock = bars, None, "", 0.0
 
     def __call__(self, event: Event) -> None:
+        if isinstance(event, Noticed):
+            self._bars.console.print(Text(_noticed(event)))
+            return
         key = f"{event.section} {event.step}"
         if isinstance(event, StepFinished):
             self._drop()
@@ -74,7 +77,9 @@ class _Lines:
 
     def __call__(self, event: Event) -> None:
         now = time.monotonic()
-        if isinstance(event, StepFinished):
+        if isinstance(event, Noticed):
+            out.print(Text(_noticed(event)), soft_wrap=True)
+        elif isinstance(event, StepFinished):
             out.print(Text(_finished(event)), soft_wrap=True)
         elif isinstance(event, StepStarted):
             self._began, self._told, self._done_before = now, now, event.done
@@ -106,6 +111,10 @@ def _finished(event: StepFinished) -> str:
     when = "kept from before" if event.reused else _duration(event.seconds)
     note = f" ({event.note})" if event.note else ""
     return f"{event.section}: {event.step}: {event.rows} rows, {when}{note}"
+
+
+def _noticed(event: Noticed) -> str:
+    return f"{event.section}: {event.message}".removeprefix(": ")
 
 
 def _duration(seconds: float | None) -> str:
