@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -14,6 +13,7 @@ from metareward import config as configs
 from metareward import session
 from metareward import store as stored
 from metareward.cli import render
+from metareward.cli.stopping import Stopping
 from metareward.errors import MetarewardError, UserError
 from metareward.rundir import claimed
 
@@ -44,11 +44,11 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Carry a config out. Stopped anywhere, the same command goes on and repeats nothing."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    stopping = Stopping()
     loaded = configs.load(config, directory)
     try:
         with claimed(loaded, change), render.progress(quiet=as_json) as listen:
-            result = session.execute(loaded, listen)
+            result = session.execute(loaded, stopping.before(listen))
     except KeyboardInterrupt:
         render.complain(
             "interrupted; everything answered so far is kept. The same command goes on from here."
@@ -159,10 +159,6 @@ def main() -> None:
 def _stop(error: Exception, code: int) -> None:
     render.complain(str(error))
     sys.exit(code)
-
-
-def _interrupt(*_: Any) -> None:
-    raise KeyboardInterrupt
 
 
 def _runs(directory: Path | None) -> list[Path]:

@@ -1,0 +1,33 @@
+"""Being told to stop, by Ctrl-C or SIGTERM, in a way that cannot be lost."""
+
+import signal
+from typing import Any
+
+from metareward.events import Event, Listener
+
+
+class Stopping:
+    """Raises KeyboardInterrupt at the signal, and again at the next event should that one be lost.
+
+    Python drops an exception that a signal handler raises inside a finaliser or a callback from C; a run
+    that went on for days after a Ctrl-C would be the price.
+    """
+
+    def __init__(self) -> None:
+        self.asked = False
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._ask)
+
+    def before(self, listen: Listener) -> Listener:
+        """The same listener, which first looks whether the run was told to stop."""
+
+        def look_and_listen(event: Event) -> None:
+            if self.asked:
+                raise KeyboardInterrupt
+            listen(event)
+
+        return look_and_listen
+
+    def _ask(self, *_: Any) -> None:
+        self.asked = True
+        raise KeyboardInterrupt
