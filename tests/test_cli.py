@@ -209,11 +209,8 @@ def test_interrupted_it_says_so_and_goes_on(tmp_path, how):
         time.sleep(0.01)
     os.kill(child.pid, how)
     _, said = child.communicate(timeout=60)
-    if child.returncode == 0:  # seen about once in thirty on a loaded machine: the run was simply finished
-        assert json.loads((tmp_path / "runs/tiny/summary.json").read_text())["iterations"]
-    else:
-        assert child.returncode == 130
-        assert "everything answered so far is kept" in said
+    assert child.returncode == 130, said
+    assert "everything answered so far is kept" in said
     metareward("run", "tiny.toml", cwd=tmp_path)
 
 
