@@ -22,6 +22,7 @@ from metareward.run import Runner
 from metareward.settings import require
 from metareward.stages.base import Guess
 from metareward.train.dpo import TrainMachine
+from metareward.watchdog import MINUTES, Watchdog
 
 RECIPES: dict[str, tuple[type[Any], Callable[..., Model]]] = {
     "meta_rewarding": (MetaRewarding, meta_rewarding),
@@ -58,6 +59,7 @@ class Machine:
 
     engine: "transformers", or "fake" (made-up answers and no training, to try a config out).
     batch_tokens, max_rows: how much the transformers engine holds in memory at once; None: its default.
+    stall_minutes: give up an engine that has shown no sign of life for so long; 0 waits for ever.
     """
 
     engine: str = "transformers"
@@ -65,6 +67,7 @@ class Machine:
     dtype: str = "auto"
     batch_tokens: int | None = None
     max_rows: int | None = None
+    stall_minutes: float = MINUTES
     training: TrainMachine = TrainMachine()
 
     def __post_init__(self) -> None:
@@ -74,6 +77,7 @@ class Machine:
         for name in ("batch_tokens", "max_rows"):
             value = getattr(self, name)
             require(value is None or value >= 1, f"machine.{name}", "at least 1", value)
+        Watchdog(self.stall_minutes)
 
 
 @dataclass(frozen=True)

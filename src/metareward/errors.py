@@ -8,6 +8,7 @@ MetarewardError
 │   └── NoPairsError an iteration that left nothing to train on
 ├── StoreError       a damaged or missing file of a run
 └── StepError        a step that could not be finished (training died, no usable pairs, ...)
+    └── StallError   nothing moved for too long; the command line exits with 75: run it again
 """
 
 
@@ -37,6 +38,10 @@ class StoreError(MetarewardError):
 
 class StepError(MetarewardError):
     """A step of a run could not be finished. What it had paid for is kept."""
+
+
+class StallError(StepError):
+    """An engine or a training gave no sign of life for too long and was given up."""
 
 
 class NoPairsError(UserError):

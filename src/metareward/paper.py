@@ -1,12 +1,12 @@
 """A run on paper: the same recipe, every step named, counted and priced, and none done."""
 
-import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from metareward.errors import StoreError
 from metareward.history import History
 from metareward.ids import fingerprint
 from metareward.models.base import Model
@@ -14,7 +14,7 @@ from metareward.records import Prompt
 from metareward.stages.base import Guess, Rule, Shape, Stage, step_key, text_tokens
 from metareward.store import Store
 from metareward.train.dpo import DPO
-from metareward.train.job import RESULT
+from metareward.train.job import RESULT, read_result
 
 
 @dataclass(frozen=True)
@@ -160,12 +160,13 @@ class Paper:
 def measured(store: Store) -> dict[str, float]:
     """What this run's finished steps took: seconds a call by stage, and seconds a token for `train`."""
     taken: dict[str, list[float]] = {}
-    for _, manifest in store.manifests():
+    for _, manifest in store.manifests(whole_only=True):
         if manifest.question_key is not None and manifest.rows:
             _tally(taken, manifest.name, manifest.cost["seconds"], manifest.rows)
     for file in (store.root / "models").glob(f"*/{RESULT}"):
-        result = json.loads(file.read_text(encoding="utf-8"))
-        _tally(taken, "train", result["seconds"], result["tokens"])
+        with suppress(StoreError):  # a damaged one tells nothing
+            result = read_result(file)
+            _tally(taken, "train", result.seconds, result.tokens)
     return {name: seconds / amount for name, (seconds, amount) in taken.items() if amount}
 
 

@@ -2,24 +2,26 @@
 
 import dataclasses
 import time
+import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
 
 from metareward.asking import Asking
 from metareward.engines.base import Engine, OpenEngine
-from metareward.errors import NoPairsError
+from metareward.errors import MetarewardError, NoPairsError, StepError, StoreError
 from metareward.events import Listener, Noticed, StepFinished, StepProgress, StepStarted, ignore
 from metareward.history import History
 from metareward.ids import fingerprint
 from metareward.models.base import Model
 from metareward.records import PreferencePair, Prompt
 from metareward.stages.base import Guess, Rule, Shape, Stage, question_key, step_key
-from metareward.store import Artifact, Store, Writer
+from metareward.store import Artifact, Store, Writer, claim
 from metareward.train.dpo import DPO, TrainMachine
 from metareward.train.job import Trainer, TrainJob, TrainResult
+from metareward.watchdog import Watchdog, beat
 
 _REPORT_SECONDS = 0.2
 
@@ -51,10 +53,10 @@ class Runner(Protocol):
 
 
 class Run:
-    """A run in a directory. Use as a context, so that the model in memory is given back.
+    """A run in a directory. Use as a context: it claims the directory and gives the model in memory back.
 
     open_engine: loads a model to ask. trainer: trains in a child process, as `machine` says.
-    listen: hears every event.
+    listen: hears every event. watchdog: gives up an engine that hangs.
     """
 
     def __init__(
@@ -64,22 +66,26 @@ class Run:
         trainer: Trainer,
         machine: TrainMachine | None = None,
         listen: Listener = ignore,
+        watchdog: Watchdog | None = None,
     ) -> None:
-        self.store = Store(directory)
+        self.store = Store(directory, mend=True)
         self.history = History()
         self.section = ""
         self._open_engine, self._trainer, self._listen = open_engine, trainer, listen
-        self._machine = machine or TrainMachine()
+        self._machine, self._watchdog = machine or TrainMachine(), watchdog or Watchdog()
         self._used: list[str] = []
         self._engine: tuple[str, Engine] | None = None
-        self._stack = ExitStack()
+        self._stack, self._claim = ExitStack(), ExitStack()
 
     def __enter__(self) -> "Run":
+        self._claim.enter_context(claim(self.store.root))
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
-        self.store.set_current(self._used)
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        with self._claim:
+            self.close()
+            with suppress(StoreError) if kind else nullcontext():  # what stopped the run is what matters
+                self.store.set_current(self._used)
 
     def close(self) -> None:
         """Give the model in memory back."""
@@ -160,8 +166,10 @@ class Run:
         with Writer(artifact) as writer:
             asking = Asking(stage, of, writer, done)
             asking.reuse(self.store.answered(artifact, key), stage.questions(of, *inputs))
-            self._answer(asking, enumerate(stage.questions(of, *inputs)), total)
-            self._answer(asking, asking.take_failures(), total)
+            stacks, step = self.store.root / "stalled.txt", f"{self.section}: {stage.name}"
+            with self._watchdog.over(step, stacks, writer.flush), _one_message(step):
+                self._answer(asking, enumerate(stage.questions(of, *inputs)), total)
+                self._answer(asking, asking.take_failures(), total)
             asking.keep_failures()
             writer.seal(
                 {
@@ -181,6 +189,7 @@ class Run:
             return
         engine, told = self._engine_of(asking.model), 0.0
         for completion in engine.complete(chain([first], requests)):
+            beat()
             asking.take(completion)
             if time.monotonic() - told > _REPORT_SECONDS:
                 told = time.monotonic()
@@ -209,6 +218,9 @@ class Run:
         self._listen(StepFinished(self.section, name, len(artifact), seconds, reused, note))
 
     def _hear_training(self, event: Mapping[str, Any]) -> None:
+        if event["event"] == "damaged":
+            message = f"damaged, set aside as {event['place']}; the training is done again from what is left"
+            self._listen(Noticed(self.section, message))
         if event["event"] != "step":
             return
         note, tokens = f"loss {event['loss']:.4f}", int(event["tokens"])
@@ -220,6 +232,23 @@ class Run:
             note += ", " + ", ".join(f"{count} {reason}" for reason, count in result.dropped.items())
         seconds = time.monotonic() - started
         self._listen(StepFinished(self.section, "train", result.pairs_used, seconds, seconds < 1, note))
+
+
+@contextmanager
+def _one_message(step: str) -> Iterator[None]:
+    """What breaks down in an engine (or a stage) stops the run with one message that says where."""
+    try:
+        yield
+    except MetarewardError:
+        raise
+    except Exception as error:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        memory = isinstance(error, MemoryError)
+        advice = "free memory, or lower batch_tokens or max_rows in [machine]; then run" if memory else "run"
+        raise StepError(
+            f"{step} broke down: {type(error).__name__}: {error} ({place.filename}, line "
+            f"{place.lineno}). What was answered is stored; {advice} the same command again to go on."
+        ) from error
 
 
 def _require_pairs(section: str, pairs: Sequence[Artifact[PreferencePair]]) -> None:

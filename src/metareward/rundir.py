@@ -1,6 +1,5 @@
 """A run's directory: one config, one living process, and a record of what it ran with."""
 
-import fcntl
 import importlib.metadata
 import json
 import os
@@ -11,11 +10,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
+from metareward import disk
 from metareward.config import Config
 from metareward.errors import ConfigError, StoreError
-from metareward.store.parts import write_json
+from metareward.store import claim
 
 _PACKAGES = (
     "metareward",
@@ -39,35 +39,11 @@ def claimed(config: Config, change: bool = False) -> Iterator[Path]:
     something else and `change` is not set. With `change`, only what depends on the difference is redone.
     """
     directory = config.directory
-    with _open_lock(directory) as lock:
-        _lock(lock, directory)
+    with claim(directory):
+        disk.sweep(directory)
         _check_config(config, directory, change)
         _record(config, directory)
         yield directory
-
-
-def _open_lock(directory: Path) -> IO[str]:
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        return (directory / "lock").open("a+")
-    except OSError as error:
-        raise ConfigError(
-            f"{directory}: cannot be used as a run directory: {error.strerror}; give another --directory"
-        ) from error
-
-
-def _lock(lock: IO[str], directory: Path) -> None:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        lock.seek(0)
-        raise ConfigError(
-            f"{directory} is in use by another process (number {lock.read().strip() or 'unknown'}); "
-            "wait for it, stop it, or give this run another --directory"
-        ) from None
-    lock.truncate(0)
-    lock.write(f"{os.getpid()}\n")
-    lock.flush()
 
 
 def _check_config(config: Config, directory: Path, change: bool) -> None:
@@ -75,9 +51,9 @@ def _check_config(config: Config, directory: Path, change: bool) -> None:
     if not file.is_file():
         return
     try:
-        before = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise StoreError(f"{file}: damaged ({error}); remove it to go on: the rows are kept") from None
+        before = disk.read_checked(file)
+    except StoreError as error:
+        raise StoreError(f"{error}; remove it to go on: the rows are kept") from None
     differing = differences({name: before.get(name) for name in config.meaning()}, config.meaning())
     if differing and not change:
         more = f"\n  and {len(differing) - _SHOWN} more" if len(differing) > _SHOWN else ""
@@ -103,9 +79,9 @@ def _brief(value: Any) -> str:
 
 
 def _record(config: Config, directory: Path) -> None:
-    write_json(directory / "config.json", config.resolved())
-    (directory / "config.toml").write_bytes(config.path.read_bytes())
-    write_json(directory / "run.json", provenance())
+    disk.write_checked(directory / "config.json", config.resolved())
+    disk.replace(directory / "config.toml", config.path.read_bytes())
+    disk.write_checked(directory / "run.json", provenance())
 
 
 def provenance() -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """From a config to a run, for real or on paper: the model resolved, prompts split, the recipe started."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from metareward import models, summary
 from metareward.config import Config, Machine
 from metareward.engines.base import OpenEngine
-from metareward.errors import ConfigError, DataError
+from metareward.errors import ConfigError, DataError, StoreError
 from metareward.events import Listener, StepFinished
 from metareward.models.base import Model
 from metareward.paper import Paper
@@ -18,29 +19,36 @@ from metareward.run import Run
 from metareward.sources import Split, load_prompts, split_prompts
 from metareward.store import Store
 from metareward.train.job import Trainer
+from metareward.watchdog import Watchdog
 
 _SHOWN = 3
 _PACKAGES = ("torch", "transformers", "accelerate", "trl")
 
 
-def execute(config: Config, listen: Listener) -> dict[str, Any]:
+def execute(
+    config: Config, listen: Listener, last_resort: Callable[[str], object] | None = None
+) -> dict[str, Any]:
     """Carry a config out in its directory (which the caller has claimed); returns the summary.
 
-    The summary is written also when the run stops early, with what was finished by then.
+    The summary is written also when the run stops early, with what was finished by then. last_resort:
+    ends the process, given a message, when the engine hangs where no exception can reach it.
     """
     prompts = _prompts(config, listen)
     split_for(config, prompts)  # too few prompts are said so before a model is fetched
     model = _model(config)
     split = split_for(config, fitting(config, model, prompts))
     open_engine, trainer = machinery(config.machine)
-    with Run(config.directory, open_engine, trainer, config.machine.training, listen) as run:
+    watchdog = Watchdog(config.machine.stall_minutes, last_resort)
+    with Run(config.directory, open_engine, trainer, config.machine.training, listen, watchdog) as run:
         batches = [run.prompts(batch) for batch in split.batches]
         held_out = run.prompts(split.held_out) if split.held_out else None
         try:
             config.start(run, model, batches, held_out)
-        finally:
-            result = summary.save(run.history, config.directory)
-    return result
+        except BaseException:
+            with suppress(StoreError):  # what stopped the run is what matters
+                summary.save(run.history, config.directory)
+            raise
+        return summary.save(run.history, config.directory)
 
 
 def sketch(config: Config) -> Paper:

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from metareward.disk import write_json
 from metareward.history import History, Look, Round
 from metareward.records import Battle, Finish, Judgment, Outcome, PreferencePair, Response
 from metareward.store import Artifact
-from metareward.store.parts import write_json
 from metareward.train.job import RESULT
 
 

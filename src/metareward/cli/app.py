@@ -1,4 +1,4 @@
-"""The commands. A user's mistake exits with 2, anything else that stops a run with 1."""
+"""The commands. A user's mistake exits with 2, a step that hung with 75, anything else with 1."""
 
 import json
 import os
@@ -14,8 +14,10 @@ from metareward import session
 from metareward import store as stored
 from metareward.cli import render
 from metareward.cli.stopping import Stopping
-from metareward.errors import MetarewardError, UserError
+from metareward.errors import MetarewardError, StallError, UserError
 from metareward.rundir import claimed
+
+TRY_AGAIN = 75  # EX_TEMPFAIL of sysexits.h: a supervisor may start the same command again
 
 app = typer.Typer(
     help="Self-improving alignment with a co-evolving judge.",
@@ -48,7 +50,7 @@ def run(
     loaded = configs.load(config, directory)
     try:
         with claimed(loaded, change), render.progress(quiet=as_json) as listen:
-            result = session.execute(loaded, stopping.before(listen))
+            result = session.execute(loaded, stopping.before(listen), last_resort=_end_at_once)
     except KeyboardInterrupt:
         render.complain(
             "interrupted; everything answered so far is kept. The same command goes on from here."
@@ -145,6 +147,8 @@ def main() -> None:
         app()
     except UserError as error:
         _stop(error, 2)
+    except StallError as error:
+        _stop(error, TRY_AGAIN)
     except MetarewardError as error:
         _stop(error, 1)
     except KeyboardInterrupt:
@@ -159,6 +163,12 @@ def main() -> None:
 def _stop(error: Exception, code: int) -> None:
     render.complain(str(error))
     sys.exit(code)
+
+
+def _end_at_once(message: str) -> None:
+    """End the process from whatever thread: the one that works does not come back."""
+    render.complain(message)
+    os._exit(TRY_AGAIN)
 
 
 def _runs(directory: Path | None) -> list[Path]:

@@ -255,13 +255,14 @@ def findings(found: list[Finding]) -> None:
     """What `verify` found: a line for each step that is not whole, and a count."""
     for finding in found:
         if finding.state != "whole":
-            redo = "" if finding.redo is None else f"; {finding.redo} rows would be done again"
+            redo = f"; {finding.redo} would be done again" if finding.redo else ""
+            redo += f" ({finding.note})" if finding.note else ""
             harm = f": {', '.join(finding.damaged)}" if finding.damaged else ""
             line = f"{finding.state}  {finding.name}, {finding.rows} rows unharmed{redo}{harm}"
             out.print(Text(line), soft_wrap=True)
     states = Counter(finding.state for finding in found)
     said = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
-    out.print(Text(f"{len(found)} steps and models: {said or 'nothing stored'}"), soft_wrap=True)
+    out.print(Text(f"{len(found)} steps, models and files: {said or 'nothing stored'}"), soft_wrap=True)
     if states["damaged"]:
         out.print("Damaged files are set aside, never deleted, when the run is taken up again.")
 

@@ -1,4 +1,4 @@
-"""Being told to stop, by Ctrl-C or SIGTERM, in a way that cannot be lost."""
+"""Being told to stop, by Ctrl-C, SIGTERM or a closed terminal, in a way that cannot be lost."""
 
 import signal
 from typing import Any
@@ -17,6 +17,8 @@ class Stopping:
         self.asked = False
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._ask)
+        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # ignored under nohup
+            signal.signal(signal.SIGHUP, self._ask)
 
     def before(self, listen: Listener) -> Listener:
         """The same listener, which first looks whether the run was told to stop."""

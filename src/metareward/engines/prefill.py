@@ -10,6 +10,7 @@ from torch import Tensor
 
 from metareward.engines.batching import Ids, Level, Plan
 from metareward.engines.slots import SlotCache
+from metareward.watchdog import beat
 
 
 class Network:
@@ -36,6 +37,7 @@ class Network:
         self, token_RT: Tensor, position_RT: Tensor, mask: Tensor | None, cache: SlotCache
     ) -> Tensor:
         """Logits [R, V] after the last token of each row. No mask means plain causal attention."""
+        beat()
         keep = {"logits_to_keep": 1} if self._last_only else {}
         out = self.model(
             input_ids=token_RT,
@@ -52,6 +54,7 @@ class Network:
         """Log-probability of `continuation` after `context`, computed plainly, without a cache."""
         if not continuation:
             return 0.0
+        beat()
         tokens_1T = self.ids([[*context, *continuation]])
         keep = {"logits_to_keep": len(continuation) + 1} if self._last_only else {}
         logits_1TV = self.model(input_ids=tokens_1T, use_cache=False, **keep).logits

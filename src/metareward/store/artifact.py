@@ -1,15 +1,16 @@
 """A step's rows: whole if and only if a manifest exists and every part it names is unharmed."""
 
 import heapq
-import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
+from metareward import disk
 from metareward.errors import StoreError
 from metareward.records import Dropped
 from metareward.store import columns, parts
@@ -58,25 +59,27 @@ class Manifest:
     def load(cls, path: Path) -> "Manifest":
         """Read a manifest; StoreError if it is damaged."""
         try:
-            return cls(**json.loads(path.read_text(encoding="utf-8")))
-        except (ValueError, TypeError) as error:
-            raise StoreError(f"{path}: the manifest is damaged ({error})") from error
+            return cls(**disk.read_checked(path))
+        except TypeError as error:
+            raise StoreError(f"{path}: damaged ({error})") from error
 
     def save(self, path: Path) -> None:
-        """Write it, atomically, as the last file of the artifact."""
-        parts.write_json(path, asdict(self))
+        """Write it, atomically and with its own checksum, as the last file of the artifact."""
+        disk.write_checked(path, asdict(self))
 
 
 @dataclass(frozen=True)
 class Artifact(Generic[R]):
     """The rows of one step, iterated in canonical order and as often as needed, never all in memory.
 
-    The order is that of the step's questions, whatever the order in which answers came.
+    The order is that of the step's questions, whatever the order in which answers came. unusable: files
+    that were found damaged but could not be set aside, because the store is only read.
     """
 
     directory: Path
     key: str
     record: type[R]
+    unusable: frozenset[Path] = frozenset()
 
     @property
     def manifest_path(self) -> Path:
@@ -86,7 +89,12 @@ class Artifact(Generic[R]):
     @property
     def whole(self) -> bool:
         """Whether everything is there. Damaged files are found when the store opens an artifact."""
-        return self.manifest_path.is_file()
+        return self.manifest_path not in self.unusable and self.manifest_path.is_file()
+
+    @property
+    def parts(self) -> list[Part]:
+        """The parts that can be used, whether named by a manifest or not."""
+        return [part for part in parts.find(self.directory) if part.path not in self.unusable]
 
     @cached_property
     def manifest(self) -> Manifest:
@@ -111,9 +119,10 @@ class Artifact(Generic[R]):
         return Cost(**self.manifest.cost)
 
     def _rows(self, table: str, record: type[Any]) -> Iterator[tuple[int, Any]]:
-        named = [self.directory / name for name in self.manifest.parts]
-        found = [part for part in parts.find(self.directory) if part.path in named and part.table == table]
-        return merged(found, record)
+        found = [part for part in self.parts if part.path.name in self.manifest.parts]
+        if len(found) != len(self.manifest.parts):
+            raise StoreError(f"{self.directory}: parts are missing; run the same command again to mend it")
+        return merged([part for part in found if part.table == table], record)
 
 
 def merged(found: list[Part], record: type[Any]) -> Iterator[tuple[int, Any]]:
@@ -136,7 +145,18 @@ def merged(found: list[Part], record: type[Any]) -> Iterator[tuple[int, Any]]:
 
 
 def read(part: Part, record: type[Any]) -> Iterator[tuple[int, Any]]:
-    """Stream the rows of one part."""
-    with pq.ParquetFile(part.path) as file:
-        for batch in file.iter_batches(_BATCH):
-            yield from columns.from_batch(record, batch)
+    """Stream the rows of one part. StoreError if it was damaged since it was checked."""
+    batches = _batches(part)
+    while (batch := next(batches, None)) is not None:
+        yield from columns.from_batch(record, batch)
+
+
+def _batches(part: Part) -> Iterator[pa.RecordBatch]:
+    try:
+        with pq.ParquetFile(part.path) as file:
+            yield from file.iter_batches(_BATCH)
+    except (OSError, pa.ArrowException) as error:
+        raise StoreError(
+            f"{part.path}: cannot be read ({error}); run the same command again: a damaged part is set aside "
+            "and its rows are done again"
+        ) from error

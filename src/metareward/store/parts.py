@@ -1,7 +1,8 @@
-"""Immutable files: written aside, flushed to the disk, renamed to a name that carries their checksum."""
+"""Immutable files of rows, named with their own checksum."""
 
+import errno
+import hashlib
 import json
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +11,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from metareward import disk
 from metareward.errors import StoreError
 from metareward.ids import file_digest
+from metareward.store.columns import POSITION
 
 _NAME = re.compile(
     r"(?P<table>rows|dropped)-(?P<first>\d{9})-(?P<last>\d{9})-(?P<digest>[0-9a-f]{16})\.parquet"
@@ -31,17 +34,34 @@ class Part:
     digest: str
 
     def is_whole(self) -> bool:
-        """Whether the bytes still have the checksum in the name."""
-        return self.path.is_file() and file_digest(self.path).startswith(self.digest)
+        """Whether the bytes still have the checksum in the name. StoreError if that cannot be told."""
+        try:
+            return self.path.is_file() and file_digest(self.path).startswith(self.digest)
+        except OSError as error:
+            if error.errno == errno.EIO:  # the disk has lost it
+                return False
+            raise StoreError(f"{self.path}: cannot be read: {error.strerror or error}") from error
 
     def count(self) -> int:
         """Number of rows, from the file's footer."""
         return pq.read_metadata(self.path).num_rows
 
+    def positions(self) -> list[int]:
+        """Where its rows belong, in the order of the file."""
+        return pq.read_table(self.path, columns=[POSITION])[POSITION].to_pylist()
+
     def cost(self) -> dict[str, Any]:
         """What the rows of this part cost, as written with them."""
         found = pq.read_schema(self.path).metadata or {}
         return json.loads(found.get(_COST, b"{}"))
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A part that is not on the disk yet. To write it twice is to write it once."""
+
+    name: str
+    content: bytes
 
 
 def find(directory: Path) -> list[Part]:
@@ -50,45 +70,19 @@ def find(directory: Path) -> list[Part]:
     return sorted((part for part in parts if part), key=lambda part: (part.first, part.last, part.digest))
 
 
-def write(directory: Path, table: str, rows: pa.Table, span: tuple[int, int], cost: dict[str, float]) -> Part:
-    """Write one part so that it either exists whole under its final name or does not exist."""
+def prepare(table: str, rows: pa.Table, span: tuple[int, int], cost: dict[str, float]) -> Ready:
+    """Rows as the file they will be."""
     rows = rows.replace_schema_metadata({_COST: json.dumps(cost).encode()})
-    aside = directory / f".{os.getpid()}.tmp"
-    try:
-        pq.write_table(rows, aside, compression="zstd")
-        _sync(aside)
-        digest = file_digest(aside)[:_DIGEST]
-        path = directory / f"{table}-{span[0]:09d}-{span[1]:09d}-{digest}.parquet"
-        aside.rename(path)
-        _sync(directory)
-    except OSError as error:
-        aside.unlink(missing_ok=True)
-        raise StoreError(
-            f"{directory}: cannot write: {error.strerror or error}. Rows already written are kept; "
-            "make room or give write permission, then run the same command again."
-        ) from error
-    return Part(path, table, *span, digest)
+    sink = pa.BufferOutputStream()
+    pq.write_table(rows, sink, compression="zstd")
+    content = sink.getvalue().to_pybytes()
+    digest = hashlib.sha256(content).hexdigest()[:_DIGEST]
+    return Ready(f"{table}-{span[0]:09d}-{span[1]:09d}-{digest}.parquet", content)
 
 
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write a small JSON file atomically."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        aside.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        _sync(aside)
-        aside.rename(path)
-        _sync(path.parent)
-    except OSError as error:
-        raise StoreError(f"{path}: cannot write: {error.strerror or error}") from error
-
-
-def set_aside(path: Path) -> Path:
-    """Move a damaged file out of the way without deleting it."""
-    number = 0
-    while (target := path.with_name(f"{path.name}.damaged-{number}")).exists():
-        number += 1
-    path.rename(target)
-    return target
+def write(directory: Path, ready: Ready) -> None:
+    """Write one part so that it either exists whole under its name or does not exist."""
+    disk.replace(directory / ready.name, ready.content)
 
 
 def _parse(path: Path) -> Part | None:
@@ -96,11 +90,3 @@ def _parse(path: Path) -> Part | None:
     if not match:
         return None
     return Part(path, match["table"], int(match["first"]), int(match["last"]), match["digest"])
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -1,89 +1,136 @@
 """The store of one run: artifacts by key, rows that siblings already paid for, damage set aside."""
 
-import json
+import hashlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
-import pyarrow.parquet as pq
-
-from metareward.store import columns, parts
+from metareward import disk
+from metareward.errors import StoreError
+from metareward.store import parts
 from metareward.store.artifact import Artifact, Manifest, read
 
 R = TypeVar("R")
 CURRENT = "current.json"
+MANIFEST = "manifest.json"
+QUESTION = "question"
 
 
 class Store:
-    """Artifacts below `root/artifacts`, one directory each, named by step and key."""
+    """Artifacts below `root/artifacts`, one directory each, named by step and key.
 
-    def __init__(self, root: Path) -> None:
+    mend: set damaged files aside and remove what killed processes left. Only for who has claimed the run;
+    without it nothing is ever changed, and damaged files are passed over.
+    """
+
+    def __init__(self, root: Path, mend: bool = False) -> None:
         self.root = root
         self.damaged: list[Path] = []
-        self._checked: set[str] = set()
+        self._mend = mend
+        self._checked: dict[str, frozenset[Path]] = {}
 
     def artifact(self, name: str, key: str, record: type[R]) -> Artifact[R]:
         """A handle on an artifact, whole or not. Its files are checked the first time it is asked for."""
-        artifact = Artifact(self.root / "artifacts" / f"{name}-{key}", key, record)
-        if key not in self._checked and artifact.directory.is_dir():
-            self._set_damage_aside(artifact)
-            self._checked.add(key)
-        return artifact
+        directory = self.root / "artifacts" / f"{name}-{key}"
+        if key not in self._checked and directory.is_dir():
+            harmed = harmed_in(directory)
+            if self._mend:
+                disk.sweep(directory)
+                self.damaged += [disk.set_aside(path) for path in harmed]
+            self._checked[key] = frozenset() if self._mend else frozenset(harmed)
+        return Artifact(directory, key, record, self._checked.get(key, frozenset()))
 
     def done(self, artifact: Artifact[Any]) -> set[int]:
         """Positions of the rows (and drops) that lie on the disk."""
-        return {
-            position
-            for part in parts.find(artifact.directory)
-            for position in pq.read_table(part.path, columns=[columns.POSITION])[columns.POSITION].to_pylist()
-        }
+        return {position for part in artifact.parts for position in part.positions()}
 
     def answered(self, artifact: Artifact[Any], question_key: str) -> Iterator[Any]:
         """Rows of other artifacts that asked the same question (other prompts, other counts)."""
         for directory in sorted((self.root / "artifacts").glob("*")):
-            marker = directory / "question"
-            if directory == artifact.directory or not marker.is_file():
-                continue
-            if marker.read_text(encoding="utf-8") == question_key:
+            if directory != artifact.directory and question_of(directory) == question_key:
                 for part in parts.find(directory):
                     if part.is_whole():
                         yield from (row for _, row in read(part, artifact.record))
 
     def mark(self, artifact: Artifact[Any], question_key: str) -> None:
         """Say which question an artifact's rows answer, before the first row."""
-        artifact.directory.mkdir(parents=True, exist_ok=True)
-        (artifact.directory / "question").write_text(question_key, encoding="utf-8")
+        disk.make_directory(artifact.directory)
+        content = f"{question_key} {_short_digest(question_key)}\n".encode()
+        disk.replace(artifact.directory / QUESTION, content)
 
-    def manifests(self, current: bool = False) -> Iterator[tuple[Path, Manifest]]:
-        """Every whole artifact's directory and manifest; or only what the last run in here used."""
+    def manifests(self, current: bool = False, whole_only: bool = False) -> Iterator[tuple[Path, Manifest]]:
+        """Every whole artifact's directory and manifest; or only what the last run in here used.
+
+        A damaged manifest is a StoreError, or with `whole_only` passed over.
+        """
         known = self.root / CURRENT
-        used = (
-            set(json.loads(known.read_text(encoding="utf-8"))["steps"])
-            if current and known.is_file()
-            else None
-        )
-        for path in sorted((self.root / "artifacts").glob("*/manifest.json")):
-            manifest = Manifest.load(path)
-            if used is None or manifest.key in used:
-                yield path.parent, manifest
+        used = set(disk.read_checked(known)["steps"]) if current and known.is_file() else None
+        for path in sorted((self.root / "artifacts").glob(f"*/{MANIFEST}")):
+            if used is not None and path.parent.name.rpartition("-")[2] not in used:
+                continue
+            try:
+                yield path.parent, Manifest.load(path)
+            except StoreError:
+                if not whole_only:
+                    raise
 
     def set_current(self, keys: Iterable[str]) -> None:
         """Note which steps the last run used: after a change of settings older ones lie beside them."""
         if self.root.is_dir():
-            parts.write_json(self.root / CURRENT, {"steps": list(dict.fromkeys(keys))})
-
-    def _set_damage_aside(self, artifact: Artifact[Any]) -> None:
-        harmed = [part.path for part in parts.find(artifact.directory) if not part.is_whole()]
-        for stray in artifact.directory.glob(".*.tmp"):
-            stray.unlink()
-        if artifact.whole and (harmed or not _agrees(artifact)):
-            harmed.append(artifact.manifest_path)
-        self.damaged += [parts.set_aside(path) for path in harmed]
+            disk.write_checked(self.root / CURRENT, {"steps": list(dict.fromkeys(keys))})
 
 
-def _agrees(artifact: Artifact[Any]) -> bool:
+def harmed_in(directory: Path) -> list[Path]:
+    """The files of an artifact that must not be used: parts that are damaged or hold what another part
+    holds, and the manifest if it is damaged or names other parts than those that are whole.
+    """
+    found = parts.find(directory)
+    whole = [part for part in found if part.is_whole()]
+    harmed = [part.path for part in found if part not in whole]
+    manifest = directory / MANIFEST
+    if not manifest.is_file():
+        return harmed + _repeated(whole)
+    if harmed or not _agrees(manifest, whole):
+        return [*harmed, *_repeated(whole), manifest]
+    return []
+
+
+def question_of(directory: Path) -> str | None:
+    """The question an artifact's rows answer; None if that was never said or the marker is damaged.
+
+    A step that is whole says it again in its manifest.
+    """
     try:
-        named = set(Manifest.load(artifact.manifest_path).parts)
-    except Exception:  # noqa: BLE001 - a manifest that cannot be read is damaged, whatever the reason
+        question, _, digest = (directory / QUESTION).read_bytes().decode("ascii", "replace").partition(" ")
+    except OSError:
+        question, digest = "", ""
+    if question and digest.strip() == _short_digest(question):
+        return question
+    try:
+        return Manifest.load(directory / MANIFEST).question_key
+    except StoreError:
+        return None
+
+
+def _agrees(manifest: Path, whole: list[parts.Part]) -> bool:
+    try:
+        return set(Manifest.load(manifest).parts) == {part.path.name for part in whole}
+    except StoreError:
         return False
-    return named == {part.path.name for part in parts.find(artifact.directory)}
+
+
+def _repeated(found: list[parts.Part]) -> list[Path]:
+    """Parts with a row that an earlier part has, too: two processes without a lock may leave such."""
+    held: set[int] = set()
+    repeated = []
+    for part in found:
+        positions = part.positions()
+        if held.isdisjoint(positions):
+            held.update(positions)
+        else:
+            repeated.append(part.path)
+    return repeated
+
+
+def _short_digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -4,8 +4,10 @@ import threading
 import time
 from collections import Counter
 from dataclasses import asdict
-from typing import Any
+from typing import Any, NamedTuple
 
+from metareward import disk
+from metareward.errors import StoreError
 from metareward.records import Dropped
 from metareward.store import columns, parts
 from metareward.store.artifact import Artifact, Cost, Manifest, read
@@ -14,27 +16,43 @@ ROWS = 2000
 SECONDS = 5.0
 
 
+class _Taken(NamedTuple):
+    position: int
+    row: Any
+    prompt_tokens: int
+    output_tokens: int
+
+
+class _Held(NamedTuple):
+    """All a writer holds. Replaced as a whole: an interruption finds either the old or the new."""
+
+    pending: list[_Taken]
+    ready: list[parts.Ready]
+    since: float
+
+
 class Writer:
     """Appends rows to an artifact that is not yet whole; use as a context.
 
     Rows are flushed after `rows` rows, and by a timer at most `seconds` after they came; leaving the
-    context flushes what is left, whatever the reason for leaving.
+    context flushes what is left, whatever the reason for leaving. A flush that broke off anywhere may be
+    repeated: no row is written twice.
     """
 
-    def __init__(self, artifact: Artifact[Any], rows: int = ROWS, seconds: float = SECONDS) -> None:
+    def __init__(
+        self, artifact: Artifact[Any], rows: int | None = None, seconds: float | None = None
+    ) -> None:
         self.artifact = artifact
-        self._limit, self._seconds = rows, seconds
-        self._pending: list[tuple[int, Any]] = []
-        self._dropped: list[tuple[int, Dropped]] = []
-        self._cost = Cost()
-        self._clock = time.monotonic()
+        self._limit = ROWS if rows is None else rows
+        self._seconds = SECONDS if seconds is None else seconds
+        self._held = _Held([], [], time.monotonic())
         self._lock = threading.RLock()
         self._stopped = threading.Event()
         self._failure: Exception | None = None
         self._timer = threading.Thread(target=self._flush_by_time, daemon=True)
 
     def __enter__(self) -> "Writer":
-        self.artifact.directory.mkdir(parents=True, exist_ok=True)
+        disk.make_directory(self.artifact.directory)
         self._timer.start()
         return self
 
@@ -46,28 +64,29 @@ class Writer:
     def add(self, position: int, row: Any, prompt_tokens: int = 0, output_tokens: int = 0) -> None:
         """Take one row. Its position is its place in the canonical order."""
         with self._lock:
-            self._check()
-            (self._dropped if isinstance(row, Dropped) else self._pending).append((position, row))
-            self._cost += Cost(0.0, prompt_tokens, output_tokens)
-            if len(self._pending) + len(self._dropped) >= self._limit:
+            if self._failure is not None:
+                raise self._failure
+            self._held.pending.append(_Taken(position, row, prompt_tokens, output_tokens))
+            if len(self._held.pending) >= self._limit:
                 self.flush()
 
     def flush(self) -> None:
         """Write what is pending as one part of each table."""
         with self._lock:
-            now = time.monotonic()
-            self._cost += Cost(now - self._clock)
-            self._clock = now
-            self._write("rows", self.artifact.record, self._pending)
-            self._write("dropped", Dropped, self._dropped)
+            self._prepare()
+            while self._held.ready:
+                parts.write(self.artifact.directory, self._held.ready[0])
+                self._held.ready.pop(0)
 
     def seal(self, manifest: dict[str, Any]) -> None:
         """Write the manifest, which makes the artifact whole. `manifest` says what it depends on."""
         self.flush()
         found = parts.find(self.artifact.directory)
+        _require_distinct(self.artifact, found)
         reasons = Counter(
             row.reason for part in found if part.table == "dropped" for _, row in read(part, Dropped)
         )
+        rest = Cost(time.monotonic() - self._held.since)
         Manifest(
             **manifest,
             key=self.artifact.key,
@@ -75,17 +94,26 @@ class Writer:
             rows=sum(part.count() for part in found if part.table == "rows"),
             parts={part.path.name: part.digest for part in found},
             dropped=dict(sorted(reasons.items())),
-            cost=asdict(sum((Cost(**part.cost()) for part in found), self._cost)),
+            cost=asdict(sum((Cost(**part.cost()) for part in found), rest)),
         ).save(self.artifact.manifest_path)
 
-    def _write(self, table: str, record: type[Any], rows: list[tuple[int, Any]]) -> None:
-        if not rows:
+    def _prepare(self) -> None:
+        """Make parts of what is pending. The first of them carries what all of it cost."""
+        held, now = self._held, time.monotonic()
+        if not held.pending:
             return
-        rows.sort(key=lambda item: item[0])
-        span = (rows[0][0], rows[-1][0])
-        parts.write(self.artifact.directory, table, columns.to_table(record, rows), span, asdict(self._cost))
-        self._cost = Cost()
-        rows.clear()
+        read, written = sum(t.prompt_tokens for t in held.pending), sum(t.output_tokens for t in held.pending)
+        cost, ready = Cost(now - held.since, read, written), list(held.ready)
+        for table, record in (("rows", self.artifact.record), ("dropped", Dropped)):
+            chosen = [
+                (t.position, t.row) for t in held.pending if isinstance(t.row, Dropped) == (record is Dropped)
+            ]
+            if chosen:
+                chosen.sort(key=lambda item: item[0])
+                span = (chosen[0][0], chosen[-1][0])
+                ready.append(parts.prepare(table, columns.to_table(record, chosen), span, asdict(cost)))
+                cost = Cost()
+        self._held = _Held([], ready, now)
 
     def _flush_by_time(self) -> None:
         while not self._stopped.wait(self._seconds):
@@ -95,6 +123,12 @@ class Writer:
                 self._failure = failure
                 return
 
-    def _check(self) -> None:
-        if self._failure is not None:
-            raise self._failure
+
+def _require_distinct(artifact: Artifact[Any], found: list[parts.Part]) -> None:
+    """Two rows at one place would be counted twice for ever; nothing may seal that."""
+    positions = [position for part in found for position in part.positions()]
+    if len(set(positions)) != len(positions):
+        raise StoreError(
+            f"{artifact.directory}: {len(positions) - len(set(positions))} rows lie there twice, so somebody "
+            "else wrote there. Make sure that nobody does, then run the same command again."
+        )

@@ -1,20 +1,22 @@
 """Which checkpoint of a training may be trusted: only one whose marker was written after all the rest."""
 
-import json
-import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from metareward import disk
+from metareward.errors import StoreError
+
 MARKER = "COMPLETE.json"
 PREFIX = "checkpoint-"
+_FILES = "files"
 
 
 def seal(checkpoint: Path, facts: Mapping[str, Any]) -> None:
-    """Declare a checkpoint complete: everything in it is on the disk before its marker is."""
-    sync_tree(checkpoint)
-    write_json(checkpoint / MARKER, facts)
+    """Declare a checkpoint complete: all of it is on the disk before its marker, which has its digests."""
+    disk.sync_tree(checkpoint)
+    disk.write_checked(checkpoint / MARKER, {**facts, _FILES: disk.digests(checkpoint, but=MARKER)})
 
 
 def last_complete(folder: Path) -> Path | None:
@@ -27,29 +29,26 @@ def last_complete(folder: Path) -> Path | None:
     return best
 
 
+def last_unharmed(folder: Path, tell: Callable[[Path], object]) -> Path | None:
+    """As `last_complete`, but every byte is checked; a harmed one is set aside and its new place told."""
+    best = last_complete(folder)
+    if best is None or not _harmed(best):
+        return best
+    tell(disk.set_aside(best))
+    return None
+
+
 def facts_of(checkpoint: Path) -> dict[str, Any]:
     """What `seal` was given."""
-    return json.loads((checkpoint / MARKER).read_text())
+    content = disk.read_checked(checkpoint / MARKER)
+    return {name: value for name, value in content.items() if name != _FILES}
 
 
-def sync_tree(folder: Path) -> None:
-    """Force every file below a folder, and the folders themselves, to the disk."""
-    for path in [*folder.rglob("*"), folder, folder.parent]:
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write a small file so that it is there whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("w") as file:
-        json.dump(value, file, indent=1, sort_keys=True)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+def _harmed(checkpoint: Path) -> bool:
+    try:
+        return bool(disk.harmed(checkpoint, disk.read_checked(checkpoint / MARKER)[_FILES]))
+    except StoreError:
+        return True
 
 
 def _checkpoints(folder: Path) -> list[Path]:
@@ -62,5 +61,5 @@ def _step(checkpoint: Path) -> int:
 
 def _remove(checkpoint: Path) -> None:
     """Marker first, so that a half-removed checkpoint is never taken for a whole one."""
-    (checkpoint / MARKER).unlink(missing_ok=True)
-    shutil.rmtree(checkpoint)
+    disk.remove(checkpoint / MARKER)
+    shutil.rmtree(checkpoint, ignore_errors=True)

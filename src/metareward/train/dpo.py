@@ -5,6 +5,10 @@ from dataclasses import dataclass
 from metareward.settings import require
 
 SCHEDULERS = ("cosine", "linear", "constant")
+LESS_MEMORY = (
+    "Lower pairs_per_device or set gradient_checkpointing = true in [machine.training] (neither changes the "
+    "result), or free memory, then run the same command again to continue from the last checkpoint."
+)
 DTYPES = ("auto", "float32", "bfloat16")
 
 
@@ -79,7 +83,8 @@ class TrainMachine:
     report_to: handed to TRL: "trackio", "wandb", "tensorboard".
     checkpoint_minutes: at most so much work is lost, besides the step in progress.
     accelerate_config: path of an accelerate config file (FSDP, several machines); None writes a plain one.
-    timeout_minutes_without_progress: stop a training that has said nothing for so long. None waits.
+    timeout_minutes_without_progress: stop a training that has shown no sign of life for so long: none while
+        it loads, checks, publishes, and then one for each batch. None or 0 waits for ever.
     stop_seconds: how long to wait for the last checkpoint when training is interrupted.
     """
 
@@ -91,7 +96,7 @@ class TrainMachine:
     report_to: tuple[str, ...] = ()
     checkpoint_minutes: float = 10
     accelerate_config: str | None = None
-    timeout_minutes_without_progress: float | None = None
+    timeout_minutes_without_progress: float | None = 60
     stop_seconds: float = 120
 
     def __post_init__(self):
@@ -106,9 +111,9 @@ class TrainMachine:
         )
         timeout = self.timeout_minutes_without_progress
         require(
-            timeout is None or timeout > 0,
+            timeout is None or timeout >= 0,
             "train.timeout_minutes_without_progress",
-            "unset or above 0 minutes",
+            "0 (wait for ever) or more",
             timeout,
         )
         require(self.stop_seconds > 0, "train.stop_seconds", "above 0 seconds", self.stop_seconds)

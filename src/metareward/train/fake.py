@@ -2,8 +2,8 @@
 
 import math
 from dataclasses import dataclass, field
-from pathlib import Path
 
+from metareward import disk
 from metareward.errors import StepError
 from metareward.train.dpo import accumulation
 from metareward.train.job import Listener, TrainJob, TrainResult, finished, ignore, write_result
@@ -21,15 +21,16 @@ class FakeTrainer:
     def __call__(self, job: TrainJob, listener: Listener = ignore) -> TrainResult:
         """Carry out a job as `launch` would, without a model."""
         accumulation(job.dpo, job.machine)
-        done = finished(job)
+        done = finished(job, listener)
         if done is not None:
             return done
         self.jobs.append(job)
         result = _result(job, sum(1 for _ in job.pairs))
         partial = job.output_dir.with_name(f".{job.output_dir.name}.partial")
-        partial.mkdir(parents=True, exist_ok=True)
+        disk.make_directory(partial)
         write_result(partial, result)
-        Path(partial).replace(job.output_dir)
+        disk.rename(partial, job.output_dir)
+        disk.sync(job.output_dir.parent)
         event = {"event": "step", "step": result.steps, "steps": result.steps, "loss": result.loss_last}
         listener({**event, "epoch": job.dpo.epochs_to_train, "tokens": 0, "seconds": 0.0})
         return result

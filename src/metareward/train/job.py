@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from metareward.errors import ConfigError
+from metareward import disk
+from metareward.errors import ConfigError, StoreError
 from metareward.ids import fingerprint
 from metareward.records import Message, PreferencePair, Role
-from metareward.train.checkpoints import write_json
 from metareward.train.dpo import DPO, TrainMachine
 
 RESULT = "metareward.json"
@@ -54,7 +54,7 @@ class TrainResult:
     tokens were not known and were made anew from the text. loss_first, loss_last: of the first and last
     optimiser step, a mean over its pairs. tokens: trained on, prompts counted for both answers.
     seconds: spent in optimiser steps, over all sessions. resumed_from: step of the checkpoint that the
-    last session began with, None if it began from the start.
+    last session began with, None if it began from the start. files: SHA-256 of each file beside it.
     """
 
     key: str
@@ -69,6 +69,7 @@ class TrainResult:
     seconds: float
     versions: Mapping[str, str] = field(default_factory=dict)
     resumed_from: int | None = None
+    files: Mapping[str, str] = field(default_factory=dict)
 
 
 class Trainer(Protocol):
@@ -79,14 +80,20 @@ class Trainer(Protocol):
         ...
 
 
-def finished(job: TrainJob) -> TrainResult | None:
-    """The job's result if its output is whole.
+def finished(job: TrainJob, listener: Listener = ignore) -> TrainResult | None:
+    """The job's result if its output is whole, every byte of it.
 
-    Raises ConfigError if the output directory holds something else.
+    A damaged output is set aside, and the listener told. Raises ConfigError if the output directory
+    holds something else.
     """
     file = job.output_dir / RESULT
     if file.exists():
-        result = read_result(file)
+        result, harm = inspect(file)
+        if harm:
+            place = disk.set_aside(job.output_dir)
+            listener({"event": "damaged", "place": str(place), "files": list(harm)})
+            return None
+        assert result is not None
         if result.key == job.key:
             return result
         raise ConfigError(
@@ -100,27 +107,43 @@ def finished(job: TrainJob) -> TrainResult | None:
     return None
 
 
+def inspect(file: Path) -> tuple[TrainResult | None, tuple[str, ...]]:
+    """The result in a file, if that can be read, and the names of the files of its model that are harmed."""
+    try:
+        result = read_result(file)
+    except StoreError:
+        return None, (file.name,)
+    return result, tuple(disk.harmed(file.parent, result.files))
+
+
 def write_result(folder: Path, result: TrainResult) -> None:
     """Store a result beside the weights it describes. The folder may still be moved."""
-    plain = {**asdict(result), "dropped": dict(result.dropped), "versions": dict(result.versions)}
-    write_json(folder / RESULT, {name: value for name, value in plain.items() if name != "output_dir"})
+    plain = {name: value for name, value in asdict(result).items() if name != "output_dir"}
+    disk.write_checked(folder / RESULT, plain)
 
 
 def read_result(file: Path) -> TrainResult:
-    """The result stored in `file`; its output directory is where the file lies now."""
-    return TrainResult(output_dir=file.parent, **json.loads(file.read_text()))
+    """The result stored in `file`; its output directory is where the file lies now. Raises StoreError."""
+    try:
+        return TrainResult(output_dir=file.parent, **disk.read_checked(file))
+    except TypeError as error:
+        raise StoreError(f"{file}: damaged ({error})") from error
 
 
 def write_pairs(file: Path, pairs: Iterable[PreferencePair]) -> str:
     """Stream pairs to a file, one JSON object a line; returns the SHA-256 of what was written."""
     digest = hashlib.sha256()
     partial = file.with_name(file.name + ".partial")
-    with partial.open("wb") as out:
-        for pair in pairs:
-            line = (json.dumps(asdict(pair)) + "\n").encode()
-            digest.update(line)
-            out.write(line)
-    partial.replace(file)
+    try:
+        with partial.open("wb") as out:
+            for pair in pairs:
+                line = (json.dumps(asdict(pair)) + "\n").encode()
+                digest.update(line)
+                out.write(line)
+    except OSError as error:
+        raise StoreError(disk.refusal(file, error)) from error
+    disk.sync(partial)
+    disk.rename(partial, file)
     return digest.hexdigest()
 
 
@@ -143,21 +166,38 @@ def write_job(job: TrainJob) -> Path:
     """
     file = job.work_dir / "job.json"
     identity = fingerprint(job.key, job.dpo, job.start, job.reference)
-    if file.exists() and json.loads(file.read_text())["identity"] != identity:
+    before = _job_before(file)
+    if before and before["identity"] != identity:
         raise ConfigError(f"{job.work_dir} belongs to another training; remove it or choose another")
     digest = write_pairs(job.work_dir / "pairs.jsonl", job.pairs)
-    if file.exists() and json.loads(file.read_text())["pairs_digest"] != digest:
+    if before and before["pairs_digest"] != digest:
         raise ConfigError(f"{job.work_dir} was begun with other pairs; remove it to train on these")
     names = {"key": job.key, "start": job.start, "reference": job.reference}
     places = {"output_dir": str(job.output_dir.absolute()), "work_dir": str(job.work_dir.absolute())}
     own = {"identity": identity, "pairs_digest": digest}
-    write_json(file, {**names, **places, **own, "dpo": asdict(job.dpo), "machine": asdict(job.machine)})
+    settings = {"dpo": asdict(job.dpo), "machine": asdict(job.machine)}
+    disk.write_checked(file, {**names, **places, **own, **settings})
     return file
+
+
+def _job_before(file: Path) -> dict[str, Any] | None:
+    """The job this work directory was begun for. Where that cannot be told any more, nothing in it can be
+    trusted: all is set aside.
+    """
+    if not file.exists():
+        return None
+    try:
+        return disk.read_checked(file)
+    except StoreError:
+        for path in (file, file.with_name("checkpoints"), file.with_name("reference.npz")):
+            if path.exists():
+                disk.set_aside(path)
+        return None
 
 
 def read_job(file: Path) -> TrainJob:
     """The job as the worker sees it; its pairs are read from the work directory."""
-    row = json.loads(file.read_text())
+    row = disk.read_checked(file)
     machine = TrainMachine(**{**row["machine"], "report_to": tuple(row["machine"]["report_to"])})
     return TrainJob(
         key=row["key"],

@@ -1,10 +1,13 @@
 """What watches over a training from inside: progress, checkpoints, and stopping when asked or orphaned."""
 
+import errno
 import json
 import os
 import signal
+import socket
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,9 @@ from transformers import TrainerCallback
 
 from metareward.train.checkpoints import facts_of, last_complete, seal
 from metareward.train.job import TrainJob
+
+_REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
+_SHOWN = 200
 
 
 class Interrupted(Exception):
@@ -51,22 +57,44 @@ class StopSignal:
         return self._asked.is_set()
 
     def _await_end_of_parent(self) -> None:
-        while os.read(0, 1):  # nothing is ever written, so this returns when the other end is gone
-            continue
+        with suppress(ConnectionError):  # an end that was killed with signs of life unread
+            while os.read(0, 1):  # nothing is ever written, so this returns when the other end is gone
+                continue
         self.ask()
 
 
 class Reporter:
-    """Appends what happens to a file, one JSON object a line. Without a file it says nothing."""
+    """Appends what happens to a file, one JSON object a line. Without a file it says nothing.
 
-    def __init__(self, file: Path | None):
+    launched: standard input is the launcher's socket. Signs of life go there, and why a training failed,
+    for the disk may be full.
+    """
+
+    def __init__(self, file: Path | None, launched: bool = False):
         self._file = file
+        self._socket = socket.socket(fileno=os.dup(0)) if launched and file is not None else None
 
     def __call__(self, event: str, **facts: Any) -> None:
         """Append one event."""
         if self._file is not None:
             with self._file.open("a") as out:
                 out.write(json.dumps({"event": event, **facts}) + "\n")
+
+    def beat(self) -> None:
+        """Say that something moves."""
+        self._send(b"\n")
+
+    def last_words(self, message: str) -> None:
+        """Say why it ends."""
+        words = {"event": "failed", "message": message}
+        self._send(json.dumps(words).encode() + b"\n")
+        with suppress(OSError):
+            self("failed", message=message)
+
+    def _send(self, line: bytes) -> None:
+        if self._socket is not None:
+            with suppress(OSError):  # nobody listens any more, or not fast enough
+                self._socket.send(line, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
 
 
 class Keeper(TrainerCallback):
@@ -106,6 +134,7 @@ class Keeper(TrainerCallback):
 
     def on_substep_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """End if asked; gradients gathered so far are given up."""
+        self._report.beat()
         self._end_if_asked()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -155,6 +184,16 @@ class Keeper(TrainerCallback):
     def _end_if_asked(self) -> None:
         if _any_process(self._stop.asked):
             raise Interrupted
+
+
+def disk_refusal(error: BaseException) -> str | None:
+    """What the disk said, if an error is its doing. PyTorch and safetensors wrap it in types of their own."""
+    text = " ".join(str(error).split())
+    if isinstance(error, OSError) and error.errno in _REFUSALS:
+        return text[:_SHOWN]
+    if "PytorchStreamWriter" in text or any(f"os error {number}" in text for number in _REFUSALS):
+        return text[:_SHOWN]
+    return None
 
 
 def _any_process(mine: bool) -> bool:

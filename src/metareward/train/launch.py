@@ -1,22 +1,27 @@
 """Starts a training in a child process, listens to it, and makes sure that neither outlives its purpose.
 
-The child holds a pipe of ours as its standard input. When we ask it to stop we close the pipe, and when we
-are killed the system does; either way it saves a checkpoint and ends, between two batches.
+The child holds a socket of ours as its standard input. When we ask it to stop we close our end, and when we
+are killed the system does; either way it saves a checkpoint and ends, between two batches. Through the
+socket it also says that it lives, and why it failed, for the disk may be full.
 """
 
 import json
+import math
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from metareward.errors import StepError
-from metareward.train.dpo import accumulation
+from metareward import disk
+from metareward.errors import StallError, StepError
+from metareward.train.dpo import LESS_MEMORY, accumulation
 from metareward.train.job import Listener, TrainJob, TrainResult, finished, ignore, write_job
 from metareward.train.lock import hold_lock
 
@@ -42,13 +47,14 @@ def launch(job: TrainJob, listener: Listener = ignore) -> TrainResult:
     a directory belongs to another job.
     """
     accumulation(job.dpo, job.machine)
-    done = finished(job)
+    done = finished(job, listener)
     if done is not None:
+        _clean(job.work_dir)  # killed just before it was cleaned, its checkpoints would lie there for ever
         return done
-    job.work_dir.mkdir(parents=True, exist_ok=True)
+    disk.make_directory(job.work_dir)
     with hold_lock(job.work_dir / "launch.lock", wait_seconds=1):
         hold_lock(job.work_dir / "worker.lock", LOCK_SECONDS).close()
-        done = finished(job)  # an orphan may have finished while we waited
+        done = finished(job, listener)  # an orphan may have finished while we waited
         if done is None:
             done = _train(job, listener)
         _clean(job.work_dir)
@@ -58,31 +64,46 @@ def launch(job: TrainJob, listener: Listener = ignore) -> TrainResult:
 def _train(job: TrainJob, listener: Listener) -> TrainResult:
     file = write_job(job)
     progress = job.work_dir / "progress.jsonl"
-    progress.unlink(missing_ok=True)
-    with (job.work_dir / "worker.log").open("wb") as log:
-        child = subprocess.Popen(
-            _command(job, file),
-            stdin=subprocess.PIPE,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            env=_environment(job),
-            start_new_session=True,
-        )
-    try:
-        last = _follow(child, progress, job, listener)
-    finally:
-        _end(child, job.machine.stop_seconds)
-    done = finished(job)
+    disk.remove(progress)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        child = start(job, _command(job, file), theirs)
+        theirs.close()
+        words = _Words(ours)
+        try:
+            last = _follow(child, progress, words, job, listener)
+        finally:
+            _end(child, ours, job.machine.stop_seconds)
+        last = words.last or last
+    done = finished(job, listener)
     if done is None:
         raise StepError(_what_went_wrong(job, child.returncode, last))
     return done
 
 
+def start(job: TrainJob, command: list[str], stdin: socket.socket) -> subprocess.Popen[bytes]:
+    """Start a worker in a session of its own, so that all its processes can be ended together."""
+    try:
+        with (job.work_dir / "worker.log").open("wb") as log:
+            return subprocess.Popen(
+                command,
+                stdin=stdin,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=_environment(job),
+                start_new_session=True,
+            )
+    except OSError as error:
+        raise StepError(
+            f"training {job.key} cannot be started: {error}; mend that, then run again"
+        ) from error
+
+
 def _follow(
-    child: subprocess.Popen[bytes], progress: Path, job: TrainJob, listener: Listener
+    child: subprocess.Popen[bytes], progress: Path, words: "_Words", job: TrainJob, listener: Listener
 ) -> Mapping[str, Any]:
     """Pass on what the child says until it ends; returns the last thing it said."""
-    minutes = job.machine.timeout_minutes_without_progress
+    minutes = job.machine.timeout_minutes_without_progress or math.inf
     lines, last, heard = _Lines(progress), {"event": "nothing"}, time.monotonic()
     running = True
     while running:
@@ -90,13 +111,42 @@ def _follow(
         for last in lines.new():
             heard = time.monotonic()
             listener(last)
-        if minutes is not None and time.monotonic() - heard > 60 * minutes:
-            raise StepError(
-                f"training {job.key} has said nothing for {minutes:g} minutes and was stopped; raise "
-                f"train.timeout_minutes_without_progress or look at {job.work_dir / 'worker.log'}"
+        if words.heard():
+            heard = time.monotonic()
+        if time.monotonic() - heard > 60 * minutes:
+            raise StallError(
+                f"training {job.key} has said nothing for {minutes:g} minutes and was stopped; run the same "
+                "command again to continue from the last checkpoint. If it is only slow, raise "
+                "timeout_minutes_without_progress in [machine.training] (0 waits for ever); "
+                f"{job.work_dir / 'worker.log'} may say more"
             )
         time.sleep(POLL_SECONDS if running else 0)
     return last
+
+
+class _Words:
+    """What the child sends through its socket: empty lines as signs of life, and why it failed."""
+
+    def __init__(self, ours: socket.socket):
+        self._ours, self._text = ours, b""
+        ours.setblocking(False)
+
+    def heard(self) -> bool:
+        """Whether anything came since the last call."""
+        came = False
+        with suppress(BlockingIOError, ConnectionError):
+            while block := self._ours.recv(4096):
+                came, self._text = True, self._text + block.strip(b"\n")
+        return came
+
+    @property
+    def last(self) -> Mapping[str, Any] | None:
+        """Why the child failed, if it said so."""
+        self.heard()
+        try:
+            return json.loads(self._text) if self._text else None
+        except ValueError:  # cut short: then what the log says is told
+            return None
 
 
 class _Lines:
@@ -117,10 +167,10 @@ class _Lines:
             yield json.loads(line)
 
 
-def _end(child: subprocess.Popen[bytes], stop_seconds: float) -> None:
+def _end(child: subprocess.Popen[bytes], ours: socket.socket, stop_seconds: float) -> None:
     """Ask the child to stop, wait, and kill what is left of its session."""
-    if child.stdin is not None:
-        child.stdin.close()
+    with suppress(OSError):  # it has gone
+        ours.shutdown(socket.SHUT_WR)
     try:
         child.wait(stop_seconds)
     except subprocess.TimeoutExpired:
@@ -153,7 +203,7 @@ def _plain_config(job: TrainJob) -> Path:
         "use_cpu": _gpus() == 0,
     }
     path = job.work_dir / "accelerate.json"
-    path.write_text(json.dumps(settings))
+    disk.write_json(path, settings)
     return path
 
 
@@ -179,9 +229,11 @@ def _what_went_wrong(job: TrainJob, status: int | None, last: Mapping[str, Any])
         return f"training {job.key} was told to stop and saved a checkpoint; run again to continue"
     log = job.work_dir / "worker.log"
     end = "\n".join(log.read_text(errors="replace").splitlines()[-LOG_LINES:])
+    killed = "SIGKILL" in end or status == -signal.SIGKILL
+    hint = f" The system kills a process like this when memory runs out. {LESS_MEMORY}" if killed else ""
     return (
         f"training {job.key} ended with status {status} (last event: {last.get('event')}); run again to "
-        f"continue from the last checkpoint. The end of {log}:\n{end}"
+        f"continue from the last checkpoint.{hint} The end of {log}:\n{end}"
     )
 
 

@@ -3,10 +3,12 @@
 import fcntl
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
-from metareward.errors import StepError
+from metareward import disk
+from metareward.errors import StepError, StoreError
 
 
 def hold_lock(file: Path, wait_seconds: float) -> IO[str]:
@@ -14,7 +16,10 @@ def hold_lock(file: Path, wait_seconds: float) -> IO[str]:
 
     Raises StepError when another process holds it for longer than `wait_seconds`.
     """
-    handle = file.open("a+")
+    try:
+        handle = file.open("a+")
+    except OSError as error:
+        raise StoreError(disk.refusal(file, error)) from error
     until = time.monotonic() + wait_seconds
     while True:
         try:
@@ -30,7 +35,7 @@ def hold_lock(file: Path, wait_seconds: float) -> IO[str]:
                 ) from None
             time.sleep(0.1)
         else:
-            handle.truncate(0)
-            handle.write(str(os.getpid()))
-            handle.flush()
+            with suppress(OSError):  # a full disk: the lock holds all the same, only its owner is not named
+                os.ftruncate(handle.fileno(), 0)
+                os.write(handle.fileno(), str(os.getpid()).encode())
             return handle

@@ -2,13 +2,12 @@
 
 import copy
 import importlib.metadata
-import json
 import os
 import platform
 import shutil
 import sys
 import time
-from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +16,20 @@ import torch
 from accelerate import PartialState
 from datasets import Dataset
 from torch.utils.data import DataLoader
-from transformers import AutoConfig, AutoModelForCausalLM, PrinterCallback
+from transformers import AutoModelForCausalLM, PrinterCallback
 from trl.trainer import utils as trl_utils
 from trl.trainer.dpo_config import DPOConfig
 from trl.trainer.dpo_trainer import DPOTrainer
 
 from metareward.engines.chat import encode_chat, encode_text, load_tokenizer
-from metareward.errors import ConfigError, MetarewardError
-from metareward.train.checkpoints import last_complete, sync_tree
-from metareward.train.dpo import accumulation
-from metareward.train.job import TrainJob, TrainResult, read_job, write_result
-from metareward.train.keeper import Interrupted, Keeper, Reporter, StopSignal
+from metareward.errors import ConfigError, MetarewardError, StoreError
+from metareward.train import reference
+from metareward.train.checkpoints import last_complete, last_unharmed
+from metareward.train.dpo import LESS_MEMORY, accumulation
+from metareward.train.job import TrainJob, TrainResult, read_job
+from metareward.train.keeper import Interrupted, Keeper, Reporter, StopSignal, disk_refusal
 from metareward.train.lock import hold_lock
+from metareward.train.publish import partial_of, publish
 from metareward.train.shared_prompt import SharedPromptCollator, can_share, share_prompts
 from metareward.train.tokens import Coder, TokenPairs, encode_pairs
 
@@ -56,9 +57,8 @@ class PairTrainer(DPOTrainer):
                 share_prompts(model)
         if not self._reference_file.exists():
             self._store_reference(dataset, batch_size)
-        stored = np.load(self._reference_file)
-        for column in ("ref_chosen_logps", "ref_rejected_logps"):
-            dataset = dataset.add_column(column, stored[column])
+        for name, column in reference.load(self._reference_file, len(dataset)).items():
+            dataset = dataset.add_column(name, column)
         return dataset
 
     def _store_reference(self, dataset: Any, batch_size: int) -> None:
@@ -70,9 +70,7 @@ class PairTrainer(DPOTrainer):
             self._report("reference", done=number + 1, of=len(loader))
         chosen, rejected = (np.concatenate(values) for values in zip(*parts, strict=True))
         if self.accelerator.is_main_process:
-            partial = self._reference_file.with_name("partial." + self._reference_file.name)
-            np.savez(partial, ref_chosen_logps=chosen, ref_rejected_logps=rejected)
-            partial.replace(self._reference_file)
+            reference.store(self._reference_file, chosen, rejected)
         self.accelerator.wait_for_everyone()
 
     def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: Any) -> Any:
@@ -110,7 +108,7 @@ def train(job: TrainJob, stop: StopSignal, report: Reporter) -> TrainResult:
     model = load_weights(job.start)
     before = copy.deepcopy(model.config), copy.deepcopy(model.generation_config)
     trainer = build(job, pairs, model, tokenizer, report)
-    checkpoint = last_complete(Path(str(trainer.args.output_dir)))
+    checkpoint = _checkpoint(job, report)
     keeper = Keeper(job, pairs.tokens, stop, report, checkpoint)
     trainer.add_callback(keeper)
     try:
@@ -122,8 +120,17 @@ def train(job: TrainJob, stop: StopSignal, report: Reporter) -> TrainResult:
         raise
     result = _result(job, trainer, pairs, keeper)
     model.config, model.generation_config = before
-    _publish(job, trainer, result)
+    publish(job, trainer, result)
     return result
+
+
+def _checkpoint(job: TrainJob, report: Reporter) -> Path | None:
+    """What to continue from. The first process looks, so that all see the same."""
+    folder = job.work_dir / "checkpoints"
+    with PartialState().main_process_first():
+        if PartialState().is_main_process:
+            last_unharmed(folder, lambda place: report("damaged", place=str(place)))
+        return last_complete(folder)
 
 
 def coder_of(tokenizer: Any) -> Coder:
@@ -146,6 +153,8 @@ def build(job: TrainJob, pairs: TokenPairs, model: Any, tokenizer: Any, report: 
         {"prompt_ids": pairs.prompt_ids, "chosen_ids": pairs.chosen_ids, "rejected_ids": pairs.rejected_ids}
     )
     reference_file = job.work_dir / "reference.npz"
+    with PartialState().main_process_first():
+        known = reference.usable(reference_file, len(pairs))
     share = job.machine.share_prompt and job.machine.accelerate_config is None
     share = share and can_share(model.to(PartialState().device), _longest(pairs))
     trainer = PairTrainer(
@@ -153,7 +162,7 @@ def build(job: TrainJob, pairs: TokenPairs, model: Any, tokenizer: Any, report: 
         share_prompt=share,
         report=report,
         model=model,
-        ref_model=None if reference_file.exists() else load_weights(job.reference),
+        ref_model=None if known else load_weights(job.reference),
         args=config,
         train_dataset=dataset,
         processing_class=tokenizer,
@@ -241,39 +250,13 @@ def _result(job: TrainJob, trainer: PairTrainer, pairs: TokenPairs, keeper: Keep
     )
 
 
-def _publish(job: TrainJob, trainer: PairTrainer, result: TrainResult) -> None:
-    """Write weights, tokenizer and result to a new directory, and give it its name when all is there."""
-    weights = trainer.accelerator.get_state_dict(trainer.model_wrapped)
-    if trainer.accelerator.is_main_process:
-        partial = job.output_dir.with_name(f".{job.output_dir.name}.partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        model = trainer.accelerator.unwrap_model(trainer.model_wrapped)
-        _save_weights(model, weights, partial, AutoConfig.from_pretrained(job.start).dtype)
-        load_tokenizer(job.start).save_pretrained(partial)
-        write_result(partial, result)
-        sync_tree(partial)
-        partial.replace(job.output_dir)
-    trainer.accelerator.wait_for_everyone()
-
-
-def _save_weights(model: Any, weights: Mapping[str, Any], folder: Path, dtype: Any) -> None:
-    """Save in the number format of the model we started from, which is what engines load and run."""
-    name = str(dtype or "float32").removeprefix("torch.")
-    cast = {value.data_ptr(): value.detach().to("cpu", getattr(torch, name)) for value in weights.values()}
-    tied = {key: cast[value.data_ptr()] for key, value in weights.items()}
-    model.save_pretrained(folder, state_dict=tied)
-    config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps({**config, "dtype": name}, indent=2) + "\n")
-
-
 def main() -> int:
     """Carry out the job whose file is the only argument; the exit status is 0, 1 or `STOPPED`."""
     job = read_job(Path(sys.argv[1]))
-    main_process = int(os.environ.get("RANK", "0")) == 0
-    report = Reporter(job.work_dir / "progress.jsonl" if main_process else None)
+    main_process, launched = int(os.environ.get("RANK", "0")) == 0, "METAREWARD_PARENT_PIPE" in os.environ
+    report = Reporter(job.work_dir / "progress.jsonl" if main_process else None, launched)
     stop = StopSignal(STOPPED)
-    stop.listen(parent_pipe="METAREWARD_PARENT_PIPE" in os.environ)
+    stop.listen(parent_pipe=launched)
     lock = hold_lock(job.work_dir / "worker.lock", wait_seconds=10) if main_process else None
     began = time.monotonic()
     try:
@@ -281,14 +264,31 @@ def main() -> int:
     except Interrupted:
         report("stopped", seconds=time.monotonic() - began)
         return STOPPED
-    except MetarewardError as error:
-        report("failed", kind=type(error).__name__, message=str(error))
+    except Exception as error:
+        _give_up(job, report, error)
         raise
     finally:
         if lock is not None:
             lock.close()
     report("done", seconds=time.monotonic() - began)
     return 0
+
+
+def _give_up(job: TrainJob, report: Reporter, error: Exception) -> None:
+    """Say why, if it can be said in a sentence, and leave no half-written gigabytes on a full disk."""
+    if isinstance(error, MetarewardError):
+        report.last_words(str(error))
+    elif refused := disk_refusal(error):
+        report.last_words(
+            f"the disk under {job.work_dir} or {job.output_dir.parent} refused to be written ({refused}). "
+            "What was stored before is kept; make room or give write permission, then run the same command again "
+            "to continue from the last checkpoint."
+        )
+    elif isinstance(error, MemoryError | torch.OutOfMemoryError):
+        report.last_words(f"out of memory ({error}). {LESS_MEMORY}")
+    shutil.rmtree(partial_of(job), ignore_errors=True)
+    with suppress(StoreError):
+        last_complete(job.work_dir / "checkpoints")
 
 
 if __name__ == "__main__":
