@@ -17,6 +17,7 @@ from metareward.settings import require
 
 MINUTES = 30.0
 _POLL_SECONDS = 1.0
+_GRACE_SECONDS = 20.0
 _last = time.monotonic()
 
 
@@ -34,17 +35,13 @@ class Watchdog:
     """Watches the thread that waits for an engine.
 
     minutes: without a sign of life before it acts; 0 waits for ever. last_resort: given the message when
-    the thread does not come back within `grace_seconds`, to end the process; without one it is left alone.
+    the thread does not come back within 20 seconds more, to end the process; without one it is left alone.
     """
 
-    def __init__(
-        self,
-        minutes: float = MINUTES,
-        last_resort: Callable[[str], object] | None = None,
-        grace_seconds: float = 20.0,
-    ) -> None:
+    def __init__(self, minutes: float = MINUTES, last_resort: Callable[[str], object] | None = None) -> None:
         require(minutes >= 0, "machine.stall_minutes", "0 (wait for ever) or more", minutes)
-        self.minutes, self.grace_seconds, self.last_resort = minutes, grace_seconds, last_resort
+        self.minutes, self.last_resort = minutes, last_resort
+        self.grace_seconds = min(_GRACE_SECONDS, 60 * minutes)
 
     @contextmanager
     def over(self, step: str, stacks: Path, rescue: Callable[[], object]) -> Iterator[None]:
@@ -58,8 +55,8 @@ class Watchdog:
             return
         message = (
             f"{step}: the engine has given no sign of life for {self.minutes:g} minutes and was given up; "
-            f"what it had answered is stored. {stacks} says where every thread was. Run the same command again to "
-            "go on; if it is only slow, raise stall_minutes in [machine] (0 waits for ever)."
+            f"what it had answered is stored. {stacks} says where every thread was. Run the same command again "
+            "to go on; if it is only slow, raise stall_minutes in [machine] (0 waits for ever)."
         )
         watch = _Watch(self, message, stacks, rescue)
         watch.start()

@@ -281,8 +281,8 @@ def _give_up(job: TrainJob, report: Reporter, error: Exception) -> None:
     elif refused := disk_refusal(error):
         report.last_words(
             f"the disk under {job.work_dir} or {job.output_dir.parent} refused to be written ({refused}). "
-            "What was stored before is kept; make room or give write permission, then run the same command again "
-            "to continue from the last checkpoint."
+            "What was stored before is kept; make room or give write permission, then run the same command "
+            "again to continue from the last checkpoint."
         )
     elif isinstance(error, MemoryError | torch.OutOfMemoryError):
         report.last_words(f"out of memory ({error}). {LESS_MEMORY}")
