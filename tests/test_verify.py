@@ -1,14 +1,18 @@
 """`verify` finds every harm, says what would be done again, and touches nothing."""
 
 import json
-import struct
+import shutil
 
 import pytest
 
 import loops
 import planted
+from faults import session
+from metareward.disk import write_checked
 from metareward.events import Noticed
 from metareward.store import Store, verify
+from metareward.train.checkpoints import seal
+from metareward.train.fake import FakeTrainer
 
 
 @pytest.fixture
@@ -85,35 +89,95 @@ def test_a_harmed_manifest_is_named(run, content):
     assert found.damaged == ("manifest.json",)
 
 
-def weights(path, cut=0, header=None):
-    described = header or json.dumps({"w": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}).encode()
-    content = struct.pack("<Q", len(described)) + described + b"\0" * 8
-    path.write_bytes(content[: len(content) - cut])
+def harm(path, how):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    if how == "gone":
+        path.unlink()
+    else:
+        path.write_bytes({"flip": bytes(content), "cut": bytes(content[:-3]), "empty": b""}[how])
+
+
+HARMS = ("flip", "cut", "empty", "gone")
+FILES = (
+    "artifacts/prompts-*/rows-*",
+    "artifacts/generate-*/rows-*",
+    "artifacts/keep_distinct-*/rows-*",
+    "artifacts/meta_judge-*/rows-*",
+    "artifacts/judge_pairs-*/manifest.json",
+    "artifacts/judge-*/manifest.json",
+    "artifacts/judge-*/question",
+    "models/*/metareward.json",
+    "models/*/weights.txt",
+    "current.json",
+)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A finished run to be copied, and all that came of it."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    return folder, session(folder).outcome
 
 
 @pytest.mark.parametrize(
-    ("harm", "state"),
-    [({}, "whole"), ({"cut": 1}, "damaged"), ({"cut": 40}, "damaged"), ({"header": b"{"}, "damaged")],
+    ("pattern", "how"),
+    [(pattern, how) for n, pattern in enumerate(FILES) for how in ("flip", HARMS[1 + n % 3])],
 )
-def test_weights_that_were_cut_short_are_found(run, harm, state):
+def test_whatever_is_harmed_it_is_found_foretold_and_mended(tmp_path, whole, pattern, how):
+    """Found unless its loss does no harm; requests and trainings are exactly those that were foretold."""
+    run = tmp_path / "run"
+    shutil.copytree(whole[0], run)
+    harm(sorted(run.glob(pattern))[0], how)
+    was = snapshot(run)
+    found = [finding for finding in verify(run) if finding.state != "whole"]
+    assert snapshot(run) == was, "verify touches nothing"
+    harmless = pattern.endswith("question") or (pattern == "current.json" and how == "gone")
+    assert bool(found) != harmless
+    again = session(run)
+    assert again.outcome == whole[1]
+    asked = sum(finding.redo or 0 for finding in found if finding.note == "asked again")
+    assert len(again.engine.handed) == asked
+    if how != "gone" and not harmless and pattern != "current.json":
+        assert list(run.rglob("*.damaged-0")), "set aside, never deleted"
+    assert not [finding for finding in verify(run) if finding.state != "whole"]
+
+
+def test_a_harmed_model_is_trained_again_and_said_so(run):
+    """A flipped bit in weights leaves them readable: only their digest tells."""
     folder = sorted((run / "models").iterdir())[0]
-    weights(folder / "model.safetensors", **harm)
-    assert states(run)[f"models/{folder.name}"] == state
+    harm(folder / "weights.txt", "flip")
+    (found,) = [finding for finding in verify(run) if finding.state == "damaged"]
+    assert (found.name, found.damaged) == (f"models/{folder.name}", ("weights.txt",))
+    assert found.redo
+    assert "trained again" in found.note
+    heard, trainer = loops.Heard(), FakeTrainer()
+    loops.loop(run, loops.Asked(planted.World()), listen=heard, trainer=trainer)
+    (told,) = [event.message for event in heard if isinstance(event, Noticed)]
+    assert f"{folder.name}.damaged-0" in told
+    assert [job.key for job in trainer.jobs] == [folder.name]
+    assert (folder.with_name(folder.name + ".damaged-0") / "weights.txt").exists()
 
 
-def test_our_reading_of_the_header_is_that_of_safetensors(tmp_path):
-    torch = pytest.importorskip("torch")
-    from safetensors.torch import save_file
+def test_a_training_under_way_is_checked(tmp_path):
+    folder = tmp_path / "training/key/checkpoints/checkpoint-3"
+    folder.mkdir(parents=True)
+    (folder / "weights").write_text("many")
+    assert list(verify(tmp_path)) == []
+    seal(folder, {"step": 3})
+    (found,) = verify(tmp_path)
+    assert (found.name, found.state, found.damaged) == ("training/key", "unfinished", ())
+    harm(folder / "weights", "flip")
+    (found,) = verify(tmp_path)
+    assert (found.state, found.damaged) == ("damaged", ("checkpoint-3/weights",))
 
-    from metareward.store.verify import _has_its_length
 
-    save_file(
-        {"a": torch.zeros(3, 5), "b": torch.ones(2)}, tmp_path / "x.safetensors", metadata={"format": "pt"}
-    )
-    assert _has_its_length(tmp_path / "x.safetensors")
-    content = (tmp_path / "x.safetensors").read_bytes()
-    (tmp_path / "x.safetensors").write_bytes(content + b"\0")
-    assert not _has_its_length(tmp_path / "x.safetensors")
+def test_a_harmed_config_says_what_to_do(tmp_path):
+    write_checked(tmp_path / "config.json", {"seed": 1})
+    assert list(verify(tmp_path)) == []
+    (tmp_path / "config.json").write_text((tmp_path / "config.json").read_text().replace("1", "2", 1))
+    (found,) = verify(tmp_path)
+    assert (found.name, found.note) == ("config.json", "remove it to go on")
 
 
 def test_the_command_exits_with_1_on_damage(run, tmp_path):

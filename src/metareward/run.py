@@ -9,6 +9,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
 
+from metareward import disk
 from metareward.asking import Asking
 from metareward.engines.base import Engine, OpenEngine
 from metareward.errors import MetarewardError, NoPairsError, StepError, StoreError
@@ -20,7 +21,7 @@ from metareward.records import PreferencePair, Prompt
 from metareward.stages.base import Guess, Rule, Shape, Stage, question_key, step_key
 from metareward.store import Artifact, Store, Writer, claim
 from metareward.train.dpo import DPO, TrainMachine
-from metareward.train.job import Trainer, TrainJob, TrainResult
+from metareward.train.job import RESULT, Trainer, TrainJob, TrainResult
 from metareward.watchdog import Watchdog, beat
 
 _REPORT_SECONDS = 0.2
@@ -144,6 +145,8 @@ class Run:
         started = time.monotonic()
         work = self.store.root / "training" / key
         rows = chain.from_iterable(pairs)
+        if output.is_dir() and not (output / RESULT).is_file() and any(output.iterdir()):
+            self._notice(disk.set_aside(output))
         job = TrainJob(key, training, self._machine, start.path, reference.path, rows, output, work)
         result = self._trainer(job, self._hear_training)
         self._hear_trained(result, started)
@@ -152,10 +155,12 @@ class Run:
     def _open(self, name: str, key: str, record: type[Any]) -> Artifact[Any]:
         artifact = self.store.artifact(name, key, record)
         while self.store.damaged:
-            place = self.store.damaged.pop()
-            message = f"damaged, set aside as {place}; what it held is done again"
-            self._listen(Noticed(self.section, message))
+            self._notice(self.store.damaged.pop())
         return artifact
+
+    def _notice(self, place: Path | str) -> None:
+        message = f"damaged, set aside as {place}; what it held is done again"
+        self._listen(Noticed(self.section, message))
 
     def _ask(self, stage: Stage, artifact: Artifact[Any], inputs: Sequence[Artifact[Any]], of: Model) -> None:
         key = question_key(stage, of)
@@ -219,8 +224,7 @@ class Run:
 
     def _hear_training(self, event: Mapping[str, Any]) -> None:
         if event["event"] == "damaged":
-            message = f"damaged, set aside as {event['place']}; the training is done again from what is left"
-            self._listen(Noticed(self.section, message))
+            self._notice(event["place"])
         if event["event"] != "step":
             return
         note, tokens = f"loss {event['loss']:.4f}", int(event["tokens"])

@@ -55,8 +55,8 @@ class Watchdog:
             return
         message = (
             f"{step}: the engine has given no sign of life for {self.minutes:g} minutes and was given up; "
-            f"what it had answered is stored. {stacks} says where every thread was. Run the same command again "
-            "to go on; if it is only slow, raise stall_minutes in [machine] (0 waits for ever)."
+            f"what it had answered is stored. {stacks} says where every thread was. Run the same command "
+            "again to go on; if it is only slow, raise stall_minutes in [machine] (0 waits for ever)."
         )
         watch = _Watch(self, message, stacks, rescue)
         watch.start()

@@ -1,17 +1,18 @@
 """A trainer that trains nothing: for tests of whole loops on the fake engine."""
 
+import dataclasses
 import math
 from dataclasses import dataclass, field
 
 from metareward import disk
 from metareward.errors import StepError
 from metareward.train.dpo import accumulation
-from metareward.train.job import Listener, TrainJob, TrainResult, finished, ignore, write_result
+from metareward.train.job import RESULT, Listener, TrainJob, TrainResult, finished, ignore, write_result
 
 
 @dataclass
 class FakeTrainer:
-    """Writes a result without weights at once. `jobs` lists what it was asked and had not done before.
+    """Writes a result at once, and its key in place of weights. `jobs` lists what it was asked and had not done before.
 
     The losses depend on nothing but the number of pairs: ln 2 at first, and less with more pairs.
     """
@@ -28,6 +29,9 @@ class FakeTrainer:
         result = _result(job, sum(1 for _ in job.pairs))
         partial = job.output_dir.with_name(f".{job.output_dir.name}.partial")
         disk.make_directory(partial)
+        disk.write(partial / "weights.txt", job.key.encode())
+        disk.sync(partial / "weights.txt")
+        result = dataclasses.replace(result, files=disk.digests(partial, but=RESULT))
         write_result(partial, result)
         disk.rename(partial, job.output_dir)
         disk.sync(job.output_dir.parent)
