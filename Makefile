@@ -7,7 +7,7 @@ export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: demo test check slow bench clean
+.PHONY: demo test check slow bench torture clean
 
 demo: $(MARK)          ## one whole Meta-Rewarding iteration on a real model
 	$(BIN)/metareward run examples/demo.toml
@@ -27,6 +27,9 @@ slow: $(MARK)          ## the tests that take minutes
 
 bench: $(MARK)         ## speed, as ratios against what one would otherwise use
 	$(BIN)/python benchmarks/run.py
+
+torture: $(MARK)       ## faults and real kills, each followed by a resume; goes on where it was stopped
+	PYTHONPATH=tests OMP_NUM_THREADS=1 $(BIN)/python -m torture $(TORTURE)
 
 $(MARK): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

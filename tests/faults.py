@@ -138,7 +138,11 @@ class _Breaking:
         faulty, by_id = self._faulty, {}
         for completion in self._engine.complete(faulty.note(requests)):
             by_id.update({request.id: request for request in faulty.handed[-64:]})
-            if faulty.kind and not faulty.struck and len(faulty.answered) + 1 == faulty.at:
+            if (
+                faulty.kind in ENGINE_KINDS[:-1]
+                and not faulty.struck
+                and len(faulty.answered) + 1 == faulty.at
+            ):
                 yield faulty.strike(by_id[completion.request_id])
                 continue
             faulty.answered.append(completion.request_id)

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from metareward import disk
 from metareward.errors import StoreError
 from metareward.records import Dropped, Finish, Judgment, Message, PreferencePair, Prompt, Role
-from metareward.store import Artifact, Store, Writer
-from metareward.store import parts
+from metareward.store import Artifact, Store, Writer, parts
 
 ABOUT = {"name": "x", "question_key": None, "inputs": [], "step": {}, "model": None, "section": ""}
 TEXT = st.text(st.characters(exclude_categories=())) | st.sampled_from(
@@ -232,7 +231,7 @@ def test_a_part_damaged_behind_our_back_is_a_store_error(tmp_path):
     artifact = write(Store(tmp_path), [(n, prompt(n)) for n in range(4)], limit=2)
     victim = sorted(artifact.directory.glob("rows-*.parquet"))[1]
     victim.write_bytes(victim.read_bytes()[:-30])
-    with pytest.raises(StoreError, match="cannot be read.*run the same command again"):
+    with pytest.raises(StoreError, match=r"cannot be read.*run the same command again"):
         list(artifact)
     victim.unlink()
     with pytest.raises(StoreError, match="parts are missing"):

@@ -20,7 +20,7 @@ Act = Callable[[], object]
 Guard = Callable[[str, Path, Act], object]
 """Carries out `act`, the operation of this name on this path, or not."""
 
-_ADVICE = {
+ADVICE = {
     errno.ENOSPC: "make room",
     errno.EDQUOT: "make room",
     errno.EROFS: "make the disk writable",
@@ -149,12 +149,12 @@ def harmed(folder: Path, known: Mapping[str, str]) -> list[str]:
     return [name for name, digest in known.items() if found.get(name) != digest]
 
 
-def refusal(place: object, error: OSError) -> str:
-    """What to tell the user when the disk refuses to be written."""
-    advice = _ADVICE.get(error.errno or 0, "mend that")
+def refusal(place: object, error: OSError, what: str = "cannot write: ") -> str:
+    """What to tell the user when the disk refuses something."""
+    advice = ADVICE.get(error.errno or 0, "mend that")
     return (
-        f"{place}: cannot write: {error.strerror or error}. What was stored before is kept; {advice}, then "
-        "run the same command again."
+        f"{place}: {what}{error.strerror or error}. What was stored before is kept; {advice}, then run the "
+        "same command again."
     )
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from metareward import config as configs
-from metareward import session
+from metareward import disk, session
 from metareward import store as stored
 from metareward.cli import render
 from metareward.cli.stopping import Stopping
@@ -156,11 +156,20 @@ def main() -> None:
             "interrupted; everything answered so far is kept. The same command goes on from here."
         )
         sys.exit(130)
+    except MemoryError:
+        _stop(
+            "out of memory; everything stored so far is kept. Free memory, then run the same command again.",
+            1,
+        )
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        if error.errno not in disk.ADVICE:
+            raise
+        _stop(disk.refusal(error.filename or "the disk", error, what=""), 1)
 
 
-def _stop(error: Exception, code: int) -> None:
+def _stop(error: Exception | str, code: int) -> None:
     render.complain(str(error))
     sys.exit(code)
 

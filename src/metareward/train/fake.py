@@ -12,7 +12,7 @@ from metareward.train.job import RESULT, Listener, TrainJob, TrainResult, finish
 
 @dataclass
 class FakeTrainer:
-    """Writes a result at once, and its key in place of weights. `jobs` lists what it was asked and had not done before.
+    """Writes a result at once, with its key in place of weights. `jobs` lists what it had not done before.
 
     The losses depend on nothing but the number of pairs: ln 2 at first, and less with more pairs.
     """
