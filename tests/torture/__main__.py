@@ -89,10 +89,10 @@ def _kills(book: Book, asked: argparse.Namespace, until: float) -> bool:
 def tortured(victim: Victim, script: list[tuple[str, str]], from_shell: bool) -> list[Outcome]:
     """Kill a run as a script says and let it finish. What is wrong in the end is the last kill's fault."""
     outcomes = [outcome for step in script if not victim.done and (outcome := victim.kill(*step))]
-    wrong = victim.finish(from_shell)
-    if outcomes and wrong:
-        outcomes[-1] = replace(outcomes[-1], wrong="; ".join([*wrong, outcomes[-1].wrong]))
-    return outcomes
+    assert outcomes, "no phase came"
+    wrong, last = victim.finish(from_shell), outcomes[-1]
+    found = [text for text in (*wrong, last.wrong) if text]
+    return [*outcomes[:-1], replace(last, again=last.again + victim.again, wrong="; ".join(found))]
 
 
 if __name__ == "__main__":

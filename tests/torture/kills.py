@@ -169,6 +169,8 @@ class Victim:
         self._handed = self._folder / "handed"
         self._number = 0
         self._read = 0  # of the handed requests, those of earlier sessions
+        self._ever: set[str] = set()
+        self.again = 0  # requests of the last session that an earlier one had been handed
         self.done = False
 
     def kill(self, phase: str, kind: str) -> Outcome | None:
@@ -189,7 +191,7 @@ class Victim:
         wrong += [f"{len(twice)} requests asked though stored"] if twice else []
         repeated = sum(count - 1 for count in after.values())
         point = f"{self._folder.name}/{self._number} {kind} in {struck_in}"
-        return Outcome(kind, struck_in, point, 0, lost, repeated, len(twice), "; ".join(wrong))
+        return Outcome(kind, struck_in, point, self.again, lost, repeated, len(twice), "; ".join(wrong))
 
     def finish(self, from_shell: bool = False) -> list[str]:
         """Let it come to its end; returns in what it differs from the undisturbed run."""
@@ -228,7 +230,7 @@ class Victim:
         if kind in ("SIGKILL the training child", "SIGKILL all"):
             for lock in self.run.glob("training/*/worker.lock"):
                 owner = lock.read_text().strip()
-                if owner and (kind == "SIGKILL all" or _alive(int(owner))):
+                if owner and _is_ours(int(owner)):
                     _send(int(owner), signal.SIGKILL)
         if kind != "SIGKILL the training child":
             number = {"SIGTERM": signal.SIGTERM, "SIGINT": signal.SIGINT}.get(kind, signal.SIGKILL)
@@ -255,8 +257,10 @@ class Victim:
     def _handed_now(self) -> set[str]:
         """What was handed to engines since the last call."""
         lines = self._handed.read_text().splitlines() if self._handed.exists() else []
-        new, self._read = lines[self._read :], len(lines)
-        return set(new)
+        new, self._read = set(lines[self._read :]), len(lines)
+        self.again = len(new & self._ever)
+        self._ever |= new
+        return new
 
 
 def stored(run: Path) -> Counter[str]:
@@ -269,8 +273,11 @@ def _send(pid: int, number: int) -> None:
         os.kill(pid, number)
 
 
-def _alive(pid: int) -> bool:
-    return Path(f"/proc/{pid}").exists()
+def _is_ours(pid: int) -> bool:
+    """A number in a file may by now be that of somebody else's process."""
+    with suppress(OSError):
+        return b"torture.zygote" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    return False
 
 
 def scripts(count: int, chance: random.Random) -> Iterator[list[tuple[str, str]]]:

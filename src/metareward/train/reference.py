@@ -23,7 +23,7 @@ def store(file: Path, chosen: Any, rejected: Any) -> None:
 def load(file: Path, pairs: int) -> dict[str, Any]:
     """What was stored, by column. StoreError if it is damaged (numpy's archive has checksums)."""
     try:
-        with np.load(file, allow_pickle=False) as stored:
+        with np.load(io.BytesIO(file.read_bytes()), allow_pickle=False) as stored:
             columns = {name: stored[name] for name in COLUMNS}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise StoreError(f"{file}: damaged ({error})") from error
