@@ -80,6 +80,7 @@ class Run:
 
     def __enter__(self) -> "Run":
         self._claim.enter_context(claim(self.store.root))
+        disk.sweep(self.store.root)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:

@@ -40,7 +40,6 @@ def claimed(config: Config, change: bool = False) -> Iterator[Path]:
     """
     directory = config.directory
     with claim(directory):
-        disk.sweep(directory)
         _check_config(config, directory, change)
         _record(config, directory)
         yield directory

@@ -54,7 +54,7 @@ checkpoint_minutes = 0.001
 """
 PHASES = ("generate", "judge", "meta_judge", "before the first step", "training", "publish")
 KINDS = ("SIGKILL the run", "SIGKILL all", "SIGKILL the training child", "SIGTERM", "SIGINT")
-_PATIENCE = 120.0  # seconds for a phase to come, or a session to end
+_PATIENCE = 400.0  # seconds for a phase to come, or a session to end
 
 
 class Zygote:

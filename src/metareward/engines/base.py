@@ -75,7 +75,10 @@ def failed(request: Request, error: str) -> Completion:
 
 
 class Engine(Protocol):
-    """Answers requests in any order, each exactly once, and never raises for a single one."""
+    """Answers requests in any order, each exactly once, and never raises for a single one.
+
+    One that may work for longer than `stall_minutes` on an answer calls `watchdog.beat` meanwhile.
+    """
 
     def complete(self, requests: Iterable[Request], /) -> Iterator[Completion]:
         """Answer every request. Reads ahead only as far as it needs to."""

@@ -54,6 +54,7 @@ def launch(job: TrainJob, listener: Listener = ignore) -> TrainResult:
     disk.make_directory(job.work_dir)
     with hold_lock(job.work_dir / "launch.lock", wait_seconds=1):
         hold_lock(job.work_dir / "worker.lock", LOCK_SECONDS).close()
+        disk.sweep(job.work_dir)
         done = finished(job, listener)  # an orphan may have finished while we waited
         if done is None:
             done = _train(job, listener)
