@@ -250,7 +250,9 @@ def judge(
     work: Work | None = None,
 ) -> Verdict:
     """Go on after a disturbed session and hold the end against that of an undisturbed run."""
-    stored = {id for _, id in stored_ids(directory)}
+    stored = {
+        id for folder, id in stored_ids(directory) if (directory / "artifacts" / folder / "question").exists()
+    }
     second = session(directory, work=work)
     answered = set(first.engine.answered)
     handed, struck = {request.id for request in second.engine.handed}, guard or first.engine

@@ -11,6 +11,7 @@ import pytest
 import faults
 import loops
 import planted
+from metareward import config, disk, session
 from metareward.errors import ConfigError, StepError, StoreError
 from metareward.events import StepFinished
 from metareward.run import Run
@@ -92,6 +93,7 @@ def whole(folder, listen=lambda event: None, engine=None):
 def test_a_disk_that_fills_up_after_a_step(tmp_path, small_disk, step):
     with pytest.raises(StoreError, match=r"No space left on device.*is kept; make room.*same command again"):
         whole(small_disk / "run", At(step, lambda: fill(small_disk)))
+    assert not list(small_disk.rglob(".*.tmp")), "half a file would keep the disk full"
     (small_disk / "ballast").unlink()
     stored, asked = {id for _, id in faults.stored_ids(small_disk / "run")}, loops.Asked(planted.World())
     run, _ = whole(small_disk / "run", engine=asked)
@@ -143,6 +145,23 @@ def test_the_command_line_on_a_full_disk(tmp_path, small_disk):
     ballast.unlink()
     done = metareward(tmp_path, small_disk / "run")
     assert done.returncode == 0, done.stderr
+
+
+def test_what_stopped_a_run_is_told_and_not_what_could_not_be_written_afterwards(tmp_path):
+    """From the judge's first rows on the disk takes nothing, the summary neither."""
+    (tmp_path / "disk.toml").write_text(CONFIG)
+    refused = []
+
+    def full(operation, path, act):
+        if refused or path.parent.name.startswith("judge-"):
+            refused.append(path)
+            raise OSError(28, "No space left on device")
+        return act()
+
+    with pytest.raises(StoreError, match="artifacts/judge-") as caught, disk.guarded(full):
+        session.execute(config.load(tmp_path / "disk.toml", tmp_path / "run"), lambda event: None)
+    assert {"summary.json", "current.json"} <= {path.name.split(".json")[0][1:] + ".json" for path in refused}
+    assert "summary.json" not in str(caught.value)
 
 
 @pytest.mark.model

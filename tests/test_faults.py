@@ -6,6 +6,7 @@
 import random
 import shutil
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ import faults
 import loops
 import planted
 from faults import DISK_KINDS, ENGINE_KINDS, Dead, FaultyDisk, FaultyEngine, judge, one_step, session
-from metareward.errors import StepError
+from metareward.errors import ModelError, StepError
 from metareward.train.fake import FakeTrainer
 
 SEED = 20261125
@@ -90,6 +91,23 @@ def test_a_sample_of_faults_over_a_whole_loop(place, loop):
     assert {"generate", "judge"} <= phases
 
 
+def test_a_file_gets_its_name_only_when_it_is_on_the_disk(place):
+    """What a power cut needs, and no kill can show: synced, renamed, and then its directory synced."""
+    done = []
+
+    def noting(operation, path, act):
+        done.append((operation, path))
+        return act()
+
+    session(place / "ordered", guard=noting, work=one_step)
+    renamed = [at for at, (operation, _) in enumerate(done) if operation == "rename"]
+    assert len(renamed) > 8
+    for at in renamed:
+        path = done[at][1]
+        assert done[at - 2 : at] == [("write", path), ("sync", path)]
+        assert done[at + 1] == ("sync", path.parent)
+
+
 def test_requests_in_flight_are_all_that_is_asked_again(place, step):
     """Killed at its 10th answer the engine had been handed a window of 12; 7 answers were on the disk."""
     done, _ = step
@@ -97,6 +115,18 @@ def test_requests_in_flight_are_all_that_is_asked_again(place, step):
     verdict = trial(place / "trial", "killed", 10, done.outcome, one_step)
     assert verdict.again == 12 - faults.PART_ROWS
     assert verdict.beyond == 0
+
+
+def test_an_error_that_has_its_message_keeps_it(place):
+    """What a user can mend stays a user's mistake: the command line exits with 2."""
+
+    @contextmanager
+    def open_engine(model):
+        raise ModelError("the model is not there")
+        yield
+
+    with pytest.raises(ModelError, match="^the model is not there$"):
+        one_step(place / "message", open_engine)
 
 
 @pytest.mark.parametrize("when", ["before", "after"])

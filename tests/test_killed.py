@@ -62,8 +62,10 @@ def test_a_hard_kill_loses_five_seconds_of_answers_at_most(tmp_path):
     """Killed 4.5 s after a flush, just before the next, which is the worst that can happen."""
     child = steady(tmp_path)
     wait_for(tmp_path / "log", child)
+    began = time.monotonic()
     while not list(tmp_path.glob("run/artifacts/generate-*/rows-*")):
         time.sleep(0.01)
+    assert time.monotonic() - began < 10, "the first flush comes by time, long before 2,000 answers"
     time.sleep(4.5)
     child.kill()
     ended = time.monotonic()
