@@ -125,7 +125,7 @@ def test_an_error_that_has_its_message_keeps_it(place):
         raise ModelError("the model is not there")
         yield
 
-    with pytest.raises(ModelError, match="^the model is not there$"):
+    with pytest.raises(ModelError, match=r"^the model is not there$"):
         one_step(place / "message", open_engine)
 
 
