@@ -9,6 +9,8 @@ from statistics import median
 SOURCE = Path(__file__).parent.parent / "src" / "metareward"
 ROOMS = [
     "errors",
+    "secrets",
+    "supervision",
     "events",
     "ids",
     "settings",
@@ -16,6 +18,7 @@ ROOMS = [
     "readers",
     "templates",
     "store",
+    "provenance",
     "models",
     "engines",
     "stats",

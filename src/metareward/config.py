@@ -15,12 +15,15 @@ from metareward import templates
 from metareward.errors import ConfigError
 from metareward.models.base import Model
 from metareward.paper import Speeds
+from metareward.provenance.records import at_home
 from metareward.recipes.meta_rewarding import MetaRewarding, meta_rewarding
 from metareward.recipes.self_rewarding import SelfRewarding, self_rewarding
 from metareward.recipes.settings import Iteration
 from metareward.run import Runner
+from metareward.secrets import lines_with_secrets, secret_settings
 from metareward.settings import require
 from metareward.stages.base import Guess
+from metareward.supervision import Supervision
 from metareward.train.dpo import TrainMachine
 
 RECIPES: dict[str, tuple[type[Any], Callable[..., Model]]] = {
@@ -97,17 +100,24 @@ class Config:
     plan: Plan
     path: Path
     directory: Path
+    supervision: Supervision = Supervision()  # the one place: what [supervision] and the recipe say
 
     def meaning(self) -> dict[str, Any]:
         """What the results depend on, as plain data: everything but the machine and the plan."""
-        plain = {"recipe": self.recipe, "model": self.model, "seed": self.seed}
+        plain = {"recipe": self.recipe, "model": at_home(self.model), "seed": self.seed}
         plain |= {"prompts": dataclasses.asdict(self.prompts), "method": dataclasses.asdict(self.method)}
         return json.loads(json.dumps(plain))
 
     def resolved(self) -> dict[str, Any]:
         """Everything, as plain data."""
         machine, plan = dataclasses.asdict(self.machine), dataclasses.asdict(self.plan)
-        return {**self.meaning(), "machine": machine, "plan": plan}
+        supervision = dataclasses.asdict(self.supervision)
+        return {**self.meaning(), "machine": machine, "plan": plan, "supervision": supervision}
+
+    def seeds(self) -> dict[str, int]:
+        """Every seed of the run, by the name of its setting."""
+        steps = ((name, getattr(getattr(self.method, name, None), "seed", None)) for name in _SEEDED)
+        return {"seed": self.seed, **{f"{name}.seed": seed for name, seed in steps if seed is not None}}
 
     def start(self, run: Runner, model: Model, batches: list[Any], held_out: Any | None) -> Model:
         """Carry the recipe out with these settings."""
@@ -117,16 +127,33 @@ class Config:
 def load(path: Path, directory: Path | None = None) -> Config:
     """Read a config; ConfigError names the file, the setting, and what it may be."""
     try:
-        given = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        given = tomllib.loads(text)
     except FileNotFoundError:
         raise ConfigError(f"{path}: there is no such config; see examples/ for some to start from") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read as TOML: {error}") from None
     try:
-        return _resolve(given, path, directory)
+        _refuse_secrets(text, given)
+        config = _resolve(given, path, directory)
+        _refuse_secrets(json.dumps(config.resolved(), indent=1, ensure_ascii=False), {}, "a template: ")
+        return config
     except ConfigError as error:
         message = str(error)
         raise ConfigError(message if message.startswith(str(path)) else f"{path}: {message}") from None
+
+
+def _refuse_secrets(text: str, given: Mapping[str, Any], where: str = "") -> None:
+    """Before anything of a config is shown or kept. The message names places, never what stands there."""
+    named = list(secret_settings(given))
+    lines = lines_with_secrets(text)
+    if named or lines:
+        places = ", ".join(map(repr, named)) if named else f"{where}line {lines[0]}"
+        raise ConfigError(
+            f"{places} looks like a secret (a key, token or password). A config is copied into runs and "
+            "exports, so it may hold none: remove it here, set it as an environment variable of the library "
+            "that wants it (such as HF_TOKEN), and change it if this file was ever shared"
+        )
 
 
 def _resolve(given: dict[str, Any], path: Path, directory: Path | None) -> Config:
@@ -134,13 +161,15 @@ def _resolve(given: dict[str, Any], path: Path, directory: Path | None) -> Confi
     if recipe not in RECIPES:
         raise ConfigError(f"recipe must be one of {sorted(RECIPES)}, not {recipe!r}{_near(recipe, RECIPES)}")
     method = RECIPES[recipe][0]()
-    parts = [field.name for field in dataclasses.fields(method)]
-    known = ["recipe", "model", "seed", "directory", "prompts", "machine", "plan", *parts]
+    parts = [field.name for field in dataclasses.fields(method) if field.name != "supervision"]
+    own = ["recipe", "model", "seed", "directory", "prompts", "machine", "plan", "supervision"]
+    known = [*own, *parts]
     _known_names(given, known, "at the top level")
     seed = _typed(int, given.get("seed", 0), "seed")
     model = _typed(str, given.get("model", "smollm2-135m-instruct"), "model")
     where = _typed(str, given.get("directory", f"runs/{path.stem}"), "directory")
     changes = {name: _part(getattr(method, name), given, name, seed, path.parent) for name in parts}
+    supervision = _overlay(Supervision(), given.get("supervision", {}), "supervision")
     return Config(
         recipe=recipe,
         model=_local(model, path.parent),
@@ -151,6 +180,7 @@ def _resolve(given: dict[str, Any], path: Path, directory: Path | None) -> Confi
         plan=_plan(given.get("plan", {})),
         path=path,
         directory=directory or Path(where),
+        supervision=supervision.at_least(getattr(method, "supervision", Supervision())),
     )
 
 

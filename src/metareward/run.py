@@ -15,11 +15,14 @@ from metareward.events import Listener, Noticed, StepFinished, StepProgress, Ste
 from metareward.history import History
 from metareward.ids import fingerprint
 from metareward.models.base import Model
+from metareward.provenance import Session
 from metareward.records import PreferencePair, Prompt
 from metareward.stages.base import Guess, Rule, Shape, Stage, question_key, step_key
 from metareward.store import Artifact, Store, Writer
+from metareward.supervision import Supervision
 from metareward.train.dpo import DPO, TrainMachine
-from metareward.train.job import Trainer, TrainJob, TrainResult
+from metareward.train.job import RESULT, Trainer, TrainJob, TrainResult
+from metareward.train.lineage import note_training
 
 _REPORT_SECONDS = 0.2
 
@@ -54,7 +57,8 @@ class Run:
     """A run in a directory. Use as a context, so that the model in memory is given back.
 
     open_engine: loads a model to ask. trainer: trains in a child process, as `machine` says.
-    listen: hears every event.
+    listen: hears every event. session: the record that is kept of this session; if none is given the run
+    keeps one of its own. supervision: what besides the model's judgments it learns from, for the reports.
     """
 
     def __init__(
@@ -64,9 +68,13 @@ class Run:
         trainer: Trainer,
         machine: TrainMachine | None = None,
         listen: Listener = ignore,
+        session: Session | None = None,
+        supervision: Supervision = Supervision(),  # noqa: B008 - frozen
     ) -> None:
         self.store = Store(directory)
-        self.history = History()
+        self.history = History(supervision=supervision)
+        self._own_session = None if session else Session(directory, listen, None, supervision)
+        self._session = session
         self.section = ""
         self._open_engine, self._trainer, self._listen = open_engine, trainer, listen
         self._machine = machine or TrainMachine()
@@ -75,11 +83,17 @@ class Run:
         self._stack = ExitStack()
 
     def __enter__(self) -> "Run":
+        if self._own_session:
+            self._session = self._own_session.__enter__()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *error: Any) -> None:
         self.close()
-        self.store.set_current(self._used)
+        try:
+            self.store.set_current(self._used)
+        finally:
+            if self._own_session:
+                self._own_session.__exit__(*error)
 
     def close(self) -> None:
         """Give the model in memory back."""
@@ -98,10 +112,11 @@ class Run:
     def prompts(self, prompts: Sequence[Prompt]) -> Artifact[Prompt]:
         """Store the prompts a step will use."""
         key = fingerprint("prompts", [prompt.id for prompt in prompts])
-        self._used.append(key)
-        artifact = self._open("prompts", key, Prompt)
-        if not artifact.whole:
+        started, artifact = time.monotonic(), self._open("prompts", key, Prompt)
+        reused = artifact.whole
+        if not reused:
             self._write(artifact, prompts, name="prompts", step={}, inputs=[])
+        self._record("prompts", key, len(artifact), time.monotonic() - started, reused)
         return artifact
 
     def derive(self, rule: Rule, *inputs: Artifact[Any]) -> Artifact[Any]:
@@ -136,12 +151,18 @@ class Run:
         _require_pairs(self.section, pairs)
         self.close()
         started = time.monotonic()
+        note_training(self.store.root, key, self.section, training, [p.key for p in pairs], start, reference)
         work = self.store.root / "training" / key
         rows = chain.from_iterable(pairs)
         job = TrainJob(key, training, self._machine, start.path, reference.path, rows, output, work)
+        reused = (output / RESULT).is_file()
         result = self._trainer(job, self._hear_training)
-        self._hear_trained(result, started)
+        self._hear_trained(result, started, reused)
         return model
+
+    @property
+    def _number(self) -> int | None:
+        return self._session.number if self._session else None
 
     def _open(self, name: str, key: str, record: type[Any]) -> Artifact[Any]:
         artifact = self.store.artifact(name, key, record)
@@ -157,7 +178,7 @@ class Run:
         done = self.store.done(artifact)
         total = stage.work(Guess(), *(Shape(len(rows)) for rows in inputs)).calls
         self._listen(StepStarted(self.section, stage.name, total, len(done)))
-        with Writer(artifact) as writer:
+        with Writer(artifact, session=self._number) as writer:
             asking = Asking(stage, of, writer, done)
             asking.reuse(self.store.answered(artifact, key), stage.questions(of, *inputs))
             self._answer(asking, enumerate(stage.questions(of, *inputs)), total)
@@ -196,17 +217,22 @@ class Run:
 
     def _write(self, artifact: Artifact[Any], rows: Iterable[Any], **manifest: Any) -> None:
         done = self.store.done(artifact)
-        with Writer(artifact) as writer:
+        with Writer(artifact, session=self._number) as writer:
             for position, row in enumerate(rows):
                 if position not in done:
                     writer.add(position, row)
             writer.seal({"question_key": None, "model": None, "section": self.section, **manifest})
 
     def _finished(self, name: str, artifact: Artifact[Any], started: float, reused: bool) -> None:
-        self._used.append(artifact.key)
         note = ", ".join(f"{count} {reason}" for reason, count in artifact.manifest.dropped.items())
         seconds = time.monotonic() - started
+        self._record(name, artifact.key, len(artifact), seconds, reused)
         self._listen(StepFinished(self.section, name, len(artifact), seconds, reused, note))
+
+    def _record(self, name: str, key: str, rows: int, seconds: float, reused: bool) -> None:
+        self._used.append(key)
+        if self._session:
+            self._session.step(self.section, name, key, rows, seconds, reused)
 
     def _hear_training(self, event: Mapping[str, Any]) -> None:
         if event["event"] != "step":
@@ -214,12 +240,13 @@ class Run:
         note, tokens = f"loss {event['loss']:.4f}", int(event["tokens"])
         self._listen(StepProgress(self.section, "train", event["step"], event["steps"], tokens, note))
 
-    def _hear_trained(self, result: TrainResult, started: float) -> None:
+    def _hear_trained(self, result: TrainResult, started: float, reused: bool) -> None:
         note = f"loss {result.loss_first:.4f} -> {result.loss_last:.4f}"
         if result.dropped:
             note += ", " + ", ".join(f"{count} {reason}" for reason, count in result.dropped.items())
         seconds = time.monotonic() - started
-        self._listen(StepFinished(self.section, "train", result.pairs_used, seconds, seconds < 1, note))
+        self._record("train", result.key, result.pairs_used, seconds, reused)
+        self._listen(StepFinished(self.section, "train", result.pairs_used, seconds, reused, note))
 
 
 def _require_pairs(section: str, pairs: Sequence[Artifact[PreferencePair]]) -> None:

@@ -1,33 +1,20 @@
-"""A run's directory: one config, one living process, and a record of what it ran with."""
+"""A run's directory: one config, one living process, and every config it was ever run with."""
 
 import fcntl
-import importlib.metadata
+import hashlib
 import json
 import os
-import platform
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
 from metareward.config import Config
 from metareward.errors import ConfigError, StoreError
+from metareward.ids import fingerprint
+from metareward.provenance.records import CONFIGS
 from metareward.store.parts import write_json
 
-_PACKAGES = (
-    "metareward",
-    "torch",
-    "transformers",
-    "trl",
-    "accelerate",
-    "peft",
-    "datasets",
-    "pyarrow",
-    "numpy",
-)
 _SHOWN = 8
 
 
@@ -105,40 +92,26 @@ def _brief(value: Any) -> str:
 def _record(config: Config, directory: Path) -> None:
     write_json(directory / "config.json", config.resolved())
     (directory / "config.toml").write_bytes(config.path.read_bytes())
-    write_json(directory / "run.json", provenance())
 
 
-def provenance() -> dict[str, Any]:
-    """What this process runs on: versions, code revision, hardware, time."""
-    return {
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "python": sys.version.split()[0],
-        "platform": platform.platform(),
-        "cores": os.cpu_count(),
-        "versions": {name: version for name in _PACKAGES if (version := _version(name))},
-        "revision": _revision(),
-        "supervision": "none",
+def keep_config(config: Config) -> dict[str, str]:
+    """Keep a config among the run's, as given and as resolved; returns their names, which are hashes.
+
+    Configs of earlier sessions stay beside it.
+    """
+    folder, given = config.directory / CONFIGS, config.path.read_bytes()
+    names = {
+        "given": hashlib.sha256(given).hexdigest()[:20],
+        "resolved": fingerprint("config", json.loads(json.dumps(config.resolved()))),
     }
-
-
-def _version(package: str) -> str | None:
     try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-
-
-def _revision() -> str | None:
-    """The commit of the code, where it runs from a checkout."""
-    here = Path(__file__).parent
-    try:
-        asked = subprocess.run(
-            ["git", "-C", str(here), "rev-parse", "HEAD"],
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return asked.stdout.strip() or None
+        folder.mkdir(parents=True, exist_ok=True)
+        if not (folder / f"{names['given']}.toml").is_file():
+            aside = folder / f".{names['given']}.{os.getpid()}.tmp"
+            aside.write_bytes(given)
+            aside.replace(folder / f"{names['given']}.toml")
+    except OSError as error:
+        raise StoreError(f"{folder}: cannot write: {error.strerror or error}") from error
+    if not (folder / f"{names['resolved']}.json").is_file():
+        write_json(folder / f"{names['resolved']}.json", config.resolved())
+    return names

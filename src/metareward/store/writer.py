@@ -8,7 +8,8 @@ from typing import Any
 
 from metareward.records import Dropped
 from metareward.store import columns, parts
-from metareward.store.artifact import Artifact, Cost, Manifest, read
+from metareward.store.artifact import Artifact, Cost, Manifest, by_session, read
+from metareward.store.parts import Part
 
 ROWS = 2000
 SECONDS = 5.0
@@ -18,11 +19,14 @@ class Writer:
     """Appends rows to an artifact that is not yet whole; use as a context.
 
     Rows are flushed after `rows` rows, and by a timer at most `seconds` after they came; leaving the
-    context flushes what is left, whatever the reason for leaving.
+    context flushes what is left, whatever the reason for leaving. session: the number of the run's session,
+    written beside the rows.
     """
 
-    def __init__(self, artifact: Artifact[Any], rows: int = ROWS, seconds: float = SECONDS) -> None:
-        self.artifact = artifact
+    def __init__(
+        self, artifact: Artifact[Any], rows: int = ROWS, seconds: float = SECONDS, session: int | None = None
+    ) -> None:
+        self.artifact, self._session = artifact, session
         self._limit, self._seconds = rows, seconds
         self._pending: list[tuple[int, Any]] = []
         self._dropped: list[tuple[int, Dropped]] = []
@@ -43,12 +47,14 @@ class Writer:
         self._timer.join()
         self.flush()
 
-    def add(self, position: int, row: Any, prompt_tokens: int = 0, output_tokens: int = 0) -> None:
-        """Take one row. Its position is its place in the canonical order."""
+    def add(
+        self, position: int, row: Any, prompt_tokens: int = 0, output_tokens: int = 0, **counts: int
+    ) -> None:
+        """Take one row. Its position is its place in the canonical order; `counts` are those of a `Cost`."""
         with self._lock:
             self._check()
             (self._dropped if isinstance(row, Dropped) else self._pending).append((position, row))
-            self._cost += Cost(0.0, prompt_tokens, output_tokens)
+            self._cost += Cost(0.0, prompt_tokens, output_tokens, **counts)
             if len(self._pending) + len(self._dropped) >= self._limit:
                 self.flush()
 
@@ -76,14 +82,23 @@ class Writer:
             parts={part.path.name: part.digest for part in found},
             dropped=dict(sorted(reasons.items())),
             cost=asdict(sum((Cost(**part.cost()) for part in found), self._cost)),
+            extra={"sessions": self._by_session(found)},
         ).save(self.artifact.manifest_path)
+
+    def _by_session(self, found: list[Part]) -> dict[str, Any]:
+        """What each session that had a number paid."""
+        spent = by_session(found)
+        if self._session is not None and self._cost != Cost():
+            spent[self._session] = spent.get(self._session, Cost()) + self._cost
+        return {str(number): asdict(cost) for number, cost in spent.items()}
 
     def _write(self, table: str, record: type[Any], rows: list[tuple[int, Any]]) -> None:
         if not rows:
             return
         rows.sort(key=lambda item: item[0])
         span = (rows[0][0], rows[-1][0])
-        parts.write(self.artifact.directory, table, columns.to_table(record, rows), span, asdict(self._cost))
+        content = columns.to_table(record, rows)
+        parts.write(self.artifact.directory, table, content, span, asdict(self._cost), self._session)
         self._cost = Cost()
         rows.clear()
 
