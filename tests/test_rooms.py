@@ -33,6 +33,7 @@ ROOMS = [
     "summary",
     "config",
     "rundir",
+    "ledger",
     "show",
     "export",
     "session",

@@ -13,6 +13,7 @@ from metareward import config as configs
 from metareward import session
 from metareward import store as stored
 from metareward.cli import render
+from metareward.cli.cost import cost
 from metareward.cli.stopping import Stopping
 from metareward.errors import MetarewardError, UserError
 from metareward.rundir import claimed
@@ -26,6 +27,7 @@ app = typer.Typer(
 )
 models_app = typer.Typer(help="Models that can be had without a hub.", no_args_is_help=True)
 app.add_typer(models_app, name="models")
+app.command()(cost)
 
 Config = Annotated[Path, typer.Argument(metavar="CONFIG", help="A TOML file; see examples/.")]
 Directory = Annotated[

@@ -181,6 +181,7 @@ def _paths(result: dict[str, Any], directory: Path) -> None:
     out.print(Text(f"data        {directory / 'artifacts'}"), soft_wrap=True)
     out.print(Text(f"config      {directory / 'config.toml'}"), soft_wrap=True)
     out.print(Text(f"summary     {directory / 'summary.json'}"), soft_wrap=True)
+    out.print(Text(f"supervision {result['supervision']}"), soft_wrap=True)
     out.print("± is a 95 % interval over prompts. A score by itself can rise because the judge drifted.")
 
 

@@ -10,6 +10,7 @@ from metareward.errors import StoreError
 
 FOLDER = "sessions"
 CONFIGS = "configs"
+_NO_MEANING = ("machine", "plan", "supervision")
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,30 @@ def config_of(root: Path, record: Record) -> dict[str, Any] | None:
         raise StoreError(
             f"{file}: damaged or missing ({error}); session {record.number} of this run cannot be told"
         ) from None
+
+
+def meaning_of(root: Path, record: Record) -> dict[str, Any] | None:
+    """Of a session's config what the results depend on: without the machine, the plan, the supervision."""
+    config = config_of(root, record)
+    return config and {name: value for name, value in config.items() if name not in _NO_MEANING}
+
+
+def steps_of(root: Path, record: Record) -> list[dict[str, Any]]:
+    """The steps of a run as a session left it: its own, and what it did not come to from sessions before.
+
+    Of those, sessions with settings that mean the same count; where two used other steps in one place, the
+    later. So a session that was stopped, or killed, still stands for the whole run.
+    """
+    meaning, places = meaning_of(root, record), {}
+    for earlier in records(root):
+        if earlier.number <= record.number and (
+            earlier.number == record.number or (meaning and meaning_of(root, earlier) == meaning)
+        ):
+            own: dict[tuple[str, str], list[dict[str, Any]]] = {}
+            for step in earlier.steps:
+                own.setdefault((step["section"], step["step"]), []).append(step)
+            places |= own
+    return [step for steps in places.values() for step in steps]
 
 
 def at_home(text: str) -> str:

@@ -1,7 +1,7 @@
 """Where trained models come from: for each training what it began with and which pairs it was given."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -61,6 +61,13 @@ def trainings(root: Path) -> dict[str, Training]:
             ) from None
         found[training.key] = training
     return found
+
+
+def model_names(known: Iterable[Training]) -> dict[str, str]:
+    """What to call models, by fingerprint: as the recipe did where one was trained further, else `M1+`."""
+    known = list(known)
+    trained = {training.key: f"{training.start['name']}+" for training in known}
+    return trained | {training.start["fingerprint"]: training.start["name"] for training in known}
 
 
 def result_of(root: Path, key: str) -> TrainResult | None:
