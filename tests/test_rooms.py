@@ -35,6 +35,7 @@ ROOMS = [
     "rundir",
     "ledger",
     "show",
+    "diff",
     "export",
     "session",
     "cli",

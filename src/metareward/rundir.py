@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import zip_longest
 from pathlib import Path
 from typing import IO, Any
 
@@ -75,13 +76,28 @@ def _check_config(config: Config, directory: Path, change: bool) -> None:
         )
 
 
-def differences(before: Any, after: Any, where: str = "") -> list[str]:
+def differences(before: Any, after: Any) -> list[str]:
     """The settings in which two configs differ, as lines `name: before -> after`."""
+    return [f"{name}: {_brief(old)} -> {_brief(new)}" for name, old, new in changed(before, after)]
+
+
+def changed(before: Any, after: Any, where: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Each dotted name at which two pieces of plain data differ, with both values; None: not there.
+
+    Lists of tables are compared one by one, `iterations[1].rho`; other lists as a whole.
+    """
     if isinstance(before, Mapping) and isinstance(after, Mapping):
-        names = list(dict.fromkeys([*before, *after]))
-        inner = [differences(before.get(n), after.get(n), f"{where}.{n}".lstrip(".")) for n in names]
-        return [line for lines in inner for line in lines]
-    return [] if before == after else [f"{where}: {_brief(before)} -> {_brief(after)}"]
+        for name in dict.fromkeys([*before, *after]):
+            yield from changed(before.get(name), after.get(name), f"{where}.{name}".lstrip("."))
+    elif _are_tables(before) and _are_tables(after):
+        for number, (old, new) in enumerate(zip_longest(before, after)):
+            yield from changed(old, new, f"{where}[{number}]")
+    elif before != after:
+        yield where, before, after
+
+
+def _are_tables(value: Any) -> bool:
+    return isinstance(value, list | tuple) and bool(value) and all(isinstance(v, Mapping) for v in value)
 
 
 def _brief(value: Any) -> str:

@@ -6,10 +6,11 @@ tracebacks, a training's log) enter our files and the console.
 
 import os
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 MASK = "[secret]"
 _SHORTEST = 6  # characters; a shorter value of the environment would mask half of any text
@@ -103,6 +104,11 @@ class Scrubbing:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
+
+
+def scrub_output() -> None:
+    """From here on, what this process writes to its output and error streams is scrubbed."""
+    sys.stdout, sys.stderr = cast(TextIO, Scrubbing(sys.stdout)), cast(TextIO, Scrubbing(sys.stderr))
 
 
 @lru_cache(maxsize=4)

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import traceback
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,9 +15,11 @@ from metareward import session
 from metareward import store as stored
 from metareward.cli import render
 from metareward.cli.cost import cost
+from metareward.cli.diff import diff
 from metareward.cli.stopping import Stopping
 from metareward.errors import MetarewardError, UserError
 from metareward.rundir import claimed
+from metareward.secrets import scrub
 
 app = typer.Typer(
     help="Self-improving alignment with a co-evolving judge.",
@@ -28,6 +31,7 @@ app = typer.Typer(
 models_app = typer.Typer(help="Models that can be had without a hub.", no_args_is_help=True)
 app.add_typer(models_app, name="models")
 app.command()(cost)
+app.command()(diff)
 
 Config = Annotated[Path, typer.Argument(metavar="CONFIG", help="A TOML file; see examples/.")]
 Directory = Annotated[
@@ -156,6 +160,9 @@ def main() -> None:
         sys.exit(130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except Exception:  # noqa: BLE001 - a fault of ours or of a library: shown in full, but for secrets
+        sys.stderr.write(scrub(traceback.format_exc()))
+        sys.exit(1)
 
 
 def _stop(error: Exception, code: int) -> None:

@@ -28,7 +28,7 @@ def cost(
     if as_json:
         typer.echo(json.dumps(read.as_dict(), indent=2, ensure_ascii=False))
         return
-    _table("Cost", ("section", "step", "state", "rows", *_COSTS), list(_steps(read)), total=True)
+    _table("Cost", ("section", "step", "model", "state", "rows", *_COSTS), list(_steps(read)), total=True)
     _table("By model", ("model", *_COSTS[:-1]), list(_models(read)))
     _table(
         "By session", ("session", "outcome", "wall time", *_COSTS[:5], "engine time"), list(_sessions(read))
@@ -43,8 +43,9 @@ def _steps(read: Ledger) -> Iterator[list[str]]:
         tokens = line.cost.output_tokens + line.trained_tokens
         speed = f"{tokens / line.cost.seconds:,.0f}" if line.cost.seconds and tokens else ""
         cells = _cells(line.cost, line.trained_tokens)
-        yield [line.section, line.step, state, f"{line.rows:,}", *cells, speed]
-    yield ["all", "", "", "", *_cells(read.total, trained_tokens(read.lines)), ""]
+        model = read.names.get(line.model or "", "")
+        yield [line.section, line.step, model, state, f"{line.rows:,}", *cells, speed]
+    yield ["all", "", "", "", "", *_cells(read.total, trained_tokens(read.lines)), ""]
 
 
 def _models(read: Ledger) -> Iterator[list[str]]:

@@ -73,16 +73,12 @@ def steps_of(root: Path, record: Record) -> list[dict[str, Any]]:
     Of those, sessions with settings that mean the same count; where two used other steps in one place, the
     later. So a session that was stopped, or killed, still stands for the whole run.
     """
-    meaning, places = meaning_of(root, record), {}
-    for earlier in records(root):
-        if earlier.number <= record.number and (
-            earlier.number == record.number or (meaning and meaning_of(root, earlier) == meaning)
-        ):
-            own: dict[tuple[str, str], list[dict[str, Any]]] = {}
-            for step in earlier.steps:
-                own.setdefault((step["section"], step["step"]), []).append(step)
-            places |= own
-    return [step for steps in places.values() for step in steps]
+    meaning, found = meaning_of(root, record), list(record.steps)
+    for earlier in reversed(records(root)):
+        if earlier.number < record.number and meaning and meaning_of(root, earlier) == meaning:
+            known = {(step["section"], step["step"]) for step in found}
+            found += [step for step in earlier.steps if (step["section"], step["step"]) not in known]
+    return found
 
 
 def at_home(text: str) -> str:

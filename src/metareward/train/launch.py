@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from metareward.errors import StepError
+from metareward.secrets import scrub_file
 from metareward.train.dpo import accumulation
 from metareward.train.job import Listener, TrainJob, TrainResult, finished, ignore, write_job
 from metareward.train.lock import hold_lock
@@ -72,6 +73,7 @@ def _train(job: TrainJob, listener: Listener) -> TrainResult:
         last = _follow(child, progress, job, listener)
     finally:
         _end(child, job.machine.stop_seconds)
+        scrub_file(job.work_dir / "worker.log")
     done = finished(job)
     if done is None:
         raise StepError(_what_went_wrong(job, child.returncode, last))

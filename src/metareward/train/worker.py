@@ -24,6 +24,7 @@ from trl.trainer.dpo_trainer import DPOTrainer
 
 from metareward.engines.chat import encode_chat, encode_text, load_tokenizer
 from metareward.errors import ConfigError, MetarewardError
+from metareward.secrets import scrub, scrub_output
 from metareward.train.checkpoints import last_complete, sync_tree
 from metareward.train.dpo import accumulation
 from metareward.train.job import TrainJob, TrainResult, read_job, write_result
@@ -269,6 +270,7 @@ def _save_weights(model: Any, weights: Mapping[str, Any], folder: Path, dtype: A
 
 def main() -> int:
     """Carry out the job whose file is the only argument; the exit status is 0, 1 or `STOPPED`."""
+    scrub_output()
     job = read_job(Path(sys.argv[1]))
     main_process = int(os.environ.get("RANK", "0")) == 0
     report = Reporter(job.work_dir / "progress.jsonl" if main_process else None)
@@ -282,7 +284,7 @@ def main() -> int:
         report("stopped", seconds=time.monotonic() - began)
         return STOPPED
     except MetarewardError as error:
-        report("failed", kind=type(error).__name__, message=str(error))
+        report("failed", kind=type(error).__name__, message=scrub(str(error)))
         raise
     finally:
         if lock is not None:
