@@ -100,8 +100,10 @@ class _Models:
             known = record.facts.get("model") or {}
             if known.get("fingerprint") == model:
                 revision = f" at {known['revision']}" if known.get("revision") else ""
-                return visible(f"nobody here: {known['from']} {known['name']}{revision}")
-        return "nobody here: the run began with it"
+                return visible(
+                    f"not here, the run began with it ({known['from']}: {known['name']}{revision})"
+                )
+        return "not here, the run began with it"
 
 
 def _result(training: Training) -> dict[str, Any]:

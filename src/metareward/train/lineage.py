@@ -64,9 +64,9 @@ def trainings(root: Path) -> dict[str, Training]:
 
 
 def model_names(known: Iterable[Training]) -> dict[str, str]:
-    """What to call models, by fingerprint: as the recipe did where one was trained further, else `M1+`."""
+    """What to call models, by fingerprint: as the recipe did where one was trained further, else the next."""
     known = list(known)
-    trained = {training.key: f"{training.start['name']}+" for training in known}
+    trained = {training.key: _next(training.start["name"]) for training in known}
     return trained | {training.start["fingerprint"]: training.start["name"] for training in known}
 
 
@@ -79,6 +79,11 @@ def result_of(root: Path, key: str) -> TrainResult | None:
         return read_result(file)
     except (OSError, ValueError, TypeError) as error:
         raise StoreError(f"{file}: damaged ({error}); `metareward verify` says what is lost") from None
+
+
+def _next(name: str) -> str:
+    """M3 follows M2, as the recipes have it; of other names nothing is known."""
+    return f"M{int(name[1:]) + 1}" if name[:1] == "M" and name[1:].isdigit() else f"{name}+"
 
 
 def _named(model: Model) -> dict[str, str]:
