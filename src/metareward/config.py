@@ -233,14 +233,19 @@ def _overlay(default: Any, given: Any, where: str, leave_out: tuple[str, ...] = 
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join([where, *(str(part) for part in first["loc"])])
-        raise ConfigError(f"{place}: {first['msg'].lower()}, not {first['input']!r}") from None
+        raise ConfigError(f"{place}: {_begin_low(first['msg'])}, not {first['input']!r}") from None
 
 
 def _typed(kind: type[Any], value: Any, where: str) -> Any:
     try:
         return TypeAdapter(kind).validate_json(json.dumps(value, default=str), strict=True)
     except ValidationError as error:
-        raise ConfigError(f"{where}: {error.errors()[0]['msg'].lower()}, not {value!r}") from None
+        raise ConfigError(f"{where}: {_begin_low(error.errors()[0]['msg'])}, not {value!r}") from None
+
+
+def _begin_low(message: str) -> str:
+    """A sentence as the rest of one; the choices it names keep their letters."""
+    return message[:1].lower() + message[1:]
 
 
 def _table(given: Any, where: str) -> dict[str, Any]:
