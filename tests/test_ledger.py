@@ -130,7 +130,7 @@ def test_what_each_session_paid_is_known_also_of_a_stopped_one(tmp_path):
 def test_killed_at_any_moment_it_holds_what_the_rows_on_the_disk_cost(tmp_path):
     """A hard kill loses rows and their cost together, so the resumed run's ledger is that of a quiet one."""
     text = (
-        "[prompts]\nper_iteration = 40\nheld_out = 2\n[generate]\nsamples = 4\n[judge]\nsamples = 4\n[dpo]\n"
+        "[prompts]\nper_iteration = 20\nheld_out = 1\n[generate]\nsamples = 3\n[judge]\nsamples = 3\n[dpo]\n"
         "batch_size = 2\nepochs = 1\n[[iterations]]\nrho = 0.3\n[machine]\nengine = 'fake'\n"
     )
     (tmp_path / "c.toml").write_text(text)

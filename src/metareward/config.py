@@ -20,7 +20,7 @@ from metareward.recipes.meta_rewarding import MetaRewarding, meta_rewarding
 from metareward.recipes.self_rewarding import SelfRewarding, self_rewarding
 from metareward.recipes.settings import Iteration
 from metareward.run import Runner
-from metareward.secrets import lines_with_secrets, secret_settings
+from metareward.secrets import refuse_secrets
 from metareward.settings import require
 from metareward.stages.base import Guess
 from metareward.supervision import Supervision
@@ -134,26 +134,13 @@ def load(path: Path, directory: Path | None = None) -> Config:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read as TOML: {error}") from None
     try:
-        _refuse_secrets(text, given)
+        refuse_secrets(text, given)
         config = _resolve(given, path, directory)
-        _refuse_secrets(json.dumps(config.resolved(), indent=1, ensure_ascii=False), {}, "a template: ")
+        refuse_secrets(json.dumps(config.resolved(), indent=1, ensure_ascii=False), {}, "a template: ")
         return config
     except ConfigError as error:
         message = str(error)
         raise ConfigError(message if message.startswith(str(path)) else f"{path}: {message}") from None
-
-
-def _refuse_secrets(text: str, given: Mapping[str, Any], where: str = "") -> None:
-    """Before anything of a config is shown or kept. The message names places, never what stands there."""
-    named = list(secret_settings(given))
-    lines = lines_with_secrets(text)
-    if named or lines:
-        places = ", ".join(map(repr, named)) if named else f"{where}line {lines[0]}"
-        raise ConfigError(
-            f"{places} looks like a secret (a key, token or password). A config is copied into runs and "
-            "exports, so it may hold none: remove it here, set it as an environment variable of the library "
-            "that wants it (such as HF_TOKEN), and change it if this file was ever shared"
-        )
 
 
 def _resolve(given: dict[str, Any], path: Path, directory: Path | None) -> Config:

@@ -12,6 +12,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TextIO, cast
 
+from metareward.errors import ConfigError
+
 MASK = "[secret]"
 _SHORTEST = 6  # characters; a shorter value of the environment would mask half of any text
 _WORDS = {"key", "apikey", "token", "secret", "password", "passwd", "passphrase", "credentials", "pat"}
@@ -76,6 +78,22 @@ def scrub_file(path: Path) -> None:
 def lines_with_secrets(text: str) -> list[int]:
     """The numbers of the lines (from 1) that hold a secret."""
     return [number for number, line in enumerate(text.splitlines(), 1) if scrub(line) != line]
+
+
+def refuse_secrets(text: str, given: Mapping[str, Any], where: str = "") -> None:
+    """ConfigError if a config holds a secret, in its text or as a setting (`given`) of such a name.
+
+    The message names places, never what stands there.
+    """
+    named = list(secret_settings(given))
+    lines = lines_with_secrets(text)
+    if named or lines:
+        places = ", ".join(map(repr, named)) if named else f"{where}line {lines[0]}"
+        raise ConfigError(
+            f"{places} looks like a secret (a key, token or password). A config is copied into runs and "
+            "exports, so it may hold none: remove it here, set it as an environment variable of the library "
+            "that wants it (such as HF_TOKEN), and change it if this file was ever shared"
+        )
 
 
 def secret_settings(given: Any, where: str = "") -> Iterator[str]:

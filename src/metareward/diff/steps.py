@@ -21,7 +21,8 @@ class StepChange:
     state: `same` (the same key), `changed`, `only before`, `only after`. because: what differs at this step
     itself: its own settings, its inputs, the model. causes: the first causes, up the line, as `place: what`.
     rows: of the later side. reusable: how many of them answer a question that the earlier side's rows answer
-    already (equal ids): they cost nothing in a directory that has those. None for what asks no model.
+    already (equal ids): they cost nothing in a directory that has those; of prompts, how many are those of
+    the earlier side. None for rules and trainings.
     """
 
     section: str
@@ -137,24 +138,30 @@ def _step(walk: _Walk, slot: Slot) -> StepChange:
     if before == after:
         return StepChange(*place, SAME, before, after)
     because, causes = walk.causes(slot)
-    return StepChange(*place, CHANGED, before, after, because, causes, *_rows(walk, after))
+    return StepChange(*place, CHANGED, before, after, because, causes, *_rows(walk, before, after))
 
 
-def _rows(walk: _Walk, key: str) -> tuple[int | None, int | None]:
-    if key not in walk.after.manifests:
+def _rows(walk: _Walk, before: str, after: str) -> tuple[int | None, int | None]:
+    if after not in walk.after.manifests:
         return None, None
-    directory, manifest = walk.after.manifests[key]
-    if manifest.question_key is None and manifest.name != "prompts":
+    directory, manifest = walk.after.manifests[after]
+    if manifest.name == "prompts":
+        siblings = [before]
+    elif manifest.question_key is not None:
+        siblings = [key for key in walk.before.slots.values() if _asks(walk.before, key, manifest)]
+    else:
         return manifest.rows, None
-    had: set[str] = set()
-    for other in walk.before.slots.values():
-        if other in walk.before.manifests and _asks_the_same(walk.before.manifests[other][1], manifest):
-            had.update(ids_of(*walk.before.manifests[other]).to_pylist())
-    return manifest.rows, sum(one in had for one in ids_of(directory, manifest).to_pylist())
+    own = ids_of(directory, manifest).to_pylist()
+    known = [
+        ids_of(*walk.before.manifests[key]).to_pylist() for key in siblings if key in walk.before.manifests
+    ]
+    had = set().union(*known)
+    return manifest.rows, sum(one in had for one in own)
 
 
-def _asks_the_same(one: Manifest, other: Manifest) -> bool:
-    return one.question_key == other.question_key and (one.question_key is not None or one.name == other.name)
+def _asks(side: Side, key: str, manifest: Manifest) -> bool:
+    """Whether a step asks the question that the rows of `manifest` answer."""
+    return key in side.manifests and side.manifests[key][1].question_key == manifest.question_key
 
 
 def _node(side: Side, key: str) -> _Node | None:
