@@ -110,7 +110,10 @@ def test_stopped_and_taken_up_again_it_has_the_same_tokens_and_calls(tmp_path_fa
     loops.loop(root, loops.Asked(WORLD), settings=SMALL, trainer=Timed())
     assert lines(root) == lines(undisturbed[0])
     read = ledger(root)
-    assert counts(sum(read.by_session().values(), Cost())) == counts(read.total)
+    paid = sum(read.by_session().values(), Cost())
+    assert counts(paid) == counts(read.total)
+    asked = [line.cost.seconds for line in read.lines if line.step != TRAIN]
+    assert paid.seconds == pytest.approx(sum(asked))
     assert len(read.sessions) == len(stops) + 1
 
 

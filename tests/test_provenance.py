@@ -82,6 +82,9 @@ def test_the_code_is_named_by_commit_and_by_what_was_changed_since(tmp_path, mon
     (package / "__init__.py").write_text("a = 1\n")
     assert revision.code_of(package) is None, "no checkout"
     git(tmp_path, "init", "-q")
+    (tmp_path / "README").write_text("of something else")
+    git(tmp_path, "add", "README")
+    git(tmp_path, "commit", "-qm", "x")
     assert revision.code_of(package) is None, "a repository around it that does not track it is none of ours"
     git(tmp_path, "add", ".")
     git(tmp_path, "commit", "-qm", "x")
@@ -321,6 +324,7 @@ def test_no_record_names_the_user_the_host_or_the_home(tmp_path, loaded):
 def test_a_run_from_python_keeps_a_record_too(tmp_path):
     loops.loop(tmp_path, loops.Asked(planted.World()))
     assert facts(tmp_path)["outcome"] == "finished"
+    assert "gpus" in facts(tmp_path)
     with pytest.raises(KeyboardInterrupt):
         loops.loop(tmp_path, loops.Asked(planted.World(), break_at=0), settings=loops.small_meta(samples=7))
     assert facts(tmp_path, 2)["outcome"] == "interrupted"
@@ -341,3 +345,6 @@ def test_a_session_that_was_stopped_stands_for_the_whole_run(tmp_path, loaded):
     third = records(root)[2]
     assert [step["key"] for step in steps_of(root, third)] == [step["key"] for step in third.steps] != whole
     assert [step["key"] for step in steps_of(root, first)] == whole
+    file = root / "sessions/0003.json"
+    file.write_text(json.dumps({**facts(root, 3), "steps": facts(root, 3)["steps"][:3]}))
+    assert len(steps_of(root, records(root)[2])) == 3, "what others had is not its own"

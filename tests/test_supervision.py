@@ -12,7 +12,7 @@ from metareward.events import ignore
 from metareward.export import export_run
 from metareward.provenance import supervision_of
 from metareward.recipes.meta_rewarding import MetaRewarding, meta_rewarding
-from metareward.supervision import Level, Supervision
+from metareward.supervision import Supervision, SupervisionLevel
 from test_provenance import FAKE
 
 
@@ -20,7 +20,7 @@ def test_supervision_is_said_in_one_place_and_comes_to_every_report(tmp_path, ca
     said = '[supervision]\nlevel = "EFT from human ranks"\ndetail = "oasst1 `ranks`"\n'
     (tmp_path / "tiny.toml").write_text(FAKE + said)
     loaded = load(tmp_path / "tiny.toml", tmp_path / "run")
-    assert loaded.supervision == Supervision(Level.EFT_HUMAN_RANKS, "oasst1 `ranks`")
+    assert loaded.supervision == Supervision(SupervisionLevel.EFT_HUMAN_RANKS, "oasst1 `ranks`")
     summary = session.execute(loaded, ignore)
     words = "EFT from human ranks (oasst1 `ranks`)"
     assert summary["supervision"] == words == supervision_of(tmp_path / "run")
@@ -31,14 +31,14 @@ def test_supervision_is_said_in_one_place_and_comes_to_every_report(tmp_path, ca
 
 
 def test_the_stronger_supervision_counts():
-    order = [Supervision(level) for level in Level]
+    order = [Supervision(level) for level in SupervisionLevel]
     assert order[0] == Supervision()
     for weak, strong in itertools.pairwise(order):
         assert weak.at_least(strong) == strong == strong.at_least(weak)
 
 
 def test_what_a_recipe_brings_in_is_not_hidden_by_a_config(tmp_path, monkeypatch):
-    strong = Supervision(Level.STRONGER_MODEL, "some judge")
+    strong = Supervision(SupervisionLevel.STRONGER_MODEL, "some judge")
     taught = dataclasses.make_dataclass(
         "Taught", [("supervision", Supervision, strong)], bases=(MetaRewarding,), frozen=True
     )

@@ -105,7 +105,8 @@ class Config:
     def meaning(self) -> dict[str, Any]:
         """What the results depend on, as plain data: everything but the machine and the plan."""
         plain = {"recipe": self.recipe, "model": at_home(self.model), "seed": self.seed}
-        plain |= {"prompts": dataclasses.asdict(self.prompts), "method": dataclasses.asdict(self.method)}
+        prompts = {**dataclasses.asdict(self.prompts), "source": at_home(self.prompts.source)}
+        plain |= {"prompts": prompts, "method": dataclasses.asdict(self.method)}
         return json.loads(json.dumps(plain))
 
     def resolved(self) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Level(StrEnum):
+class SupervisionLevel(StrEnum):
     """The kinds of supervision, the weakest first.
 
     NONE: the model's own judgments alone. EFT_HUMAN_RANKS: its judge was first fine-tuned on ranks that
@@ -27,7 +27,7 @@ class Supervision:
     says with `[supervision]` what the model it begins with had. The stronger of the two is the run's.
     """
 
-    level: Level = Level.NONE
+    level: SupervisionLevel = SupervisionLevel.NONE
     detail: str = ""
 
     def __str__(self) -> str:
@@ -35,5 +35,5 @@ class Supervision:
 
     def at_least(self, other: "Supervision") -> "Supervision":
         """The stronger of two; of equals the first."""
-        order = list(Level)
+        order = list(SupervisionLevel)
         return self if order.index(self.level) >= order.index(other.level) else other

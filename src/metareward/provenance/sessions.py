@@ -15,11 +15,11 @@ from typing import Any
 
 from metareward.errors import MetarewardError, StoreError
 from metareward.events import Listener, Noticed, ignore
-from metareward.provenance.machine import environment
+from metareward.provenance.machine import environment, gpus
 from metareward.provenance.records import FOLDER, Record, at_home, records
 from metareward.secrets import scrub
 from metareward.store.parts import write_json
-from metareward.supervision import Level, Supervision
+from metareward.supervision import Supervision, SupervisionLevel
 
 _SECONDS = 5.0  # at most so much of the list of steps is lost when a session is killed
 _LONGEST = 2000  # characters of an error's message
@@ -64,6 +64,7 @@ class Session:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._facts.setdefault("gpus", gpus())
         self._facts |= {"ended": _now(), "outcome": _outcome(error), "message": _message(error)}
         try:
             self._save()
@@ -145,7 +146,7 @@ def _next(root: Path, before: Sequence[Record]) -> int:
 
 
 def _supervision(plain: Mapping[str, str]) -> Supervision:
-    return Supervision(Level(plain["level"]), plain["detail"])
+    return Supervision(SupervisionLevel(plain["level"]), plain["detail"])
 
 
 def _outcome(error: BaseException | None) -> str:
