@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metareward.engines.base import Request, Sampling
-from metareward.engines.batching import Job, Limits, Plan, SupervisionLevel, common_length, plan, plan_batches
+from metareward.engines.batching import Job, Level, Limits, Plan, common_length, plan, plan_batches
 from metareward.records import Message
 
 ids = st.lists(st.integers(0, 2), min_size=1, max_size=12).map(tuple)
@@ -53,7 +53,7 @@ def test_the_last_level_computes_something_for_each_distinct_prompt_once(drawn):
 @given(asked)
 def test_sharing_never_costs_more_than_not_sharing(drawn):
     batch = plan(jobs_of(drawn))
-    plain = SupervisionLevel((0,), tuple({job.prompt for job in batch.jobs}))
+    plain = Level((0,), tuple({job.prompt for job in batch.jobs}))
     assert batch.cost <= Plan((plain,), (), ()).cost
 
 

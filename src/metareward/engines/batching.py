@@ -38,7 +38,7 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class SupervisionLevel:
+class Level:
     """Rows of a prefill: row i continues row parents[i] of the level before with suffixes[i]."""
 
     parents: tuple[int, ...]
@@ -54,7 +54,7 @@ class SupervisionLevel:
 class Plan:
     """A batch: the levels of its prefill; job j of `jobs` continues row rows[j] of the last level."""
 
-    levels: tuple[SupervisionLevel, ...]
+    levels: tuple[Level, ...]
     jobs: tuple[Job, ...]
     rows: tuple[int, ...]
 
@@ -146,9 +146,7 @@ def _partitions(prompts: Sequence[Ids], shared: Sequence[int]) -> list[list[list
     return partitions
 
 
-def _levels(
-    prompts: Sequence[Ids], families: Sequence[list[int]]
-) -> tuple[tuple[SupervisionLevel, ...], list[int]]:
+def _levels(prompts: Sequence[Ids], families: Sequence[list[int]]) -> tuple[tuple[Level, ...], list[int]]:
     """The levels for one choice of families, and the prompts' order in the last; rows by rising length."""
     root = min(common_length(prompts[0], prompts[-1]), min(map(len, prompts)) - 1)
     if len(prompts) == 1 or root < _LEVEL_TOKENS:
@@ -159,15 +157,15 @@ def _levels(
             low, high = prompts[family[0]], prompts[family[-1]]
             inner = min(common_length(low, high), min(len(prompts[index]) for index in family) - 1)
             depth.update(dict.fromkeys(family, max(root, inner)))
-    levels: list[SupervisionLevel] = []
+    levels: list[Level] = []
     parent_of = dict.fromkeys(range(len(prompts)), 0)
     if root:
-        levels.append(SupervisionLevel((0,), (prompts[0][:root],)))
+        levels.append(Level((0,), (prompts[0][:root],)))
     if any(length > root for length in depth.values()):
         ordered = sorted(families, key=lambda family: depth[family[0]])
         suffixes = tuple(prompts[family[0]][root : depth[family[0]]] for family in ordered)
-        levels.append(SupervisionLevel((0,) * len(ordered), suffixes))
+        levels.append(Level((0,) * len(ordered), suffixes))
         parent_of = {index: row for row, family in enumerate(ordered) for index in family}
     order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]) - depth[index])
-    last = SupervisionLevel(tuple(parent_of[i] for i in order), tuple(prompts[i][depth[i] :] for i in order))
+    last = Level(tuple(parent_of[i] for i in order), tuple(prompts[i][depth[i] :] for i in order))
     return (*levels, last), order

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from metareward.engines.batching import Ids, Plan, SupervisionLevel
+from metareward.engines.batching import Ids, Level, Plan
 from metareward.engines.slots import SlotCache
 
 
@@ -105,7 +105,7 @@ def prefill(network: Network, plan: Plan, chunk: int) -> Prefilled:
     return Prefilled(cache, state.logits_BV[rows], state.real_BL[rows])
 
 
-def _descend(network: Network, above: Prefilled | None, level: SupervisionLevel, capacity: int) -> Prefilled:
+def _descend(network: Network, above: Prefilled | None, level: Level, capacity: int) -> Prefilled:
     """The rows of a level, each with a copy of its parent's slots; `real` already counts the new tokens."""
     width, rows = _width(level), len(level.suffixes)
     lengths_R1 = network.ids([len(suffix) for suffix in level.suffixes])[:, None]
@@ -118,9 +118,7 @@ def _descend(network: Network, above: Prefilled | None, level: SupervisionLevel,
     return Prefilled(above.cache.expand(parents, capacity, filled), above.logits_BV, real_RL)
 
 
-def _run_level(
-    network: Network, state: Prefilled, level: SupervisionLevel, starts: Sequence[int], chunk: int
-) -> Tensor:
+def _run_level(network: Network, state: Prefilled, level: Level, starts: Sequence[int], chunk: int) -> Tensor:
     """Logits [R, V] after the last token of each row; rows come by rising length, so little is padding."""
     parts = []
     for rows in _chunks(level.suffixes, chunk):
@@ -155,7 +153,7 @@ def _chunks(suffixes: Sequence[Ids], chunk: int) -> Iterator[slice]:
             begin = end
 
 
-def _width(level: SupervisionLevel) -> int:
+def _width(level: Level) -> int:
     return max(map(len, level.suffixes))
 
 
