@@ -135,7 +135,7 @@ def test_a_training_is_written_down_before_it_begins_and_only_once(tmp_path):
         assert training.step["beta"] == 0.1
         assert len(training.pairs) == 2
     run, _ = loops.loop(tmp_path, loops.Asked(planted.World()))
-    done = trainings(tmp_path)[training.key]
+    (done,) = (t for t in trainings(tmp_path).values() if t.section == "iteration 0")
     assert done.result is not None
     assert done.result.pairs_used == sum(len(part) for part in run.history.rounds[0].pairs)
 

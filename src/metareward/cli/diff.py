@@ -48,10 +48,10 @@ def diff(
 def _compared(before: str, after: str | None) -> Difference:
     if after is not None:
         return compare(side(before), side(after))
-    for one, last in two_sides(Path(before)):
-        found = compare(one, last)
-        if not found.is_empty:
-            break
+    (one, last), *earlier = two_sides(Path(before))
+    found = compare(one, last)
+    while found.is_empty and earlier:
+        found = compare(*earlier.pop(0))
     return found
 
 

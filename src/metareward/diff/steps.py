@@ -105,7 +105,7 @@ class _Walk:
     ) -> Iterator[tuple[str, tuple[str, ...]]]:
         """The place that made both, and its first causes; `otherwise` if no one place did."""
         there, here = self.before.places.get(one or ""), self.after.places.get(other or "")
-        if there is None or there != here:
+        if there is None or here is None or there != here:
             yield role or "another input", otherwise
         else:
             made = f"{role} of {name(here)}" if role else name(here)
