@@ -9,6 +9,8 @@ from statistics import median
 SOURCE = Path(__file__).parent.parent / "src" / "metareward"
 ROOMS = [
     "errors",
+    "secrets",
+    "supervision",
     "events",
     "ids",
     "disk",
@@ -18,6 +20,7 @@ ROOMS = [
     "readers",
     "templates",
     "store",
+    "provenance",
     "models",
     "engines",
     "stats",
@@ -32,7 +35,9 @@ ROOMS = [
     "summary",
     "config",
     "rundir",
+    "ledger",
     "show",
+    "diff",
     "export",
     "session",
     "cli",

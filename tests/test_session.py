@@ -63,7 +63,7 @@ def test_prompts_that_do_not_fit_are_named_before_anything_is_asked(tmp_path):
 
 def test_they_can_be_skipped(tmp_path):
     loaded = prepare(tmp_path, skip=True, long=1)
-    prompts = session._prompts(loaded, ignore)
+    prompts = session._prompts(loaded, ignore).prompts
     assert len(prompts) == 9
     assert len(session.fitting(loaded, session._model(loaded), prompts)) == 8
 

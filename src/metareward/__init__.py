@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from metareward.stages.pair import ActorPairs, KeepDistinct
     from metareward.stages.pair_judge import JudgePairs
     from metareward.summary import summarise
+    from metareward.supervision import Supervision, SupervisionLevel
     from metareward.train.dpo import DPO, TrainMachine
     from metareward.train.fake import FakeTrainer
     from metareward.train.launch import launch
@@ -69,6 +70,7 @@ _HOMES = {
     "stages.pair": ("ActorPairs", "KeepDistinct"),
     "stages.pair_judge": ("JudgePairs",),
     "summary": ("summarise",),
+    "supervision": ("Supervision", "SupervisionLevel"),
     "train.dpo": ("DPO", "TrainMachine"),
     "train.fake": ("FakeTrainer",),
     "train.launch": ("launch",),

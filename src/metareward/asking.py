@@ -1,5 +1,6 @@
 """Questions on their way to an engine and answers on their way to the disk, each exactly once."""
 
+import dataclasses
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -7,6 +8,7 @@ from metareward.engines.base import Completion, Request
 from metareward.errors import StepError
 from metareward.models.base import Model
 from metareward.records import Finish
+from metareward.secrets import scrub
 from metareward.stages.base import Question, Stage
 from metareward.store import Writer
 
@@ -21,6 +23,7 @@ class Asking:
         self._writer = writer
         self._out: dict[str, Numbered] = {}
         self._failed: list[tuple[Numbered, Completion]] = []
+        self._tried: dict[int, Completion] = {}  # first tries that failed, by position
 
     def reuse(self, answered: Iterator[Any], questions: Iterable[Question]) -> None:
         """Take over rows that another artifact already paid for, known by their ids."""
@@ -31,7 +34,7 @@ class Asking:
         for row in (first, *answered):
             position = wanted.get(row.id)
             if position is not None and position not in self.done:
-                self._writer.add(position, row)
+                self._writer.add(position, row, reused=1)
                 self.done.add(position)
 
     def requests(self, questions: Iterable[Numbered]) -> Iterator[Request]:
@@ -51,13 +54,15 @@ class Asking:
             )
         self.tokens += completion.output_tokens
         if completion.finish is Finish.FAILED:
-            self._failed.append((numbered, completion))
+            error = completion.error and scrub(completion.error)  # texts of libraries and of servers
+            self._failed.append((numbered, dataclasses.replace(completion, error=error)))
         else:
             self._keep(numbered, completion)
 
     def take_failures(self) -> list[Numbered]:
         """The questions that failed, to be asked once more."""
         failed, self._failed = self._failed, []
+        self._tried = {position: completion for (position, _), completion in failed}
         return [numbered for numbered, _ in failed]
 
     def keep_failures(self) -> None:
@@ -78,5 +83,13 @@ class Asking:
     def _keep(self, numbered: Numbered, completion: Completion) -> None:
         position, question = numbered
         record = self.stage.read(question, completion, self.model)
-        self._writer.add(position, record, completion.prompt_tokens, completion.output_tokens)
+        tries = [completion, *(first for first in [self._tried.pop(position, None)] if first)]
+        self._writer.add(
+            position,
+            record,
+            sum(each.prompt_tokens for each in tries),
+            sum(each.output_tokens for each in tries),
+            calls=len(tries),
+            failures=sum(each.finish is Finish.FAILED for each in tries),
+        )
         self.done.add(position)

@@ -15,12 +15,15 @@ from metareward import templates
 from metareward.errors import ConfigError
 from metareward.models.base import Model
 from metareward.paper import Speeds
+from metareward.provenance.records import at_home
 from metareward.recipes.meta_rewarding import MetaRewarding, meta_rewarding
 from metareward.recipes.self_rewarding import SelfRewarding, self_rewarding
 from metareward.recipes.settings import Iteration
 from metareward.run import Runner
+from metareward.secrets import refuse_secrets
 from metareward.settings import require
 from metareward.stages.base import Guess
+from metareward.supervision import Supervision
 from metareward.train.dpo import TrainMachine
 from metareward.watchdog import MINUTES, Watchdog
 
@@ -101,17 +104,25 @@ class Config:
     plan: Plan
     path: Path
     directory: Path
+    supervision: Supervision = Supervision()  # the one place: what [supervision] and the recipe say
 
     def meaning(self) -> dict[str, Any]:
         """What the results depend on, as plain data: everything but the machine and the plan."""
-        plain = {"recipe": self.recipe, "model": self.model, "seed": self.seed}
-        plain |= {"prompts": dataclasses.asdict(self.prompts), "method": dataclasses.asdict(self.method)}
+        plain = {"recipe": self.recipe, "model": at_home(self.model), "seed": self.seed}
+        prompts = {**dataclasses.asdict(self.prompts), "source": at_home(self.prompts.source)}
+        plain |= {"prompts": prompts, "method": dataclasses.asdict(self.method)}
         return json.loads(json.dumps(plain))
 
     def resolved(self) -> dict[str, Any]:
         """Everything, as plain data."""
         machine, plan = dataclasses.asdict(self.machine), dataclasses.asdict(self.plan)
-        return {**self.meaning(), "machine": machine, "plan": plan}
+        supervision = dataclasses.asdict(self.supervision)
+        return {**self.meaning(), "machine": machine, "plan": plan, "supervision": supervision}
+
+    def seeds(self) -> dict[str, int]:
+        """Every seed of the run, by the name of its setting."""
+        steps = ((name, getattr(getattr(self.method, name, None), "seed", None)) for name in _SEEDED)
+        return {"seed": self.seed, **{f"{name}.seed": seed for name, seed in steps if seed is not None}}
 
     def start(self, run: Runner, model: Model, batches: list[Any], held_out: Any | None) -> Model:
         """Carry the recipe out with these settings."""
@@ -121,13 +132,17 @@ class Config:
 def load(path: Path, directory: Path | None = None) -> Config:
     """Read a config; ConfigError names the file, the setting, and what it may be."""
     try:
-        given = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        given = tomllib.loads(text)
     except FileNotFoundError:
         raise ConfigError(f"{path}: there is no such config; see examples/ for some to start from") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read as TOML: {error}") from None
     try:
-        return _resolve(given, path, directory)
+        refuse_secrets(text, given)
+        config = _resolve(given, path, directory)
+        refuse_secrets(json.dumps(config.resolved(), indent=1, ensure_ascii=False), {}, "a template: ")
+        return config
     except ConfigError as error:
         message = str(error)
         raise ConfigError(message if message.startswith(str(path)) else f"{path}: {message}") from None
@@ -138,13 +153,15 @@ def _resolve(given: dict[str, Any], path: Path, directory: Path | None) -> Confi
     if recipe not in RECIPES:
         raise ConfigError(f"recipe must be one of {sorted(RECIPES)}, not {recipe!r}{_near(recipe, RECIPES)}")
     method = RECIPES[recipe][0]()
-    parts = [field.name for field in dataclasses.fields(method)]
-    known = ["recipe", "model", "seed", "directory", "prompts", "machine", "plan", *parts]
+    parts = [field.name for field in dataclasses.fields(method) if field.name != "supervision"]
+    own = ["recipe", "model", "seed", "directory", "prompts", "machine", "plan", "supervision"]
+    known = [*own, *parts]
     _known_names(given, known, "at the top level")
     seed = _typed(int, given.get("seed", 0), "seed")
     model = _typed(str, given.get("model", "smollm2-135m-instruct"), "model")
     where = _typed(str, given.get("directory", f"runs/{path.stem}"), "directory")
     changes = {name: _part(getattr(method, name), given, name, seed, path.parent) for name in parts}
+    supervision = _overlay(Supervision(), given.get("supervision", {}), "supervision")
     return Config(
         recipe=recipe,
         model=_local(model, path.parent),
@@ -155,6 +172,7 @@ def _resolve(given: dict[str, Any], path: Path, directory: Path | None) -> Confi
         plan=_plan(given.get("plan", {})),
         path=path,
         directory=directory or Path(where),
+        supervision=supervision.at_least(getattr(method, "supervision", Supervision())),
     )
 
 
@@ -207,14 +225,19 @@ def _overlay(default: Any, given: Any, where: str, leave_out: tuple[str, ...] = 
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join([where, *(str(part) for part in first["loc"])])
-        raise ConfigError(f"{place}: {first['msg'].lower()}, not {first['input']!r}") from None
+        raise ConfigError(f"{place}: {_begin_low(first['msg'])}, not {first['input']!r}") from None
 
 
 def _typed(kind: type[Any], value: Any, where: str) -> Any:
     try:
         return TypeAdapter(kind).validate_json(json.dumps(value, default=str), strict=True)
     except ValidationError as error:
-        raise ConfigError(f"{where}: {error.errors()[0]['msg'].lower()}, not {value!r}") from None
+        raise ConfigError(f"{where}: {_begin_low(error.errors()[0]['msg'])}, not {value!r}") from None
+
+
+def _begin_low(message: str) -> str:
+    """A sentence as the rest of one; the choices it names keep their letters."""
+    return message[:1].lower() + message[1:]
 
 
 def _table(given: Any, where: str) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from metareward.models.base import Model
+from metareward.supervision import Supervision
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,8 @@ class Round:
 
 @dataclass
 class History:
-    """Looks and rounds in the order in which they were finished."""
+    """Looks and rounds in the order in which they were finished, and what supervision the run had."""
 
     looks: list[Look] = field(default_factory=list)
     rounds: list[Round] = field(default_factory=list)
+    supervision: Supervision = Supervision()

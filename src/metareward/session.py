@@ -12,11 +12,14 @@ from metareward.config import Config, Machine
 from metareward.engines.base import OpenEngine
 from metareward.errors import ConfigError, DataError, StoreError
 from metareward.events import Listener, StepFinished
+from metareward.ids import fingerprint
 from metareward.models.base import Model
 from metareward.paper import Paper
+from metareward.provenance import Session, at_home, gpus
 from metareward.records import Prompt
 from metareward.run import Run
-from metareward.sources import Split, load_prompts, split_prompts
+from metareward.rundir import keep_config
+from metareward.sources import Loaded, Split, load_prompts, split_prompts
 from metareward.store import Store
 from metareward.train.job import Trainer
 from metareward.watchdog import Watchdog
@@ -30,16 +33,29 @@ def execute(
 ) -> dict[str, Any]:
     """Carry a config out in its directory (which the caller has claimed); returns the summary.
 
-    The summary is written also when the run stops early, with what was finished by then. last_resort:
-    ends the process, given a message, when the engine hangs where no exception can reach it.
+    The summary is written also when the run stops early, with what was finished by then, and so is the
+    record of the session. last_resort: ends the process, given a message, when the engine hangs where no
+    exception can reach it.
     """
-    prompts = _prompts(config, listen)
-    split_for(config, prompts)  # too few prompts are said so before a model is fetched
+    with Session(config.directory, listen, keep_config(config), config.supervision) as session:
+        return _execute(config, listen, session, last_resort)
+
+
+def _execute(
+    config: Config, listen: Listener, session: Session, last_resort: Callable[[str], object] | None
+) -> dict[str, Any]:
+    session.note(seeds=config.seeds())
+    loaded = _prompts(config, listen)
+    split_for(config, loaded.prompts)  # too few prompts are said so before a model is fetched
     model = _model(config)
-    split = split_for(config, fitting(config, model, prompts))
+    fit = fitting(config, model, loaded.prompts)
+    split = split_for(config, fit)
+    session.note(model=models.origin(config.model, model), data=data_facts(config, loaded, fit, split))
     open_engine, trainer = machinery(config.machine)
+    session.note(gpus=gpus())
     watchdog = Watchdog(config.machine.stall_minutes, last_resort)
-    with Run(config.directory, open_engine, trainer, config.machine.training, listen, watchdog) as run:
+    said = (listen, session, config.supervision, watchdog)
+    with Run(config.directory, open_engine, trainer, config.machine.training, *said) as run:
         batches = [run.prompts(batch) for batch in split.batches]
         held_out = run.prompts(split.held_out) if split.held_out else None
         try:
@@ -123,13 +139,32 @@ def _split_at_hand(config: Config) -> Split | None:
     return None
 
 
-def _prompts(config: Config, listen: Listener) -> list[Prompt]:
+def data_facts(config: Config, loaded: Loaded, fit: list[Prompt], split: Split) -> dict[str, Any]:
+    """What is recorded of the prompts: their source, its content, and what became of each row.
+
+    kept + unused + the counts of `dropped` are all rows of the source.
+    """
+    too_long = len(loaded.prompts) - len(fit)
+    used = [*split.held_out, *(prompt for batch in split.batches for prompt in batch)]
+    return {
+        "source": at_home(config.prompts.source),
+        "split": config.prompts.split,
+        **loaded.about,
+        "kept": len(used),
+        "held_out": len(split.held_out),
+        "unused": split.unused,
+        "dropped": {**loaded.dropped, **({"too long for the model": too_long} if too_long else {})},
+        "fingerprint": fingerprint("prompts", [prompt.id for prompt in used]),
+    }
+
+
+def _prompts(config: Config, listen: Listener) -> Loaded:
     wanted, started = config.prompts, time.monotonic()
     loaded = load_prompts(wanted.source, split=wanted.split, column=wanted.column, base=config.path.parent)
     note = ", ".join(f"{count} {reason} left out" for reason, count in loaded.dropped.items())
     seconds = time.monotonic() - started
     listen(StepFinished("start", "prompts", len(loaded.prompts), seconds, False, note))
-    return loaded.prompts
+    return loaded
 
 
 def fitting(config: Config, model: Model, prompts: list[Prompt]) -> list[Prompt]:

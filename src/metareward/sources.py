@@ -7,7 +7,7 @@ import json
 import random
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
@@ -17,7 +17,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from metareward.errors import DataError
-from metareward.ids import fingerprint
+from metareward.ids import file_digest, fingerprint
+from metareward.provenance.data import hub_revision
 from metareward.records import Message, Prompt
 from metareward.settings import require
 
@@ -39,10 +40,14 @@ Row = tuple[str, Any]
 
 @dataclass(frozen=True)
 class Loaded:
-    """The distinct prompts of a source, in its order; len(prompts) + sum of `dropped` is its rows."""
+    """The distinct prompts of a source, in its order; len(prompts) + sum of `dropped` is its rows.
+
+    about: what names the content: `sha256` of a file, or the `revision` of a hub dataset where known.
+    """
 
     prompts: list[Prompt]
     dropped: dict[str, int]
+    about: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -64,15 +69,15 @@ def load_prompts(
         prompt (a text or a list of messages), if not in `prompt`, `messages` or `instruction`.
     """
     seen: dict[str, Prompt] = {}
-    rows = 0
-    for where, row in _rows(source, split, base or Path()):
+    rows, about = 0, {}
+    for where, row in _rows(source, split, base or Path(), about):
         prompt = prompt_of(_conversation(row, column, where), where)
         seen.setdefault(prompt.id, prompt)
         rows += 1
     if not rows:
         raise DataError(f"{source}: there are no prompts in it; {_FORMS}")
     duplicates = rows - len(seen)
-    return Loaded(list(seen.values()), {_DUPLICATE: duplicates} if duplicates else {})
+    return Loaded(list(seen.values()), {_DUPLICATE: duplicates} if duplicates else {}, about)
 
 
 def prompt_of(conversation: str | Sequence[Message], source: str = "") -> Prompt:
@@ -111,16 +116,18 @@ def split_prompts(
     return Split(batches, shuffled[:held_out], len(shuffled) - held_out - iterations * size)
 
 
-def _rows(source: str, split: str, base: Path) -> Iterator[Row]:
+def _rows(source: str, split: str, base: Path, about: dict[str, Any]) -> Iterator[Row]:
     if source == SHIPPED:
         with resources.as_file(resources.files("metareward").joinpath("prompts", "shipped.jsonl")) as path:
+            about["sha256"] = file_digest(path)
             yield from _json_lines(path, SHIPPED)
         return
     path = base / Path(source).expanduser()
     if path.suffix in _SUFFIXES or path.exists() or not _HUB_ID.fullmatch(source):
         yield from _file_rows(path)
+        about["sha256"] = file_digest(path)
     else:
-        yield from _hub_rows(source, split)
+        yield from _hub_rows(source, split, about)
 
 
 def _file_rows(path: Path) -> Iterator[Row]:
@@ -167,7 +174,7 @@ def _parquet_rows(path: Path, name: str) -> Iterator[Row]:
         raise DataError(f"{name}: cannot be read as Parquet: {error}") from None
 
 
-def _hub_rows(source: str, split: str) -> Iterator[Row]:
+def _hub_rows(source: str, split: str, about: dict[str, Any]) -> Iterator[Row]:
     try:
         import datasets
     except ImportError:
@@ -183,6 +190,7 @@ def _hub_rows(source: str, split: str) -> Iterator[Row]:
             f"{type(error).__name__}: {error}. Check the spelling and the network, or download it elsewhere "
             "and give it as a .jsonl or .parquet file."
         ) from None
+    about["revision"] = hub_revision(rows)
     yield from ((f"{source}:{number}", row) for number, row in enumerate(rows, 1))
 
 

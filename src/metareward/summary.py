@@ -25,7 +25,7 @@ def summarise(history: History, root: Path) -> dict[str, Any]:
         "models": [_model(name, looks.get(name), rounds.get(name)) for name in names],
         "iterations": [_iteration(number, round) for number, round in enumerate(history.rounds)],
         "checkpoint": str(Path(last.path).relative_to(root)) if last else None,
-        "supervision": "none",
+        "supervision": str(history.supervision),
     }
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import traceback
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,9 +14,12 @@ from metareward import config as configs
 from metareward import disk, session
 from metareward import store as stored
 from metareward.cli import render
+from metareward.cli.cost import cost
+from metareward.cli.diff import diff
 from metareward.cli.stopping import Stopping
 from metareward.errors import MetarewardError, StallError, UserError
 from metareward.rundir import claimed
+from metareward.secrets import scrub
 
 TRY_AGAIN = 75  # EX_TEMPFAIL of sysexits.h: a supervisor may start the same command again
 
@@ -28,6 +32,8 @@ app = typer.Typer(
 )
 models_app = typer.Typer(help="Models that can be had without a hub.", no_args_is_help=True)
 app.add_typer(models_app, name="models")
+app.command()(cost)
+app.command()(diff)
 
 Config = Annotated[Path, typer.Argument(metavar="CONFIG", help="A TOML file; see examples/.")]
 Directory = Annotated[
@@ -163,10 +169,11 @@ def main() -> None:
         )
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except OSError as error:
-        if error.errno not in disk.ADVICE:
-            raise
-        _stop(disk.refusal(error.filename or "the disk", error, what=""), 1)
+    except Exception as error:  # noqa: BLE001 - a fault of ours or of a library: shown in full, but for secrets
+        if isinstance(error, OSError) and error.errno in disk.ADVICE:
+            _stop(disk.refusal(error.filename or "the disk", error, what=""), 1)
+        sys.stderr.write(scrub(traceback.format_exc()))
+        sys.exit(1)
 
 
 def _stop(error: Exception | str, code: int) -> None:

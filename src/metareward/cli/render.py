@@ -18,6 +18,7 @@ from rich.tree import Tree
 from metareward.config import Config
 from metareward.events import Event, Listener, Noticed, StepFinished, StepProgress, StepStarted, ignore
 from metareward.paper import Paper
+from metareward.secrets import scrub
 from metareward.store import Finding
 
 _WIDTH = None if sys.stdout.isatty() else 120  # a pipe has no width; tables need one
@@ -27,8 +28,8 @@ _PLAIN_SECONDS = 15.0  # between lines where there is no terminal
 
 
 def complain(message: str) -> None:
-    """An error, on standard error, as it is."""
-    err.print(Text("metareward: ", style="bold red"), Text(message), sep="", soft_wrap=True)
+    """An error, on standard error, as it is but for secrets in what other libraries said."""
+    err.print(Text("metareward: ", style="bold red"), Text(scrub(message)), sep="", soft_wrap=True)
 
 
 @contextmanager
@@ -181,6 +182,7 @@ def _paths(result: dict[str, Any], directory: Path) -> None:
     out.print(Text(f"data        {directory / 'artifacts'}"), soft_wrap=True)
     out.print(Text(f"config      {directory / 'config.toml'}"), soft_wrap=True)
     out.print(Text(f"summary     {directory / 'summary.json'}"), soft_wrap=True)
+    out.print(Text(f"supervision {result['supervision']}"), soft_wrap=True)
     out.print("± is a 95 % interval over prompts. A score by itself can rise because the judge drifted.")
 
 

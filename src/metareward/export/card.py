@@ -9,6 +9,7 @@ from typing import Any
 
 from metareward.errors import StoreError
 from metareward.ids import fingerprint
+from metareward.provenance import supervision_of
 from metareward.store import Manifest
 from metareward.train.job import RESULT, read_result
 
@@ -53,6 +54,7 @@ def write_card(file: Path, run: Path, steps: Sequence[Manifest], counts: Mapping
     """
     sections = [
         _HEAD.format(configs="\n".join(_config(name, name == next(iter(counts))) for name in counts)),
+        f"Supervision: {_one_line(supervision_of(run))}.\n",
         "## Configs\n\n" + _table(("config", "rows", "what"), [(n, c, _ABOUT[n]) for n, c in counts.items()]),
         "## Models\n\n" + _models(run, steps),
         "## Steps\n\n" + _steps(steps),
@@ -66,6 +68,11 @@ def iteration_of(step: Manifest, last: bool = False) -> Any:
     """The number of the iteration a step belongs to; without one None, or `last`: infinity."""
     match = _ITERATION.fullmatch(step.section)
     return int(match[1]) if match else float("inf") if last else None
+
+
+def _one_line(text: str) -> str:
+    """Text of a config in a line of Markdown: nothing in it is markup."""
+    return re.sub(r"([\\`*_{}\[\]<>#|])", r"\\\1", " ".join(text.split()))
 
 
 def _config(name: str, default: bool) -> str:

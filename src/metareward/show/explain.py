@@ -12,6 +12,7 @@ from typing import Any
 from metareward.errors import UserError
 from metareward.records import Battle, Judgment, Outcome, PreferencePair, Prompt, Response, Role
 from metareward.show.archive import Archive
+from metareward.show.lineage import model_story, models_matching, with_lineage
 from metareward.show.stories import (
     Story,
     absent_story,
@@ -63,14 +64,23 @@ def find(store: Store, id_prefix: str) -> Found:
 
 
 def explain(store: Store, id_prefix: str) -> Story:
-    """Why a record is there: its causes down to the prompt, and what was made of it. Errors as `find`."""
-    return _Teller(Archive(store), find(store, id_prefix)).tell()
+    """Why a record is there: its causes down to prompt and first model, and what was made of it.
+
+    The beginning of a trained model's fingerprint tells that model. Errors as `find`.
+    """
+    archive, prefix = Archive(store), _checked(id_prefix)
+    if not archive.matching(prefix) and models_matching(store.root, prefix):
+        return model_story(store, prefix)
+    found = find(store, id_prefix)
+    return with_lineage(store, _Teller(archive, found).tell(), found.record, found.steps)
 
 
 def explain_in(directories: Sequence[Path], id_prefix: str) -> Story:
     """The story of a record that lies in one of several runs; UserError if none or several have it."""
     prefix = _checked(id_prefix)
-    holding = [path for path in directories if Archive(Store(path)).matching(prefix)]
+    holding = [
+        path for path in directories if Archive(Store(path)).matching(prefix) or models_matching(path, prefix)
+    ]
     if not holding:
         raise UserError(
             f"no record has an id that begins with {prefix!r}. Searched the finished steps of:"

@@ -22,17 +22,27 @@ _BATCH = 512  # rows read at a time from one part
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What rows took: wall seconds of the engine, tokens read and tokens written."""
+    """What rows took: wall seconds of the engine, tokens read and tokens written, and in how many calls.
+
+    calls: answers that an engine gave, those of a second try included. failures: how many of them were
+        failures. reused: rows that were taken over from other artifacts and cost nothing here.
+    """
 
     seconds: float = 0.0
     prompt_tokens: int = 0
     output_tokens: int = 0
+    calls: int = 0
+    failures: int = 0
+    reused: int = 0
 
     def __add__(self, other: "Cost") -> "Cost":
         return Cost(
             self.seconds + other.seconds,
             self.prompt_tokens + other.prompt_tokens,
             self.output_tokens + other.output_tokens,
+            self.calls + other.calls,
+            self.failures + other.failures,
+            self.reused + other.reused,
         )
 
 
@@ -123,6 +133,16 @@ class Artifact(Generic[R]):
         if len(found) != len(self.manifest.parts):
             raise StoreError(f"{self.directory}: parts are missing; run the same command again to mend it")
         return merged([part for part in found if part.table == table], record)
+
+
+def by_session(found: list[Part]) -> dict[int, Cost]:
+    """What parts cost, summed by the session that wrote them; parts of no session are left out."""
+    spent: dict[int, Cost] = {}
+    for part in found:
+        number = part.session()
+        if number is not None:
+            spent[number] = spent.get(number, Cost()) + Cost(**part.cost())
+    return dict(sorted(spent.items()))
 
 
 def merged(found: list[Part], record: type[Any]) -> Iterator[tuple[int, Any]]:
