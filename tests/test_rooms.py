@@ -9,11 +9,13 @@ from statistics import median
 SOURCE = Path(__file__).parent.parent / "src" / "metareward"
 ROOMS = [
     "errors",
+    "display",
     "events",
     "ids",
     "settings",
     "records",
     "readers",
+    "fences",
     "templates",
     "store",
     "models",

@@ -15,6 +15,7 @@ from typing import IO, Any
 
 from metareward.config import Config
 from metareward.errors import ConfigError, StoreError
+from metareward.store.confine import check_confined
 from metareward.store.parts import write_json
 
 _PACKAGES = (
@@ -39,6 +40,7 @@ def claimed(config: Config, change: bool = False) -> Iterator[Path]:
     something else and `change` is not set. With `change`, only what depends on the difference is redone.
     """
     directory = config.directory
+    check_confined(directory)
     with _open_lock(directory) as lock:
         _lock(lock, directory)
         _check_config(config, directory, change)
@@ -76,7 +78,9 @@ def _check_config(config: Config, directory: Path, change: bool) -> None:
         return
     try:
         before = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
+        if not isinstance(before, Mapping):
+            raise ValueError("not a table of settings")
+    except (ValueError, RecursionError) as error:
         raise StoreError(f"{file}: damaged ({error}); remove it to go on: the rows are kept") from None
     differing = differences({name: before.get(name) for name in config.meaning()}, config.meaning())
     if differing and not change:

@@ -8,11 +8,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from metareward.errors import StoreError
 from metareward.records import Dropped
 from metareward.store import columns, parts
+from metareward.store.confine import check_manifest
 from metareward.store.parts import Part
 
 R = TypeVar("R")
@@ -54,12 +56,15 @@ class Manifest:
     version: int = 1
     extra: dict[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        check_manifest(vars(self))
+
     @classmethod
     def load(cls, path: Path) -> "Manifest":
         """Read a manifest; StoreError if it is damaged."""
         try:
             return cls(**json.loads(path.read_text(encoding="utf-8")))
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             raise StoreError(f"{path}: the manifest is damaged ({error})") from error
 
     def save(self, path: Path) -> None:
@@ -137,6 +142,9 @@ def merged(found: list[Part], record: type[Any]) -> Iterator[tuple[int, Any]]:
 
 def read(part: Part, record: type[Any]) -> Iterator[tuple[int, Any]]:
     """Stream the rows of one part."""
-    with pq.ParquetFile(part.path) as file:
-        for batch in file.iter_batches(_BATCH):
-            yield from columns.from_batch(record, batch)
+    try:
+        with pq.ParquetFile(part.path) as file:
+            for batch in file.iter_batches(_BATCH):
+                yield from columns.from_batch(record, batch)
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise StoreError(f"{part.path}: damaged ({error}); run the config again to mend it") from error

@@ -74,7 +74,8 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write a small JSON file atomically."""
     aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        aside.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+        aside.write_bytes(text.encode("utf-8", "backslashreplace"))  # a lone surrogate as JSON writes it
         _sync(aside)
         aside.rename(path)
         _sync(path.parent)

@@ -7,8 +7,10 @@ from typing import Any, TypeVar
 
 import pyarrow.parquet as pq
 
+from metareward.errors import StoreError
 from metareward.store import columns, parts
 from metareward.store.artifact import Artifact, Manifest, read
+from metareward.store.confine import check_confined
 
 R = TypeVar("R")
 CURRENT = "current.json"
@@ -18,6 +20,7 @@ class Store:
     """Artifacts below `root/artifacts`, one directory each, named by step and key."""
 
     def __init__(self, root: Path) -> None:
+        check_confined(root)
         self.root = root
         self.damaged: list[Path] = []
         self._checked: set[str] = set()
@@ -44,7 +47,7 @@ class Store:
             marker = directory / "question"
             if directory == artifact.directory or not marker.is_file():
                 continue
-            if marker.read_text(encoding="utf-8") == question_key:
+            if marker.read_bytes() == question_key.encode():
                 for part in parts.find(directory):
                     if part.is_whole():
                         yield from (row for _, row in read(part, artifact.record))
@@ -57,11 +60,7 @@ class Store:
     def manifests(self, current: bool = False) -> Iterator[tuple[Path, Manifest]]:
         """Every whole artifact's directory and manifest; or only what the last run in here used."""
         known = self.root / CURRENT
-        used = (
-            set(json.loads(known.read_text(encoding="utf-8"))["steps"])
-            if current and known.is_file()
-            else None
-        )
+        used = _steps_of(known) if current and known.is_file() else None
         for path in sorted((self.root / "artifacts").glob("*/manifest.json")):
             manifest = Manifest.load(path)
             if used is None or manifest.key in used:
@@ -79,6 +78,13 @@ class Store:
         if artifact.whole and (harmed or not _agrees(artifact)):
             harmed.append(artifact.manifest_path)
         self.damaged += [parts.set_aside(path) for path in harmed]
+
+
+def _steps_of(file: Path) -> set[str]:
+    try:
+        return set(json.loads(file.read_text(encoding="utf-8"))["steps"])
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise StoreError(f"{file}: damaged ({error!r}); run the config again to mend it") from None
 
 
 def _agrees(artifact: Artifact[Any]) -> bool:
