@@ -124,12 +124,10 @@ def _whole_turn(tokenizer: "PreTrainedTokenizerBase") -> list[int]:
 def _render(
     tokenizer: "PreTrainedTokenizerBase", roles: Sequence[str], contents: Sequence[str], *, ask: bool = True
 ) -> str:
-    from jinja2 import TemplateError
-
     turns = [{"role": role, "content": content} for role, content in zip(roles, contents, strict=True)]
     try:
         return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=ask))
-    except TemplateError as error:
+    except Exception as error:  # a template, sandboxed by transformers, raises what its expressions do
         raise ModelError(
             f"{tokenizer.name_or_path}: the chat template refuses the roles {', '.join(roles)}: {error} If "
             "it knows no system role, put that text at the start of the first user message."

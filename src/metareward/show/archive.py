@@ -77,8 +77,8 @@ def _table(path: Path, names: list[str] | None = None) -> pa.Table:
     try:
         with pq.ParquetFile(path) as file:
             table = file.read(columns=names)
-            if names and table.column_names != names:
-                raise ValueError(f"it has no column {names[0]!r}")
+            if names and (table.column_names != names or not pa.types.is_string(table.column(0).type)):
+                raise ValueError(f"it has no column {names[0]!r} of texts")
             return table
     except (OSError, ValueError, pa.ArrowException) as error:
         raise StoreError(f"{path}: damaged or missing ({error}); run the config again to mend it") from error

@@ -56,7 +56,7 @@ class PairTrainer(DPOTrainer):
                 share_prompts(model)
         if not self._reference_file.exists():
             self._store_reference(dataset, batch_size)
-        stored = np.load(self._reference_file)
+        stored = np.load(self._reference_file, allow_pickle=False)
         for column in ("ref_chosen_logps", "ref_rejected_logps"):
             dataset = dataset.add_column(column, stored[column])
         return dataset
@@ -210,7 +210,9 @@ def _config(job: TrainJob) -> DPOConfig:
 
 def load_weights(path: str) -> Any:
     """A model with float32 weights: what AdamW adds at these learning rates is below bfloat16's steps."""
-    return AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32)
+    return AutoModelForCausalLM.from_pretrained(
+        path, dtype=torch.float32, trust_remote_code=False, use_safetensors=True
+    )
 
 
 def _longest(pairs: TokenPairs) -> dict[str, list[int]]:
@@ -249,7 +251,9 @@ def _publish(job: TrainJob, trainer: PairTrainer, result: TrainResult) -> None:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         model = trainer.accelerator.unwrap_model(trainer.model_wrapped)
-        _save_weights(model, weights, partial, AutoConfig.from_pretrained(job.start).dtype)
+        _save_weights(
+            model, weights, partial, AutoConfig.from_pretrained(job.start, trust_remote_code=False).dtype
+        )
         load_tokenizer(job.start).save_pretrained(partial)
         write_result(partial, result)
         sync_tree(partial)
