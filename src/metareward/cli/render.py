@@ -163,6 +163,8 @@ def _model_rows(models: list[dict[str, Any]]) -> Iterator[tuple[str, list[str]]]
     yield "mean length (characters)", [_number(m["mean_length"], ".0f") for m in models]
     yield "answers cut off", [_percent(m["cut_off_rate"]) for m in models]
     yield "unreadable judgments", [_percent(m["unreadable_rate"]) for m in models]
+    if any(m.get("disarmed_rate") for m in models):
+        yield "judge prompts with a fence in the data", [_percent(m.get("disarmed_rate")) for m in models]
     yield "battles tied", [_percent(m["tie_rate"]) for m in models]
     yield "battles won by the first shown", [_percent(m["first_position_win_rate"]) for m in models]
 
