@@ -9,6 +9,7 @@ from statistics import median
 SOURCE = Path(__file__).parent.parent / "src" / "metareward"
 ROOMS = [
     "errors",
+    "display",
     "secrets",
     "supervision",
     "events",
@@ -18,6 +19,7 @@ ROOMS = [
     "watchdog",
     "records",
     "readers",
+    "fences",
     "templates",
     "store",
     "provenance",

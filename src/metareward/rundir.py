@@ -14,6 +14,7 @@ from metareward.errors import ConfigError, StoreError
 from metareward.ids import fingerprint
 from metareward.provenance.records import CONFIGS
 from metareward.store import claim
+from metareward.store.confine import check_confined
 
 _SHOWN = 8
 
@@ -26,6 +27,7 @@ def claimed(config: Config, change: bool = False) -> Iterator[Path]:
     something else and `change` is not set. With `change`, only what depends on the difference is redone.
     """
     directory = config.directory
+    check_confined(directory)
     with claim(directory):
         _check_config(config, directory, change)
         _record(config, directory)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from metareward.disk import write_json
+from metareward.fences import count_disarmed
 from metareward.history import History, Look, Round
 from metareward.records import Battle, Finish, Judgment, Outcome, PreferencePair, Response
 from metareward.store import Artifact
@@ -88,7 +89,9 @@ def _lengths(answers: Iterable[Response]) -> dict[str, Any]:
 def _readability(judgments: Iterable[Judgment]) -> dict[str, Any]:
     reasons: Counter[str] = Counter()
     scores: Counter[int] = Counter()
+    disarmed = 0
     for judgment in judgments:
+        disarmed += any(count_disarmed(message.content) for message in judgment.messages)
         if judgment.score is None:
             reasons[judgment.unread or "unknown"] += 1
         else:
@@ -99,6 +102,7 @@ def _readability(judgments: Iterable[Judgment]) -> dict[str, Any]:
         "unreadable_rate": _share(reasons.total(), total),
         "unreadable": dict(reasons),
         "score_histogram": [scores[value] for value in range(6)],
+        "disarmed_rate": _share(disarmed, total),
     }
 
 

@@ -198,4 +198,4 @@ def _runs(directory: Path | None) -> list[Path]:
 
 
 def _print_json(content: Any) -> None:
-    typer.echo(json.dumps(content, indent=2, ensure_ascii=False))
+    typer.echo(json.dumps(content, indent=2))  # ASCII: exact for a program, and nothing moves a terminal

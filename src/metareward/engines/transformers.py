@@ -210,7 +210,9 @@ def load_network(path: str, device: str, dtype: str = "auto") -> Any:
     logging.disable_progress_bar()
     try:
         loader: Any = AutoModelForCausalLM
-        model = loader.from_pretrained(path, dtype=getattr(torch, kind), trust_remote_code=False)
+        model = loader.from_pretrained(
+            path, dtype=getattr(torch, kind), trust_remote_code=False, use_safetensors=True
+        )
     except (OSError, ValueError) as error:
         raise ModelError(
             f"{path}: the model cannot be read ({error}). Give a directory that holds a whole model, or a "

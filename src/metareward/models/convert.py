@@ -23,12 +23,16 @@ def convert(gguf: Path, entry: Entry, destination: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
-    source = {"gguf_file": gguf.name, "local_files_only": True}
+    source = {"gguf_file": gguf.name, "local_files_only": True}  # GGUF is numbers and text, not a pickle
     with _quiet():
         model: Any = AutoModelForCausalLM.from_pretrained(
-            gguf.parent, quantization_config=GgufConfig(dequantize=True), dtype=torch.float32, **source
+            gguf.parent,
+            quantization_config=GgufConfig(dequantize=True),
+            dtype=torch.float32,
+            trust_remote_code=False,
+            **source,
         )
-        tokenizer: Any = AutoTokenizer.from_pretrained(gguf.parent, **source)
+        tokenizer: Any = AutoTokenizer.from_pretrained(gguf.parent, trust_remote_code=False, **source)
         _check(model, tokenizer, entry)
         _mend_model(model)
         _mend_tokenizer(tokenizer, entry, context_tokens=model.config.max_position_embeddings)

@@ -1,7 +1,7 @@
 """Why is this record here: a record's causes, and what came of it, as a plain tree.
 
 Found by scanning only the id columns of a run's finished steps; texts are read for the few rows that are
-shown. Texts come from models: they stay plain strings, with control characters written out.
+shown. Texts come from models and are told as they are: see `display.plain`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -23,7 +23,6 @@ from metareward.show.stories import (
     prompt_story,
     response_story,
     title,
-    visible,
     word,
 )
 from metareward.store import Manifest, Store
@@ -205,7 +204,7 @@ class _Teller:
 
     def _of_battle(self, battle: Battle) -> Story:
         facts = {"outcome": battle.outcome.value, "probability of first": battle.p_first}
-        facts |= {"finish": battle.finish.value, "text": visible(battle.text)}
+        facts |= {"finish": battle.finish.value, "text": battle.text}
         rows = {row.id: row for row in self._get(Judgment, "id", [battle.first_id, battle.second_id])}
         sides = [
             judgment_story(rows[name], side) if name in rows else absent_story(side, name)

@@ -14,6 +14,7 @@ from metareward import disk
 from metareward.errors import StoreError
 from metareward.records import Dropped
 from metareward.store import columns, parts
+from metareward.store.confine import check_manifest
 from metareward.store.parts import Part
 
 R = TypeVar("R")
@@ -64,6 +65,9 @@ class Manifest:
     cost: dict[str, Any]
     version: int = 1
     extra: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_manifest(vars(self))
 
     @classmethod
     def load(cls, path: Path) -> "Manifest":
@@ -166,16 +170,11 @@ def merged(found: list[Part], record: type[Any]) -> Iterator[tuple[int, Any]]:
 
 def read(part: Part, record: type[Any]) -> Iterator[tuple[int, Any]]:
     """Stream the rows of one part. StoreError if it was damaged since it was checked."""
-    batches = _batches(part)
-    while (batch := next(batches, None)) is not None:
-        yield from columns.from_batch(record, batch)
-
-
-def _batches(part: Part) -> Iterator[pa.RecordBatch]:
     try:
         with pq.ParquetFile(part.path) as file:
-            yield from file.iter_batches(_BATCH)
-    except (OSError, pa.ArrowException) as error:
+            for batch in file.iter_batches(_BATCH):
+                yield from columns.from_batch(record, batch)
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise StoreError(
             f"{part.path}: cannot be read ({error}); run the same command again: a damaged part is set aside "
             "and its rows are done again"

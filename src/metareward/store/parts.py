@@ -37,11 +37,20 @@ class Part:
     def is_whole(self) -> bool:
         """Whether the bytes still have the checksum in the name. StoreError if that cannot be told."""
         try:
-            return self.path.is_file() and file_digest(self.path).startswith(self.digest)
+            return (
+                self.path.is_file() and file_digest(self.path).startswith(self.digest) and self._is_parquet()
+            )
         except OSError as error:
             if error.errno == errno.EIO:  # the disk has lost it
                 return False
             raise StoreError(f"{self.path}: cannot be read: {error.strerror or error}") from error
+
+    def _is_parquet(self) -> bool:
+        """Whoever made the file may have named it by the checksum of anything."""
+        try:
+            return POSITION in pq.read_schema(self.path).names
+        except (OSError, pa.ArrowException):
+            return False
 
     def count(self) -> int:
         """Number of rows, from the file's footer."""

@@ -220,7 +220,9 @@ def _config(job: TrainJob) -> DPOConfig:
 
 def load_weights(path: str) -> Any:
     """A model with float32 weights: what AdamW adds at these learning rates is below bfloat16's steps."""
-    return AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32)
+    return AutoModelForCausalLM.from_pretrained(
+        path, dtype=torch.float32, trust_remote_code=False, use_safetensors=True
+    )
 
 
 def _longest(pairs: TokenPairs) -> dict[str, list[int]]:
