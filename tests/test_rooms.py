@@ -26,6 +26,7 @@ ROOMS = [
     "run",
     "paper",
     "sources",
+    "attack",
     "recipes",
     "summary",
     "config",

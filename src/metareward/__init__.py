@@ -8,11 +8,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from metareward.attack.attack import attack_judge
+    from metareward.attack.harden import AttackComparisonPairs, AttackPairs
+    from metareward.attack.items import load_items
+    from metareward.attack.report import AttackReport
+    from metareward.attack.suite import Limits, Suite
     from metareward.engines.fake import fake
     from metareward.engines.transformers import open_transformers
     from metareward.errors import MetarewardError, UserError
     from metareward.export import export_run
     from metareward.models import Model, resolve
+    from metareward.recipes.gate import Gate
     from metareward.recipes.meta_rewarding import MetaRewarding, meta_rewarding
     from metareward.recipes.self_rewarding import SelfRewarding, self_rewarding
     from metareward.recipes.settings import Iteration, Watch
@@ -43,11 +49,17 @@ if TYPE_CHECKING:
     from metareward.train.launch import launch
 
 _HOMES = {
+    "attack.attack": ("attack_judge",),
+    "attack.harden": ("AttackComparisonPairs", "AttackPairs"),
+    "attack.items": ("load_items",),
+    "attack.report": ("AttackReport",),
+    "attack.suite": ("Limits", "Suite"),
     "engines.fake": ("fake",),
     "engines.transformers": ("open_transformers",),
     "errors": ("MetarewardError", "UserError"),
     "export": ("export_run",),
     "models": ("Model", "resolve"),
+    "recipes.gate": ("Gate",),
     "recipes.meta_rewarding": ("MetaRewarding", "meta_rewarding"),
     "recipes.self_rewarding": ("SelfRewarding", "self_rewarding"),
     "recipes.settings": ("Iteration", "Watch"),

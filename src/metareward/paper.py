@@ -1,11 +1,11 @@
 """A run on paper: the same recipe, every step named, counted and priced, and none done."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from metareward.history import History
 from metareward.ids import fingerprint
@@ -15,6 +15,8 @@ from metareward.stages.base import Guess, Rule, Shape, Stage, step_key, text_tok
 from metareward.store import Store
 from metareward.train.dpo import DPO
 from metareward.train.job import RESULT
+
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -47,10 +49,14 @@ class PlannedStep:
 
 @dataclass(frozen=True)
 class Sketch:
-    """Stands for an artifact that may not exist yet: its key, and at most how many rows it will have."""
+    """Stands for an artifact that may not exist yet: its key, and at most how many rows it will have.
+
+    rows: the rows themselves, where they are at hand.
+    """
 
     key: str
     shape: Shape
+    rows: Iterable[Any] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass
@@ -94,7 +100,15 @@ class Paper:
     def given(self, rows: Sequence[Any]) -> Sketch:
         """Records that are at hand. Raises as `Run.given`."""
         kind_of(rows)
-        return Sketch(fingerprint("given", rows), _shape(rows))
+        return Sketch(fingerprint("given", rows), _shape(rows), rows)
+
+    def conclude(self, measure: Callable[..., R], *inputs: Sketch) -> R | None:
+        """What a pure function makes of artifacts, if an earlier session finished all of them."""
+        rows = [sketch.rows for sketch in inputs if sketch.rows is not None]
+        return measure(*rows) if len(rows) == len(inputs) else None
+
+    def warn(self, message: str, stop: bool = False) -> None:
+        """A plan goes on where a run would stop, and says nothing of it."""
 
     def unseen_prompts(self, count: int, number: int) -> Sketch:
         """Prompts that are not at hand (a dataset not downloaded yet): only their number is known."""
@@ -111,7 +125,7 @@ class Paper:
             written = artifact.cost.output_tokens / max(1, calls)
         prompt_tokens, output_tokens = round(calls * work.prompt_tokens), round(calls * written)
         if any(step.key == key for step in self.steps):  # the same question asked again costs nothing
-            return Sketch(key, Shape(calls, written))
+            return Sketch(key, Shape(calls, written), artifact if artifact.whole else None)
         seconds = self._seconds(stage.name, calls, done, prompt_tokens, output_tokens)
         state = "done" if artifact.whole else f"{done} done" if done else "to do"
         makes = f"{stage.record.__name__.lower()}s"
@@ -119,7 +133,7 @@ class Paper:
             self.section, stage.name, makes, key, calls, done, prompt_tokens, output_tokens, state, seconds
         )
         self.steps.append(step)
-        return Sketch(key, Shape(calls, written))
+        return Sketch(key, Shape(calls, written), artifact if artifact.whole else None)
 
     def derive(self, rule: Rule, *inputs: Sketch) -> Sketch:
         """A rule asks nothing; it leaves at most so many rows."""

@@ -134,11 +134,31 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True)
+class Case:
+    """One response of an attack on a judge; `id` is that response's.
+
+    item: names the prompt with a good and a flawed response that it was made of; cases of one `cluster`
+    share a conversation and are not independent. family, variant: what was done; "clean" is nothing, and
+    "rerun" is nothing as well, asked once more. side: the response it was done to, "good" or "flawed", or
+    "none" where the response says nothing.
+    """
+
+    id: str
+    prompt_id: str
+    item: str
+    cluster: str
+    family: str
+    variant: str
+    side: Literal["good", "flawed", "none"]
+
+
+@dataclass(frozen=True, slots=True)
 class PreferencePair:
     """`chosen` is the better one. Both answer exactly `messages`.
 
     For the actor, ids name responses and scores are mean judgments; for the judge, ids name judgments
-    and scores are Elo (natural log units).
+    and scores are Elo (natural log units), or, of a pair that an attack left, minus the distance of each
+    verdict from the right one.
     """
 
     id: str
@@ -164,7 +184,7 @@ class Dropped:
     reason: str
 
 
-Record = Prompt | Response | Judgment | Battle | Comparison | PreferencePair | Dropped
+Record = Prompt | Response | Judgment | Battle | Comparison | Case | PreferencePair | Dropped
 
 
 def kind_of(rows: Sequence[R]) -> type[R]:

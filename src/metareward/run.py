@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from itertools import chain
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVar
 
 from metareward.asking import Asking
 from metareward.engines.base import Engine, OpenEngine
-from metareward.errors import NoPairsError
+from metareward.errors import NoPairsError, StepError
 from metareward.events import Listener, Noticed, StepFinished, StepProgress, StepStarted, ignore
 from metareward.history import History
 from metareward.ids import fingerprint
@@ -52,6 +52,14 @@ class Runner(Protocol):
 
     def within(self, section: str) -> AbstractContextManager[None]:
         """Steps done inside are listed under this name."""
+        ...
+
+    def conclude(self, measure: Callable[..., R], *inputs: Any) -> R | None:
+        """What a pure function makes of finished artifacts; None on paper, where one is not finished."""
+        ...
+
+    def warn(self, message: str, stop: bool = False) -> None:
+        """Say what the user should know; with `stop`, end the run with it. Nothing on paper."""
         ...
 
 
@@ -99,6 +107,16 @@ class Run:
             yield
         finally:
             self.section = before
+
+    def conclude(self, measure: Callable[..., R], *inputs: Artifact[Any]) -> R | None:
+        """What a pure function makes of finished artifacts."""
+        return measure(*inputs)
+
+    def warn(self, message: str, stop: bool = False) -> None:
+        """Say what the user should know; with `stop`, end the run with it as a StepError."""
+        if stop:
+            raise StepError(f"{self.section}: {message}")
+        self._listen(Noticed(self.section, message))
 
     def prompts(self, prompts: Sequence[Prompt]) -> Artifact[Prompt]:
         """Store the prompts a step will use."""

@@ -30,7 +30,7 @@ def execute(config: Config, listen: Listener) -> dict[str, Any]:
     """
     prompts = _prompts(config, listen)
     split_for(config, prompts)  # too few prompts are said so before a model is fetched
-    model = _model(config)
+    model = model_of(config.model, config.machine)
     split = split_for(config, fitting(config, model, prompts))
     open_engine, trainer = machinery(config.machine)
     with Run(config.directory, open_engine, trainer, config.machine.training, listen) as run:
@@ -86,11 +86,12 @@ def split_for(config: Config, prompts: Sequence[Prompt]) -> Split:
     return split_prompts(list(prompts), count, wanted.per_iteration, wanted.held_out, config.seed)
 
 
-def _model(config: Config) -> Model:
-    if config.machine.engine == "fake":
+def model_of(name: str, machine: Machine) -> Model:
+    """The model that a name means on a machine, ready to be asked; the fake engine has one of its own."""
+    if machine.engine == "fake":
         return Model("fake", "", "fake")
     _require_packages()
-    return models.resolve(config.model)
+    return models.resolve(name)
 
 
 def _require_packages() -> None:

@@ -13,6 +13,7 @@ from metareward import config as configs
 from metareward import session
 from metareward import store as stored
 from metareward.cli import render
+from metareward.cli.attack import attack
 from metareward.cli.stopping import Stopping
 from metareward.errors import MetarewardError, UserError
 from metareward.rundir import claimed
@@ -118,6 +119,9 @@ def export(
         _print_json({"files": [str(file) for file in done.files], "counts": dict(done.counts)})
     else:
         render.exported(done, target)
+
+
+app.command()(attack)
 
 
 @models_app.command("list")
