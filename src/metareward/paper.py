@@ -187,8 +187,11 @@ def measured(store: Store) -> dict[str, float]:
 
 
 def _shape(rows: Sequence[Any]) -> Shape:
-    """How many rows, and the mean tokens of their texts: of a prompt's messages, else of `text`."""
-    texts = [row.text if hasattr(row, "text") else "".join(m.content for m in row.messages) for row in rows]
+    """How many rows, and the mean tokens of what they say: a `text`, or else the messages, if any."""
+    texts = [
+        row.text if hasattr(row, "text") else "".join(m.content for m in getattr(row, "messages", ()))
+        for row in rows
+    ]
     return Shape(len(rows), sum(map(text_tokens, texts)) / len(rows) if rows else 0.0)
 
 

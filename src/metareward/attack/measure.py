@@ -43,7 +43,7 @@ def rows(outcomes: Outcomes, suite: Suite) -> list[Row]:
     """A row for each family and side that was asked; alarms allow for the number of rows of a kind."""
     drafts = list(_drafts(outcomes, suite))
     kinds = Counter(draft.row.measure for draft in drafts if draft.row.rate.n)
-    return [draft.judged(suite.limits.alpha / kinds[draft.row.measure]) for draft in drafts]
+    return [draft.judged(suite.limits.alpha / max(1, kinds[draft.row.measure])) for draft in drafts]
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,8 @@ def wilson(successes: float, trials: int, level: float = LEVEL) -> tuple[float, 
     rate, weight = successes / trials, 1 + z * z / trials
     centre = (rate + z * z / (2 * trials)) / weight
     half = z / weight * np.sqrt(rate * (1 - rate) / trials + z * z / (4 * trials * trials))
-    return max(0.0, float(centre - half)), min(1.0, float(centre + half))
+    low = float(centre - half) if successes > 0 else 0.0
+    return low, float(centre + half) if successes < trials else 1.0
 
 
 def at_least(values: Sequence[float], clusters: Sequence[str], alpha: float) -> float:
