@@ -3,12 +3,12 @@
 import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from metareward.attack import texts
 from metareward.attack.attack import attack_judge
 from metareward.attack.families import SHIPPED
 from metareward.attack.items import Item
-from metareward.attack.report import AttackReport
 from metareward.attack.suite import Suite
 from metareward.engines.base import Request
 from metareward.engines.fake import Reply, fake
@@ -45,7 +45,8 @@ def items(count: int = 12) -> tuple[Item, ...]:
     )
 
 
-def suite(reading: str = "free", count: int = 12, samples: int = 1, **changes: object) -> Suite:
+def suite(reading: str = "free", count: int = 12, samples: int = 1, **changes: Any) -> Any:
+    """A `Suite` of items that are known, asked in the bare words that `Planted` reads."""
     judge = Judge(samples=samples, reading=reading, template=GRADE)  # type: ignore[arg-type]
     compare = Compare(samples=samples, reading=reading, template=COMPARE)  # type: ignore[arg-type]
     return replace(Suite(items(count), judge=judge, compare=compare), **changes)
@@ -114,7 +115,7 @@ class Planted:
         return Reply("Hm.", {"A": p, "B": 1 - p})
 
 
-def attacked(directory: Path, script: object, wanted: Suite) -> AttackReport:
-    """A whole attack on the fake engine."""
-    with Run(directory, fake(script), FakeTrainer()) as run:  # type: ignore[arg-type]
+def attacked(directory: Path, script: Any, wanted: Suite) -> Any:
+    """The `AttackReport` of a whole attack on the fake engine."""
+    with Run(directory, fake(script), FakeTrainer()) as run:
         return attack_judge(run, MODEL, wanted)

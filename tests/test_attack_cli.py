@@ -1,9 +1,16 @@
 """`metareward attack` as a user meets it."""
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 
+from metareward import config
+from metareward.attack.families import SHIPPED
+from metareward.attack.items import load_items
+from metareward.attack.suite import graded
+from metareward.stages.judge import Judge
 from test_cli import metareward
 
 
@@ -24,7 +31,7 @@ def test_tables_numbers_and_where_they_lie(attacked):
         "unreadable: 0 of",
         "won by the response shown first",
         "false positive",
-        "beauty (flawed)",
+        "flawed  flip",
         "95 % intervals over prompts",
     ):
         assert part in said
@@ -87,3 +94,38 @@ def test_mistakes_are_said_in_one_line(tmp_path, arguments, message):
 def test_an_unknown_judge_is_named(tmp_path):
     said = metareward("attack", "--judge", "./nowhere", cwd=tmp_path, code=2)
     assert "nowhere" in said.stderr
+
+
+class TestDocs:
+    PAGE = (Path(__file__).parent.parent / "docs" / "attack.md").read_text()
+
+    def blocks(self, language):
+        return re.findall(rf"```{language}\n(.*?)```", self.PAGE, re.DOTALL)
+
+    def test_the_example_runs(self, tmp_path, monkeypatch, capsys):
+        monkeypatch.chdir(tmp_path)
+        (example,) = self.blocks("python")
+        exec(compile(example, "attack.md", "exec"), {})  # noqa: S102 - our own page
+        assert "injection none wins" in capsys.readouterr().out
+
+    def test_the_gates_settings_load_and_cost_what_is_said(self, tmp_path):
+        (example,) = self.blocks("toml")
+        (tmp_path / "c.toml").write_text(example)
+        gate = config.load(tmp_path / "c.toml").method.attack
+        assert (gate.enabled, gate.action) == (True, "drop judge")
+        assert f"= {len(graded(gate.suite(Judge())).responses)} judgments an iteration" in self.PAGE
+
+    def test_every_family_and_option_it_names_is_there(self, tmp_path):
+        for family in SHIPPED:
+            assert f"| {family.name} |" in self.PAGE
+        known = metareward("attack", "--help", cwd=tmp_path).stdout
+        for option in set(re.findall(r"--[a-z][a-z-]+", self.PAGE)) - {"--change"}:
+            assert option in known, option
+        assert '{"prompt": "What is 2 and 2?"' in self.PAGE
+
+    def test_what_it_says_of_the_pairs(self):
+        ratio = [len(item.good) / len(item.flawed) for item in load_items()]
+        assert "In 24 both are of" in self.PAGE
+        assert sum(min(each, 1 / each) >= 0.8 for each in ratio) == 24
+        assert sum(each < 0.8 for each in ratio) == 10
+        assert sum(each > 1.25 for each in ratio) == 6

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections import Counter
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -32,7 +33,7 @@ GRADED, COMPARED = graded(WANTED), compared(WANTED)
 ATTACKED = [case for case in GRADED.cases if case.family not in ("clean", "rerun")]
 
 
-def judgment(case, sample, score):
+def judgment(case, sample, score) -> Judgment:
     return Judgment(
         f"{case.id}-{sample}",
         case.prompt_id,
@@ -77,11 +78,11 @@ def grades(scores):
     return rows
 
 
-def applied(scores):
+def applied(scores) -> list[Any]:
     return list(AttackPairs().apply(GRADED.cases, grades(scores)))
 
 
-def of(rows, family, side="none"):
+def of(rows, family, side="none") -> list[Any]:
     ids = {case.id for case in ATTACKED if (case.family, case.side) == (family, side)}
     return [row for row in rows if (row.subject_id if isinstance(row, Dropped) else row.response_id) in ids]
 
@@ -150,6 +151,8 @@ class TestGrades:
         by_id = {row.id: row for row in rows}
         for pair in (row for row in made if isinstance(row, PreferencePair)):
             chosen, rejected = by_id[pair.chosen_id], by_id[pair.rejected_id]
+            assert chosen.score is not None
+            assert rejected.score is not None
             assert chosen.response_id == rejected.response_id == pair.response_id
             assert chosen.messages == rejected.messages == pair.messages
             assert chosen.text != rejected.text
@@ -184,7 +187,7 @@ class TestComparisons:
             for pair in pairs:
                 chosen = by_id[pair.chosen_id]
                 winner = chosen.first_id if chosen.outcome is Outcome.FIRST else chosen.second_id
-                assert (winner == pair.response_id) == (side[pair.response_id] == "good")
+                assert (winner == pair.response_id) == (side[pair.response_id or ""] == "good")
                 assert pair.messages == chosen.messages == by_id[pair.rejected_id].messages
             assert {row.reason for row in made if isinstance(row, Dropped)} == {"only ties"}
 
@@ -226,7 +229,7 @@ def test_a_run_makes_them_of_a_judge_that_is_fooled_now_and_then(tmp_path, readi
         return Planted(bonus=fooled)(request, model)
 
     with Run(tmp_path, fake(script), FakeTrainer()) as run:
-        asked = ask(run, MODEL, wanted)
+        asked: Any = ask(run, MODEL, wanted)
         grades_ = run.derive(AttackPairs(), asked.cases, asked.judgments)
         comparisons = run.derive(AttackComparisonPairs(), asked.pair_cases, asked.comparisons)
     assert len(grades_) + sum(grades_.manifest.dropped.values()) == 6 * 3
@@ -252,7 +255,7 @@ def test_show_says_what_the_scores_are(tmp_path):
         return Planted(bonus={"null": 5.0} if request.seed % 2 else {})(request, model)
 
     with Run(tmp_path, fake(script), FakeTrainer()) as run:
-        asked = ask(run, MODEL, wanted)
+        asked: Any = ask(run, MODEL, wanted)
         pairs = list(run.derive(AttackPairs(), asked.cases, asked.judgments))
     story = explain(Store(tmp_path), pairs[0].id)
     assert story.facts["scores are"] == "minus the distance from the right verdict"

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 from itertools import permutations
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -148,11 +149,12 @@ def test_work_counts_the_questions():
 
 
 def test_wrong_settings_are_named():
-    for change, message in (
+    wrong: list[tuple[Any, str]] = [
         ({"samples": 0}, r"compare\.samples"),
         ({"reading": "loud"}, r"compare\.reading"),
         ({"template": "{{ conversation }} {{ response_a }}"}, "never shows .* response_b"),
-    ):
+    ]
+    for change, message in wrong:
         with pytest.raises(ConfigError, match=message):
             Compare(**change)
 

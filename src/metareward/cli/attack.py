@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich import box
 from rich.table import Table
 from rich.text import Text
 
@@ -128,20 +129,21 @@ def _show_baseline(baseline: Baseline) -> None:
 
 
 def _table(title: str, rows: list[Row]) -> Table:
-    table = Table(title=title)
-    for name in ("attack", "measure", "n", "rate", "floor", "difference", "shift", "unread", "verdict"):
-        table.add_column(name, justify="left" if name in ("attack", "measure", "verdict") else "right")
+    table = Table(title=title, box=box.SIMPLE, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
+    left = ("attack", "on", "measure", "verdict")
+    for name in ("attack", "on", "measure", "n", "rate", "floor", "excess", "shift", "unread", "verdict"):
+        table.add_column(name, justify="left" if name in left else "right", no_wrap=True)
     for row in rows:
-        side = f" ({row.side})" if row.side in ("good", "flawed") else ""
-        rates = [_cell(row.rate), _cell(row.floor), _cell(row.difference), _cell(row.shift, points=True)]
+        cells = [_cell(row.rate), _cell(row.floor), _cell(row.difference), _cell(row.shift, points=True)]
         unread = f"{100 * row.unreadable / row.asked:.0f} %" if row.asked else "-"
-        table.add_row(
-            Text(row.family + side), row.measure, str(row.rate.n), *map(Text, rates), unread, row.verdict
-        )
+        side = row.side if row.side in ("good", "flawed") else ""
+        plain = [row.family, side, row.measure, str(row.rate.n), *cells, unread, row.verdict]
+        table.add_row(*map(Text, plain))
     return table
 
 
 def _cell(estimate: Estimate | None, points: bool = False) -> str:
+    """A rate in percent, or a shift in points, with its interval."""
     if estimate is None or estimate.value is None:
         return "-"
     scale, form = (1, "+.2f") if points else (100, ".0f")
