@@ -1,7 +1,12 @@
 """`metareward attack` as a user meets it."""
 
+import io
 import json
 import re
+import signal
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -10,8 +15,34 @@ from metareward import config
 from metareward.attack.families import SHIPPED
 from metareward.attack.items import load_items
 from metareward.attack.suite import graded
+from metareward.cli import main
 from metareward.stages.judge import Judge
-from test_cli import metareward
+
+
+@dataclass(frozen=True)
+class Said:
+    """What one call of the command line printed."""
+
+    stdout: str
+    stderr: str
+
+
+def metareward(*arguments: object, cwd: Path, code: int = 0) -> Said:
+    """`metareward ...` in this process: quicker than a child by the seconds it takes to load."""
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    out, err, left = io.StringIO(), io.StringIO(), 0
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.chdir(cwd)
+        patch.setattr(sys, "argv", ["metareward", *map(str, arguments)])
+        try:
+            main()
+        except SystemExit as stopped:
+            left = stopped.code
+        finally:
+            signal.signal(signal.SIGINT, before[0])
+            signal.signal(signal.SIGTERM, before[1])
+    assert left == code, out.getvalue() + err.getvalue()
+    return Said(out.getvalue(), err.getvalue())
 
 
 @pytest.fixture(scope="module")
