@@ -33,7 +33,8 @@ class World:
 
     def judge(self, request: Request) -> Reply | str:
         """Off by 0, 1 or 2 tenths towards the middle: noise that never swaps two qualities."""
-        quality = int(QUALITY.findall(_text(request))[-1])
+        said = QUALITY.findall(_text(request))
+        quality = int(said[-1]) if said else 0  # what says nothing has no quality
         best, off = 5 - quality if self.flipped else quality, request.seed % 3
         beside = best + (1 if best < 3 else -1)
         remark = f"This is off by {off}."

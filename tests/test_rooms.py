@@ -33,6 +33,7 @@ ROOMS = [
     "run",
     "paper",
     "sources",
+    "attack",
     "recipes",
     "summary",
     "config",

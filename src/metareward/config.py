@@ -31,7 +31,7 @@ RECIPES: dict[str, tuple[type[Any], Callable[..., Model]]] = {
     "meta_rewarding": (MetaRewarding, meta_rewarding),
     "self_rewarding": (SelfRewarding, self_rewarding),
 }
-_SEEDED = ("generate", "judge", "meta_judge", "dpo")
+_SEEDED = ("generate", "judge", "meta_judge", "dpo", "attack")
 
 
 @dataclass(frozen=True)
@@ -186,6 +186,8 @@ def _part(default: Any, given: Mapping[str, Any], name: str, seed: int, base: Pa
         settings = {"seed": seed, **settings}
     if "template" in settings:
         settings["template"] = _template(_typed(str, settings["template"], f"{name}.template"), base, name)
+    if name == "attack" and settings.get("items", "shipped") != "shipped":
+        settings["items"] = str(base / Path(_typed(str, settings["items"], "attack.items")).expanduser())
     return _overlay(default, settings, name)
 
 

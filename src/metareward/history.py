@@ -32,10 +32,20 @@ class Round:
     trained: Model
 
 
+@dataclass(frozen=True)
+class Attacked:
+    """One model attacked as a judge: the report, and what was done about it ("none" without an alarm)."""
+
+    model: Model
+    action: str
+    report: Any
+
+
 @dataclass
 class History:
-    """Looks and rounds in the order in which they were finished, and what supervision the run had."""
+    """Looks, rounds and attacks in the order in which they were finished, and what supervision there was."""
 
     looks: list[Look] = field(default_factory=list)
     rounds: list[Round] = field(default_factory=list)
+    attacks: list[Attacked] = field(default_factory=list)
     supervision: Supervision = Supervision()

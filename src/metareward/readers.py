@@ -22,7 +22,7 @@ _EMPHASIS = str.maketrans("*_#\t", "    ")
 _SCORE = re.compile(
     r"Score: *(-?[0-9]{1,6}(?:\.[0-9]{1,6})?) *(?:/ *([0-9]{1,6}) *)?(?:points? *)?(?:\. *)?", re.ASCII
 )
-_WINNER = re.compile(r"Winner: *(?:Judgment +)?(A|B|Tie) *(?:\. *)?", re.IGNORECASE | re.ASCII)
+_WINNER = re.compile(r"Winner: *(?:(?:Judgment|Response) +)?(A|B|Tie) *(?:\. *)?", re.IGNORECASE | re.ASCII)
 _OUTCOMES = {"a": Outcome.FIRST, "b": Outcome.SECOND, "tie": Outcome.TIE}
 
 
@@ -55,7 +55,7 @@ def read_score(text: str, finish: Finish) -> Reading:
 
 
 def read_winner(text: str, finish: Finish) -> Outcome:
-    """Read `Winner: A`, `B` or `tie` from the last line of a battle's verdict."""
+    """Read `Winner: A`, `B` or `tie` from the last line of a verdict between two texts."""
     if finish is not Finish.STOP:
         return Outcome.UNREADABLE
     found = list(_verdicts(_WINNER, text))

@@ -3,11 +3,11 @@
 import dataclasses
 import time
 import traceback
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from itertools import chain
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from metareward import disk
 from metareward.asking import Asking
@@ -18,7 +18,7 @@ from metareward.history import History
 from metareward.ids import fingerprint
 from metareward.models.base import Model
 from metareward.provenance import Session
-from metareward.records import PreferencePair, Prompt
+from metareward.records import PreferencePair, Prompt, kind_of
 from metareward.stages.base import Guess, Rule, Shape, Stage, question_key, step_key
 from metareward.store import Artifact, Store, Writer, claim
 from metareward.supervision import Supervision
@@ -27,6 +27,7 @@ from metareward.train.job import RESULT, Trainer, TrainJob, TrainResult
 from metareward.train.lineage import note_training
 from metareward.watchdog import Watchdog, beat
 
+R = TypeVar("R")
 _REPORT_SECONDS = 0.2
 
 
@@ -37,6 +38,10 @@ class Runner(Protocol):
 
     def prompts(self, prompts: Sequence[Prompt]) -> Any:
         """Prompts as an artifact."""
+        ...
+
+    def given(self, rows: Sequence[Any]) -> Any:
+        """Records that no step made, as an artifact."""
         ...
 
     def ask(self, stage: Stage, *inputs: Any, of: Model) -> Any:
@@ -53,6 +58,14 @@ class Runner(Protocol):
 
     def within(self, section: str) -> AbstractContextManager[None]:
         """Steps done inside are listed under this name."""
+        ...
+
+    def conclude(self, measure: Callable[..., R], *inputs: Any) -> R | None:
+        """What a pure function makes of finished artifacts; None on paper, where one is not finished."""
+        ...
+
+    def warn(self, message: str, stop: bool = False) -> None:
+        """Say what the user should know; with `stop`, end the run with it. Nothing on paper."""
         ...
 
 
@@ -123,15 +136,28 @@ class Run:
         finally:
             self.section = before
 
+    def conclude(self, measure: Callable[..., R], *inputs: Artifact[Any]) -> R | None:
+        """What a pure function makes of finished artifacts."""
+        return measure(*inputs)
+
+    def warn(self, message: str, stop: bool = False) -> None:
+        """Say what the user should know; with `stop`, end the run with it as a StepError."""
+        if stop:
+            raise StepError(f"{self.section}: {message}")
+        self._listen(Noticed(self.section, message))
+
     def prompts(self, prompts: Sequence[Prompt]) -> Artifact[Prompt]:
         """Store the prompts a step will use."""
         key = fingerprint("prompts", [prompt.id for prompt in prompts])
-        started, artifact = time.monotonic(), self._open("prompts", key, Prompt)
-        reused = artifact.whole
-        if not reused:
-            self._write(artifact, prompts, name="prompts", step={}, inputs=[])
-        self._record("prompts", key, len(artifact), time.monotonic() - started, reused)
-        return artifact
+        return self._keep("prompts", key, Prompt, prompts)
+
+    def given(self, rows: Sequence[R]) -> Artifact[R]:
+        """Store records of one kind that no step made, such as responses a user brings to be judged.
+
+        The key names everything in them. Raises DataError if there are none, or of several kinds.
+        """
+        kind = kind_of(rows)
+        return self._keep(f"given_{kind.__name__.lower()}s", fingerprint("given", rows), kind, rows)
 
     def derive(self, rule: Rule, *inputs: Artifact[Any]) -> Artifact[Any]:
         """Records from records, by a pure rule."""
@@ -179,6 +205,14 @@ class Run:
     @property
     def _number(self) -> int | None:
         return self._session.number if self._session else None
+
+    def _keep(self, name: str, key: str, kind: type[R], rows: Sequence[R]) -> Artifact[R]:
+        started, artifact = time.monotonic(), self._open(name, key, kind)
+        reused = artifact.whole
+        if not reused:
+            self._write(artifact, rows, name=name, step={}, inputs=[])
+        self._record(name, key, len(artifact), time.monotonic() - started, reused)
+        return artifact
 
     def _open(self, name: str, key: str, record: type[Any]) -> Artifact[Any]:
         artifact = self.store.artifact(name, key, record)

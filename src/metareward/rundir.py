@@ -27,10 +27,20 @@ def claimed(config: Config, change: bool = False) -> Iterator[Path]:
     something else and `change` is not set. With `change`, only what depends on the difference is redone.
     """
     directory = config.directory
-    check_confined(directory)
-    with claim(directory):
+    with held(directory):
         _check_config(config, directory, change)
         _record(config, directory)
+        yield directory
+
+
+@contextmanager
+def held(directory: Path) -> Iterator[Path]:
+    """Hold a directory for this process; ConfigError when another live process does.
+
+    StoreError if something in it leads out of it.
+    """
+    check_confined(directory)
+    with claim(directory):
         yield directory
 
 

@@ -47,7 +47,7 @@ def _execute(
     session.note(seeds=config.seeds())
     loaded = _prompts(config, listen)
     split_for(config, loaded.prompts)  # too few prompts are said so before a model is fetched
-    model = _model(config)
+    model = model_of(config.model, config.machine)
     fit = fitting(config, model, loaded.prompts)
     split = split_for(config, fit)
     session.note(model=models.origin(config.model, model), data=data_facts(config, loaded, fit, split))
@@ -110,11 +110,12 @@ def split_for(config: Config, prompts: Sequence[Prompt]) -> Split:
     return split_prompts(list(prompts), count, wanted.per_iteration, wanted.held_out, config.seed)
 
 
-def _model(config: Config) -> Model:
-    if config.machine.engine == "fake":
+def model_of(name: str, machine: Machine) -> Model:
+    """The model that a name means on a machine, ready to be asked; the fake engine has one of its own."""
+    if machine.engine == "fake":
         return Model("fake", "", "fake")
     _require_packages()
-    return models.resolve(config.model)
+    return models.resolve(name)
 
 
 def _require_packages() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from metareward.disk import write_json
 from metareward.fences import count_disarmed
-from metareward.history import History, Look, Round
+from metareward.history import Attacked, History, Look, Round
 from metareward.records import Battle, Finish, Judgment, Outcome, PreferencePair, Response
 from metareward.store import Artifact
 from metareward.train.job import RESULT
@@ -25,6 +25,7 @@ def summarise(history: History, root: Path) -> dict[str, Any]:
     return {
         "models": [_model(name, looks.get(name), rounds.get(name)) for name in names],
         "iterations": [_iteration(number, round) for number, round in enumerate(history.rounds)],
+        "attacks": [_attacked(attacked) for attacked in history.attacks],
         "checkpoint": str(Path(last.path).relative_to(root)) if last else None,
         "supervision": str(history.supervision),
     }
@@ -133,6 +134,7 @@ def _iteration(number: int, round: Round) -> dict[str, Any]:
         "battles": len(round.battles) if round.battles is not None else 0,
         "actor_pairs": len(kinds["actor_pairs"]) if "actor_pairs" in kinds else 0,
         "judge_pairs": len(kinds["judge_pairs"]) if "judge_pairs" in kinds else 0,
+        "attack_pairs": len(kinds["attack_pairs"]) if "attack_pairs" in kinds else 0,
         "dropped": _dropped([round.responses, *round.pairs], training["dropped"]),
         "actor_length_margin": _length_margin(kinds.get("actor_pairs")),
         "loss_first": training["loss_first"],
@@ -147,6 +149,10 @@ def _iteration(number: int, round: Round) -> dict[str, Any]:
             "train": {"trained": training["tokens"]},
         },
     }
+
+
+def _attacked(attacked: Attacked) -> dict[str, Any]:
+    return {"model": attacked.model.name, "action": attacked.action, "report": attacked.report.as_dict()}
 
 
 def _tokens(rows: Artifact[Any]) -> dict[str, int]:

@@ -14,6 +14,7 @@ from metareward import config as configs
 from metareward import disk, session
 from metareward import store as stored
 from metareward.cli import render
+from metareward.cli.attack import attack
 from metareward.cli.cost import cost
 from metareward.cli.diff import diff
 from metareward.cli.stopping import Stopping
@@ -126,6 +127,9 @@ def export(
         _print_json({"files": [str(file) for file in done.files], "counts": dict(done.counts)})
     else:
         render.exported(done, target)
+
+
+app.command()(attack)
 
 
 @models_app.command("list")

@@ -21,7 +21,8 @@ _PLACES = {"pairs": ("actor_pairs", "judge_pairs")}
 _ABOUT = {
     "pairs": "preference pairs of both roles: `prompt`, `chosen`, `rejected` as lists of messages",
     "actor_pairs": "pairs of responses; scores are mean judgments (0 to 5)",
-    "judge_pairs": "pairs of judgments of one response; scores are Elo (natural log units)",
+    "judge_pairs": "pairs of judgments of one response; scores are Elo (natural log units), and of pairs "
+    "that an attack left, minus the distance from the right verdict",
     "responses": "every sampled response, duplicates and failures included",
     "judgments": "every sampled judgment; `score` is null where `unread` says why it could not be read",
     "battles": "every comparison of two judgments by the meta-judge; `outcome` is by position",

@@ -6,6 +6,7 @@ from typing import Any
 
 from metareward.history import Round
 from metareward.models.base import Model
+from metareward.recipes.gate import Gate, attacked, hardening
 from metareward.recipes.settings import Iteration, Watch
 from metareward.recipes.watching import look
 from metareward.records import Role
@@ -41,6 +42,7 @@ class MetaRewarding:
     iterations: tuple[Iteration, ...] = PAPER_ITERATIONS
     watch: Watch = Watch()
     prior: float = DEFAULT_PRIOR
+    attack: Gate = Gate()
 
 
 def meta_rewarding(
@@ -59,6 +61,7 @@ def meta_rewarding(
     seen = (recipe.watch, recipe.generate, recipe.judge, recipe.meta_judge)
     look(run, held_out, model, first, *seen)
     for t, (settings, prompts) in enumerate(zip(recipe.iterations, batches, strict=True)):
+        verdict = attacked(run, recipe.attack, recipe.judge, model)
         with run.within(f"iteration {t}"):
             answers = run.ask(recipe.generate, prompts, of=model)
             responses = run.derive(KeepDistinct(), answers)
@@ -68,6 +71,8 @@ def meta_rewarding(
                 rule = ActorPairs(settings.rho, settings.max_response_characters)
                 pairs.append(run.derive(rule, prompts, responses, judgments))
             if settings.trains_judge:
+                pairs += hardening(run, recipe.attack, verdict)
+            if settings.trains_judge and not verdict.drops_judge:
                 battles = run.ask(recipe.meta_judge, prompts, responses, judgments, of=model)
                 rule = JudgePairs(recipe.prior, settings.max_judgment_characters, recipe.meta_judge.seed)
                 pairs.append(run.derive(rule, prompts, responses, judgments, battles))

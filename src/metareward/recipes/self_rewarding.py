@@ -6,10 +6,12 @@ from typing import Any
 
 from metareward.history import Round
 from metareward.models.base import Model
+from metareward.recipes.gate import Gate, attacked
 from metareward.recipes.settings import Iteration, Watch
 from metareward.recipes.watching import look
 from metareward.records import Role
 from metareward.run import Runner
+from metareward.settings import require
 from metareward.stages.generate import Generate
 from metareward.stages.judge import Judge
 from metareward.stages.pair import ActorPairs, KeepDistinct
@@ -31,6 +33,14 @@ class SelfRewarding:
     dpo: DPO = DPO()
     iterations: tuple[Iteration, ...] = PAPER_ITERATIONS
     watch: Watch = Watch()
+    attack: Gate = Gate()
+
+    def __post_init__(self) -> None:
+        gate = self.attack
+        require(
+            gate.action != "drop judge", "attack.action", "'warn' or 'stop': no judge is trained", gate.action
+        )
+        require(not gate.harden, "attack.harden", "false: self_rewarding trains no judge", gate.harden)
 
 
 def self_rewarding(
@@ -46,6 +56,7 @@ def self_rewarding(
     seen = (recipe.watch, recipe.generate, recipe.judge)
     look(run, held_out, model, first, *seen)
     for t, (settings, prompts) in enumerate(zip(recipe.iterations, batches, strict=True)):
+        attacked(run, recipe.attack, recipe.judge, model)
         with run.within(f"iteration {t}"):
             answers = run.ask(recipe.generate, prompts, of=model)
             responses = run.derive(KeepDistinct(), answers)

@@ -132,7 +132,7 @@ class _Teller:
         is_actor = pair.role is Role.ACTOR
         facts = {
             "role": pair.role.value,
-            "scores are": "mean judgments (0 to 5)" if is_actor else "Elo (natural log units)",
+            "scores are": _scores_of(self._found.steps[0].name, is_actor),
             "chosen": f"{pair.chosen_id}, {pair.chosen_score:.3f}",
             "rejected": f"{pair.rejected_id}, {pair.rejected_score:.3f}",
         }
@@ -244,6 +244,12 @@ class _Teller:
             )
             for step, row in self._archive.dropped(ids)
         ]
+
+
+def _scores_of(step: str, is_actor: bool) -> str:
+    if step.startswith("attack"):
+        return "minus the distance from the right verdict"
+    return "mean judgments (0 to 5)" if is_actor else "Elo (natural log units)"
 
 
 def _with(told: Story, *children: Story) -> Story:
