@@ -70,7 +70,7 @@ def _check(model: Any, tokenizer: Any, entry: Entry) -> None:
             "constraints.txt."
         )
     if not tokenizer.chat_template:
-        raise ModelError(f"{entry.name}: {entry.member} holds no chat template; the catalogue is wrong.")
+        raise ModelError(f"{entry.name}: its GGUF file holds no chat template; the catalogue is wrong.")
 
 
 def _mend_model(model: Any, entry: Entry) -> None:
