@@ -145,7 +145,7 @@ def get_model(name: Annotated[str, typer.Argument(help="A name from `metareward 
     """Fetch a model into the cache, check it, and make it ready."""
     from metareward.models import get
 
-    typer.echo(get(name))
+    typer.echo(get(name, listen=lambda line: typer.echo(line, err=True)))
 
 
 def main() -> None:
