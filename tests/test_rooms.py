@@ -9,6 +9,7 @@ from statistics import median
 SOURCE = Path(__file__).parent.parent / "src" / "metareward"
 ROOMS = [
     "errors",
+    "files",
     "events",
     "ids",
     "settings",
@@ -28,6 +29,7 @@ ROOMS = [
     "sources",
     "recipes",
     "summary",
+    "overlay",
     "config",
     "rundir",
     "show",

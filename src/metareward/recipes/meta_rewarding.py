@@ -6,10 +6,11 @@ from typing import Any
 
 from metareward.history import Round
 from metareward.models.base import Model
-from metareward.recipes.settings import Iteration, Watch
+from metareward.recipes.settings import Iteration, Watch, check_iterations
 from metareward.recipes.watching import look
 from metareward.records import Role
 from metareward.run import Runner
+from metareward.settings import positive, require
 from metareward.stages.generate import Generate
 from metareward.stages.judge import Judge
 from metareward.stages.meta_judge import MetaJudge
@@ -41,6 +42,10 @@ class MetaRewarding:
     iterations: tuple[Iteration, ...] = PAPER_ITERATIONS
     watch: Watch = Watch()
     prior: float = DEFAULT_PRIOR
+
+    def __post_init__(self) -> None:
+        require(positive(self.prior), "prior", "a number above 0", self.prior)
+        check_iterations(self.iterations, self.dpo)
 
 
 def meta_rewarding(

@@ -6,7 +6,7 @@ from typing import Any
 
 from metareward.history import Round
 from metareward.models.base import Model
-from metareward.recipes.settings import Iteration, Watch
+from metareward.recipes.settings import Iteration, Watch, check_iterations
 from metareward.recipes.watching import look
 from metareward.records import Role
 from metareward.run import Runner
@@ -31,6 +31,9 @@ class SelfRewarding:
     dpo: DPO = DPO()
     iterations: tuple[Iteration, ...] = PAPER_ITERATIONS
     watch: Watch = Watch()
+
+    def __post_init__(self) -> None:
+        check_iterations(self.iterations, self.dpo)
 
 
 def self_rewarding(

@@ -93,7 +93,7 @@ def _follow(
         if minutes is not None and time.monotonic() - heard > 60 * minutes:
             raise StepError(
                 f"training {job.key} has said nothing for {minutes:g} minutes and was stopped; raise "
-                f"train.timeout_minutes_without_progress or look at {job.work_dir / 'worker.log'}"
+                f"machine.training.timeout_minutes_without_progress or look at {job.work_dir / 'worker.log'}"
             )
         time.sleep(POLL_SECONDS if running else 0)
     return last
