@@ -29,6 +29,7 @@ _PACKAGES = (
     "numpy",
 )
 _SHOWN = 8
+_WRITTEN = ("config.json", "config.toml", "run.json", "summary.json", "current.json", "artifacts", "models")
 
 
 @contextmanager
@@ -39,11 +40,28 @@ def claimed(config: Config, change: bool = False) -> Iterator[Path]:
     something else and `change` is not set. With `change`, only what depends on the difference is redone.
     """
     directory = config.directory
+    _check_is_a_runs(directory, config.path)
     with _open_lock(directory) as lock:
         _lock(lock, directory)
         _check_config(config, directory, change)
         _record(config, directory)
         yield directory
+
+
+def _check_is_a_runs(directory: Path, config: Path) -> None:
+    """Refuse a directory with files of somebody else's that a run would write over."""
+    try:
+        if (directory / "lock").exists():
+            return
+        taken = [directory / name for name in _WRITTEN if (directory / name).exists()]
+        others = [file for file in taken if not (config.exists() and file.samefile(config))]
+    except OSError:
+        return  # whether it can be used at all is said by the next step
+    if others:
+        raise ConfigError(
+            f"{directory}: holds {others[0].name}, but no run of metareward, which would write over it; give "
+            "another --directory"
+        )
 
 
 def _open_lock(directory: Path) -> IO[str]:
@@ -76,7 +94,9 @@ def _check_config(config: Config, directory: Path, change: bool) -> None:
         return
     try:
         before = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
+        if not isinstance(before, dict):
+            raise ValueError("it holds no settings")
+    except (ValueError, RecursionError) as error:
         raise StoreError(f"{file}: damaged ({error}); remove it to go on: the rows are kept") from None
     differing = differences({name: before.get(name) for name in config.meaning()}, config.meaning())
     if differing and not change:

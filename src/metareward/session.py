@@ -1,7 +1,7 @@
 """From a config to a run, for real or on paper: the model resolved, prompts split, the recipe started."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,12 @@ from metareward import models, summary
 from metareward.config import Config, Machine
 from metareward.engines.base import OpenEngine
 from metareward.errors import ConfigError, DataError
-from metareward.events import Listener, StepFinished
+from metareward.events import Listener, Noticed, StepFinished
+from metareward.ids import fingerprint
+from metareward.inputs import settle
 from metareward.models.base import Model
 from metareward.paper import Paper
-from metareward.records import Prompt
+from metareward.records import Message, Prompt
 from metareward.run import Run
 from metareward.sources import Split, load_prompts, split_prompts
 from metareward.store import Store
@@ -23,15 +25,22 @@ _SHOWN = 3
 _PACKAGES = ("torch", "transformers", "accelerate", "trl")
 
 
-def execute(config: Config, listen: Listener) -> dict[str, Any]:
+def execute(config: Config, listen: Listener, change: bool = False) -> dict[str, Any]:
     """Carry a config out in its directory (which the caller has claimed); returns the summary.
 
+    change: go on although prompts or model have another content than when the directory was begun.
     The summary is written also when the run stops early, with what was finished by then.
     """
     prompts = _prompts(config, listen)
     split_for(config, prompts)  # too few prompts are said so before a model is fetched
     model = _model(config)
-    split = split_for(config, fitting(config, model, prompts))
+    fits = fitting(config, model, prompts)
+    if left_out := len(prompts) - len(fits):
+        listen(Noticed("start", f"{left_out} prompts too long for the model's context left out"))
+    split = split_for(config, fits)
+    data = fingerprint("data", [prompt.id for prompt in prompts])
+    now = {"prompts": (config.prompts.source, data), "model": (model.name, model.fingerprint)}
+    settle(config.directory, now, change)
     open_engine, trainer = machinery(config.machine)
     with Run(config.directory, open_engine, trainer, config.machine.training, listen) as run:
         batches = [run.prompts(batch) for batch in split.batches]
@@ -89,17 +98,27 @@ def split_for(config: Config, prompts: Sequence[Prompt]) -> Split:
 def _model(config: Config) -> Model:
     if config.machine.engine == "fake":
         return Model("fake", "", "fake")
-    _require_packages()
+    require_machine(config.machine)
     return models.resolve(config.model)
 
 
-def _require_packages() -> None:
+def require_machine(machine: Machine) -> None:
+    """Refuse, before anything is fetched or asked, packages and devices that are not here."""
     missing = [name for name in _PACKAGES if find_spec(name) is None]
     if missing:
         raise ConfigError(
             f"a run with a real model needs {', '.join(missing)}, not installed here; "
             "pip install 'metareward[train]' brings what is needed, or set engine = \"fake\" in [machine]"
         )
+    for name in machine.training.report_to:
+        if find_spec(name) is None:
+            raise ConfigError(
+                f"machine.training.report_to: {name} is not installed here; pip install {name}, or leave it "
+                "out"
+            )
+    from metareward.engines.loading import place_of
+
+    place_of(machine.device)
 
 
 def _split_at_hand(config: Config) -> Split | None:
@@ -135,6 +154,7 @@ def fitting(config: Config, model: Model, prompts: list[Prompt]) -> list[Prompt]
 
     context, room = context_length(model.path), config.method.generate.max_tokens
     tokenizer = load_tokenizer(model.path)
+    _check_rooms(config, context, lambda text: len(encode_chat(tokenizer, [Message("user", text)])))
     lengths = [(len(encode_chat(tokenizer, prompt.messages)), prompt) for prompt in prompts]
     if context is None:
         return prompts
@@ -144,11 +164,26 @@ def fitting(config: Config, model: Model, prompts: list[Prompt]) -> list[Prompt]
     return [prompt for length, prompt in lengths if length + room <= context]
 
 
+def _check_rooms(config: Config, context: int | None, length: Callable[[str], int]) -> None:
+    """Refuse a step whose longest answer leaves no room for its question, however short that is."""
+    for name in ("generate", "judge", "meta_judge"):
+        step = getattr(config.method, name, None)
+        if context is None or step is None:
+            continue
+        least = length(getattr(step, "template", "?"))
+        if least + step.max_tokens > context:
+            raise ConfigError(
+                f"{name}.max_tokens is {step.max_tokens}, the shortest question has {least} tokens, and the "
+                f"model's context has {context}: no question would fit. Lower {name}.max_tokens, shorten "
+                "the template, or take a model with a longer context."
+            )
+
+
 def _too_long(too_long: Sequence[tuple[int, Prompt]], room: int, context: int) -> str:
     places = "\n".join(f"  {prompt.source}: {length} tokens" for length, prompt in too_long[:_SHOWN])
     more = f"\n  and {len(too_long) - _SHOWN} more" if len(too_long) > _SHOWN else ""
     return (
-        f"{len(too_long)} prompts leave no room for an answer of up to {room} tokens in the model's context "
+        f"prompts: {len(too_long)} prompts leave no room for an answer of up to {room} tokens in the model's context "
         f"of {context}:\n{places}{more}\nShorten or remove them, lower generate.max_tokens, or set "
         "skip_too_long = true in [prompts] to leave them out."
     )

@@ -13,8 +13,9 @@ from metareward import config as configs
 from metareward import session
 from metareward import store as stored
 from metareward.cli import render
+from metareward.cli.failures import guarded, told
 from metareward.cli.stopping import Stopping
-from metareward.errors import MetarewardError, UserError
+from metareward.errors import UserError
 from metareward.rundir import claimed
 
 app = typer.Typer(
@@ -48,12 +49,9 @@ def run(
     loaded = configs.load(config, directory)
     try:
         with claimed(loaded, change), render.progress(quiet=as_json) as listen:
-            result = session.execute(loaded, stopping.before(listen))
-    except KeyboardInterrupt:
-        render.complain(
-            "interrupted; everything answered so far is kept. The same command goes on from here."
-        )
-        raise typer.Exit(130) from None
+            result = session.execute(loaded, stopping.before(listen), change)
+    except KeyboardInterrupt as stop:  # here, before typer hears of it
+        raise typer.Exit(told(stop)) from None
     if as_json:
         _print_json(result)
     else:
@@ -141,24 +139,7 @@ def main() -> None:
     # Spinning barriers make PyTorch many times slower as soon as anything else uses the cores; this must
     # be said before PyTorch is loaded. docs/LOG.md has the numbers.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    try:
-        app()
-    except UserError as error:
-        _stop(error, 2)
-    except MetarewardError as error:
-        _stop(error, 1)
-    except KeyboardInterrupt:
-        render.complain(
-            "interrupted; everything answered so far is kept. The same command goes on from here."
-        )
-        sys.exit(130)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _stop(error: Exception, code: int) -> None:
-    render.complain(str(error))
-    sys.exit(code)
+    sys.exit(guarded(app))
 
 
 def _runs(directory: Path | None) -> list[Path]:

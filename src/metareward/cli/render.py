@@ -18,6 +18,7 @@ from rich.tree import Tree
 from metareward.config import Config
 from metareward.events import Event, Listener, Noticed, StepFinished, StepProgress, StepStarted, ignore
 from metareward.paper import Paper
+from metareward.show import visible
 from metareward.store import Finding
 
 _WIDTH = None if sys.stdout.isatty() else 120  # a pipe has no width; tables need one
@@ -27,8 +28,8 @@ _PLAIN_SECONDS = 15.0  # between lines where there is no terminal
 
 
 def complain(message: str) -> None:
-    """An error, on standard error, as it is."""
-    err.print(Text("metareward: ", style="bold red"), Text(message), sep="", soft_wrap=True)
+    """An error, on standard error, control characters of names and data written out."""
+    err.print(Text("metareward: ", style="bold red"), Text(visible(message)), sep="", soft_wrap=True)
 
 
 @contextmanager

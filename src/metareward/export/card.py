@@ -104,9 +104,12 @@ def _last(name: str) -> str:
 def _config_json(run: Path) -> dict[str, Any]:
     file = run / "config.json"
     try:
-        return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    except ValueError as error:
-        raise StoreError(f"{file}: damaged ({error}); run the config again to mend it") from None
+        content = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    except (ValueError, RecursionError) as error:
+        raise StoreError(f"{file}: damaged ({error}); remove it and run the config again") from None
+    if not isinstance(content, dict):
+        raise StoreError(f"{file}: damaged (it holds no settings); remove it and run the config again")
+    return content
 
 
 def _steps(steps: Sequence[Manifest]) -> str:

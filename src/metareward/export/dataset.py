@@ -59,6 +59,11 @@ def export_run(run_directory: Path, target: Path) -> Exported:
     Raises UserError if `target` is not empty or the run has nothing to export, StoreError if a file of
     the run is damaged or the target cannot be written.
     """
+    inside = target.absolute()
+    if any(
+        (run_directory / name).absolute() in (inside, *inside.parents) for name in ("artifacts", "models")
+    ):
+        raise UserError(f"{target} lies among the files of the run; name a directory outside {run_directory}")
     if target.exists() and not (target.is_dir() and not any(target.iterdir())):
         raise UserError(f"{target} exists and is not empty; name a directory that is empty or does not exist")
     found = [
