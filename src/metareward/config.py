@@ -139,7 +139,7 @@ def _read(path: Path) -> dict[str, Any]:
     except RecursionError:
         raise ConfigError(f"{path}: not TOML that can be read: nested too deeply") from None
     except ValueError as error:  # also numbers of thousands of digits
-        raise ConfigError(f"{path}: not TOML: {error}") from None
+        raise ConfigError(f"{path}: not TOML: {str(error).partition(';')[0]}; mend that line") from None
 
 
 def _resolve(given: dict[str, Any], path: Path, directory: Path | None) -> Config:

@@ -54,6 +54,8 @@ def execute(config: Config, listen: Listener, change: bool = False) -> dict[str,
 
 def sketch(config: Config) -> Paper:
     """The same recipe on paper. Fetches nothing: prompts that are not at hand are only counted."""
+    if config.directory.exists() and not config.directory.is_dir():
+        raise ConfigError(f"{config.directory}: is a file, not a run directory; give another --directory")
     paper = Paper(config.directory, config.plan.guess, config.plan.speeds)
     model = Model("fake", "", "fake") if config.machine.engine == "fake" else models.describe(config.model)
     split = _split_at_hand(config)
@@ -183,8 +185,8 @@ def _too_long(too_long: Sequence[tuple[int, Prompt]], room: int, context: int) -
     places = "\n".join(f"  {prompt.source}: {length} tokens" for length, prompt in too_long[:_SHOWN])
     more = f"\n  and {len(too_long) - _SHOWN} more" if len(too_long) > _SHOWN else ""
     return (
-        f"prompts: {len(too_long)} prompts leave no room for an answer of up to {room} tokens in the model's context "
-        f"of {context}:\n{places}{more}\nShorten or remove them, lower generate.max_tokens, or set "
+        f"prompts: {len(too_long)} prompts leave no room for an answer of up to {room} tokens in the model's "
+        f"context of {context}:\n{places}{more}\nShorten or remove them, lower generate.max_tokens, or set "
         "skip_too_long = true in [prompts] to leave them out."
     )
 

@@ -5,11 +5,13 @@
 """
 
 import errno
+import io
 import os
 import sys
 import traceback
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 from metareward.cli import render
 from metareward.errors import MetarewardError, UserError
@@ -31,17 +33,18 @@ _ADVICE = {
 }
 _KEPT = "What was stored before is kept; {advice}, then give the same command again."
 _STOPPED = "interrupted; everything answered so far is kept. The same command goes on from here."
+_UNREAD = (
+    "nobody reads the output any more, so this stopped; what was stored is kept. The same command goes on."
+)
 _TOLD = ("metareward", "torch", "transformers", "trl", "accelerate", "pyarrow", "numpy")
 
 
 def guarded(command: Callable[[], object]) -> int:
     """Carry out a command of typer's; its exit status. Everything that stops it is told on standard error."""
+    _open_streams()
     try:
         status = _exit_status(command)
         sys.stdout.flush()  # a full disk behind standard output shows here, not after everything
-    except BrokenPipeError:  # whoever read the output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the one place where all of them end
         return told(error)
     return status
@@ -56,6 +59,10 @@ def told(error: BaseException) -> int:
     if isinstance(error, KeyboardInterrupt):
         render.complain(_STOPPED)
         return INTERRUPTED
+    if isinstance(error, BrokenPipeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        render.complain(_UNREAD)
+        return 1
     if isinstance(error, OSError) and error.errno in _NAMED_BADLY:
         render.complain(f"{_place(error)}: {error.strerror}; give another name")
         return 2
@@ -66,6 +73,16 @@ def told(error: BaseException) -> int:
     else:
         _tell_fault(error)
     return 1
+
+
+def _open_streams() -> None:
+    """Streams that were closed take nothing; those that cannot show a character write its number."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 - for as long as the process
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _exit_status(command: Callable[[], object]) -> int:
@@ -89,7 +106,7 @@ def _tell_fault(error: BaseException) -> None:
 
 def _place(error: OSError) -> str:
     name = error.filename
-    name = os.fsdecode(name) if isinstance(name, bytes) else str(name or "a file")
+    name = os.fsdecode(name) if isinstance(name, bytes) else str(name or "standard output")
     return name if len(name) <= 200 else f"{name[:100]}...{name[-20:]}"
 
 

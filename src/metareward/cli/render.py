@@ -1,6 +1,8 @@
 """What a person sees: progress, tables, trees. Model output is shown as plain text, never as markup."""
 
+import errno
 import json
+import os
 import sys
 import time
 from collections import Counter
@@ -21,8 +23,19 @@ from metareward.paper import Paper
 from metareward.show import visible
 from metareward.store import Finding
 
-_WIDTH = None if sys.stdout.isatty() else 120  # a pipe has no width; tables need one
-out = Console(highlight=False, width=_WIDTH)
+_WIDTH = (
+    None if sys.stdout is not None and sys.stdout.isatty() else 120
+)  # a pipe has no width; tables need one
+
+
+class _Output(Console):
+    def on_broken_pipe(self) -> None:
+        """Rich would end the process without a word."""
+        self.quiet = True
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+
+out = _Output(highlight=False, width=_WIDTH)
 err = Console(stderr=True, highlight=False)
 _PLAIN_SECONDS = 15.0  # between lines where there is no terminal
 

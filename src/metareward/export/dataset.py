@@ -3,6 +3,7 @@
 Rows are streamed from the run's parts into Parquet files; the folder appears whole or not at all.
 """
 
+import errno
 import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -25,6 +26,7 @@ from metareward.store import Artifact, Manifest, Store, columns
 
 _BATCH = 512  # rows in memory, and in a row group
 _FILE_ROWS = 100_000
+_NO_PLACE = (errno.ENOENT, errno.ENOTDIR, errno.EEXIST)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _PLACE = [("section", pa.string()), ("iteration", pa.int64()), ("step_key", pa.string())]
 _MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
@@ -80,7 +82,11 @@ def export_run(run_directory: Path, target: Path) -> Exported:
             write_card(folder / "README.md", run_directory, [step for _, step in steps], counts)
             folder.replace(target)
     except OSError as error:
-        raise StoreError(f"{target}: cannot write: {error.strerror or error}") from error
+        if error.errno in _NO_PLACE:
+            raise UserError(f"{target}: cannot be made: {error.strerror}; name another directory") from error
+        raise StoreError(
+            f"{target}: cannot write: {error.strerror or error}; mend that and export again"
+        ) from error
     return Exported(tuple(sorted(path for path in target.rglob("*") if path.is_file())), counts)
 
 

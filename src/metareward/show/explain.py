@@ -90,7 +90,7 @@ def _checked(id_prefix: str) -> str:
     prefix = id_prefix.strip().lower()
     if len(prefix) < SHORTEST:
         raise UserError(f"{id_prefix!r} is too short for an id; give {SHORTEST} or more characters of it")
-    if len(prefix) > _LONGEST or not prefix.isprintable():
+    if len(prefix) > _LONGEST or not prefix.isascii():
         raise UserError(f"{shown(id_prefix)} is no id of a record; copy one from a table, a card or --json")
     return prefix
 
