@@ -38,6 +38,7 @@ def load_network(path: str, device: str, dtype: str = "auto") -> Any:
     kind = ("float32" if device.startswith("cpu") else "bfloat16") if dtype == "auto" else dtype
     loader: Any = AutoModelForCausalLM
     options = {"dtype": getattr(torch, kind), "trust_remote_code": False, "output_loading_info": True}
+    options["ignore_mismatched_sizes"] = True  # they are refused below, by name
     try:
         with _quiet():
             model, told = loader.from_pretrained(path, **options)
@@ -61,6 +62,13 @@ def load_network(path: str, device: str, dtype: str = "auto") -> Any:
 
 def _check_complete(path: str, model: Any, told: dict[str, Any]) -> None:
     """Weights that are missing would be made up at random, and layers too many be left out, both silently."""
+    other = sorted(map(tuple, told["mismatched_keys"]))
+    if other:
+        name, found, wanted = other[0][0], tuple(other[0][1]), tuple(other[0][2])
+        raise ModelError(
+            f"{path}: {name} has the shape {found} in the file of weights and {wanted} by config.json; they "
+            "do not belong together. Copy or download the model again."
+        )
     missing = sorted(told["missing_keys"])
     surplus = _further_layers(told["unexpected_keys"], model.state_dict())
     what = "lacks" if missing else "has, beyond what config.json says,"
