@@ -1,12 +1,12 @@
 """Weights from a directory onto a device: all of them, each in its place, or a clear message."""
 
 import re
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 from typing import Any
 
 import torch
 
+from metareward.engines.quiet import quiet
 from metareward.errors import ConfigError, ModelError
 
 _NUMBER = re.compile(r"\d+")
@@ -40,7 +40,7 @@ def load_network(path: str, device: str, dtype: str = "auto") -> Any:
     options = {"dtype": getattr(torch, kind), "trust_remote_code": False, "output_loading_info": True}
     options["ignore_mismatched_sizes"] = True  # they are refused below, by name
     try:
-        with _quiet():
+        with quiet():
             model, told = loader.from_pretrained(path, **options)
     except (MemoryError, torch.OutOfMemoryError):
         raise
@@ -84,19 +84,3 @@ def _further_layers(unexpected: Collection[str], known: Collection[str]) -> list
     """Names that differ from a parameter's only in a number. Others (of a head, a tower) may be left out."""
     shapes = {_NUMBER.sub("N", name) for name in known}
     return sorted(name for name in unexpected if _NUMBER.sub("N", name) in shapes)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without progress bars and reports: what matters of them comes as an error."""
-    from transformers.utils import logging
-
-    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()
