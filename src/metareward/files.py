@@ -16,6 +16,7 @@ _MAGIC = {
     b"\xfe\xff": "is UTF-16: save it as UTF-8",
 }
 _POINTER = b"version https://git-lfs"
+_PAGES = (b"<!doctype", b"<html", b"<?xml")
 _LENGTH = 8  # a safetensors file begins with the length of its header, as 8 little-endian bytes
 
 
@@ -88,7 +89,7 @@ def safetensors_fault(path: Path) -> str | None:
 def _not_safetensors(start: bytes) -> str:
     if start.startswith(_POINTER):
         return "is a pointer of git LFS, not the weights themselves (git lfs pull fetches them)"
-    if start.lstrip().startswith(b"<"):
+    if start.lstrip().lower().startswith(_PAGES):
         return "is a web page, not weights: the download went wrong"
     return "is cut short, or not in the safetensors format"
 
