@@ -173,7 +173,7 @@ def test_mistakes_exit_with_2_and_one_message(tmp_path, text, said):
 
 
 def test_no_run_no_config(tmp_path):
-    assert "no such config" in metareward("run", "none.toml", cwd=tmp_path, code=2).stderr
+    assert "there is no such file" in metareward("run", "none.toml", cwd=tmp_path, code=2).stderr
     assert "no run below runs/" in metareward("show", "abcdef", cwd=tmp_path, code=2).stderr
     assert "nothing to export" in metareward("export", ".", "out", cwd=tmp_path, code=2).stderr
 

@@ -16,10 +16,11 @@ from metareward.models.resolve import UNRESOLVED, Listed, describe, listing, res
 hub = pytest.importorskip("huggingface_hub")
 hub_errors = pytest.importorskip("huggingface_hub.errors")
 
+EMPTY_SAFETENSORS = b"\x02\0\0\0\0\0\0\0{}"  # a header that names no weight
 NAME = "smollm2-135m-instruct"
 FILES = {
     "config.json": b'{"model_type": "llama"}',
-    "model.safetensors": b"weights",
+    "model.safetensors": EMPTY_SAFETENSORS,
     "tokenizer.json": b"{}",
     "chat_template.jinja": b"{{ messages }}",
 }

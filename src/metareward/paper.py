@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,6 +11,7 @@ from metareward.history import History
 from metareward.ids import fingerprint
 from metareward.models.base import Model
 from metareward.records import Prompt, kind_of
+from metareward.settings import positive, require
 from metareward.stages.base import Guess, Rule, Shape, Stage, step_key, text_tokens
 from metareward.store import Store
 from metareward.train.dpo import DPO
@@ -26,6 +27,11 @@ class Speeds:
     prompt_tokens_per_second: float | None = None
     output_tokens_per_second: float | None = None
     train_tokens_per_second: float | None = None
+
+    def __post_init__(self) -> None:
+        for field_ in fields(self):
+            value = getattr(self, field_.name)
+            require(value is None or positive(value), f"plan.{field_.name}", "a number above 0", value)
 
 
 @dataclass(frozen=True)

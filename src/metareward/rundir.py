@@ -17,6 +17,7 @@ from metareward.store import claim
 from metareward.store.confine import check_confined
 
 _SHOWN = 8
+_WRITTEN = ("config.json", "config.toml", "run.json", "summary.json", "current.json", "artifacts", "models")
 
 
 @contextmanager
@@ -27,7 +28,9 @@ def claimed(config: Config, change: bool = False) -> Iterator[Path]:
     something else and `change` is not set. With `change`, only what depends on the difference is redone.
     """
     directory = config.directory
-    with held(directory):
+    check_confined(directory)
+    _check_is_a_runs(directory, config.path)
+    with claim(directory):
         _check_config(config, directory, change)
         _record(config, directory)
         yield directory
@@ -37,11 +40,28 @@ def claimed(config: Config, change: bool = False) -> Iterator[Path]:
 def held(directory: Path) -> Iterator[Path]:
     """Hold a directory for this process; ConfigError when another live process does.
 
+
     StoreError if something in it leads out of it.
     """
     check_confined(directory)
     with claim(directory):
         yield directory
+
+
+def _check_is_a_runs(directory: Path, config: Path) -> None:
+    """Refuse a directory with files of somebody else's that a run would write over."""
+    try:
+        if (directory / "lock").exists():
+            return
+        taken = [directory / name for name in _WRITTEN if (directory / name).exists()]
+        others = [file for file in taken if not (config.exists() and file.samefile(config))]
+    except OSError:
+        return  # whether it can be used at all is said by the next step
+    if others:
+        raise ConfigError(
+            f"{directory}: holds {others[0].name}, but no run of metareward, which would write over it; give "
+            "another --directory"
+        )
 
 
 def _check_config(config: Config, directory: Path, change: bool) -> None:

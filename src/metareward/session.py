@@ -11,12 +11,13 @@ from metareward import models, summary
 from metareward.config import Config, Machine
 from metareward.engines.base import OpenEngine
 from metareward.errors import ConfigError, DataError, StoreError
-from metareward.events import Listener, StepFinished
+from metareward.events import Listener, Noticed, StepFinished
 from metareward.ids import fingerprint
+from metareward.inputs import settle
 from metareward.models.base import Model
 from metareward.paper import Paper
 from metareward.provenance import Session, at_home, gpus
-from metareward.records import Prompt
+from metareward.records import Message, Prompt
 from metareward.run import Run
 from metareward.rundir import keep_config
 from metareward.sources import Loaded, Split, load_prompts, split_prompts
@@ -29,27 +30,40 @@ _PACKAGES = ("torch", "transformers", "accelerate", "trl")
 
 
 def execute(
-    config: Config, listen: Listener, last_resort: Callable[[str], object] | None = None
+    config: Config,
+    listen: Listener,
+    last_resort: Callable[[str], object] | None = None,
+    change: bool = False,
 ) -> dict[str, Any]:
     """Carry a config out in its directory (which the caller has claimed); returns the summary.
 
+    change: go on although prompts or model have another content than when the directory was begun.
     The summary is written also when the run stops early, with what was finished by then, and so is the
     record of the session. last_resort: ends the process, given a message, when the engine hangs where no
     exception can reach it.
     """
     with Session(config.directory, listen, keep_config(config), config.supervision) as session:
-        return _execute(config, listen, session, last_resort)
+        return _execute(config, listen, session, last_resort, change)
 
 
 def _execute(
-    config: Config, listen: Listener, session: Session, last_resort: Callable[[str], object] | None
+    config: Config,
+    listen: Listener,
+    session: Session,
+    last_resort: Callable[[str], object] | None,
+    change: bool,
 ) -> dict[str, Any]:
     session.note(seeds=config.seeds())
     loaded = _prompts(config, listen)
     split_for(config, loaded.prompts)  # too few prompts are said so before a model is fetched
     model = model_of(config.model, config.machine)
     fit = fitting(config, model, loaded.prompts)
+    if left_out := len(loaded.prompts) - len(fit):
+        listen(Noticed("start", f"{left_out} prompts too long for the model's context left out"))
     split = split_for(config, fit)
+    data = fingerprint("data", [prompt.id for prompt in loaded.prompts])
+    now = {"prompts": (config.prompts.source, data), "model": (model.name, model.fingerprint)}
+    settle(config.directory, now, change)
     session.note(model=models.origin(config.model, model), data=data_facts(config, loaded, fit, split))
     open_engine, trainer = machinery(config.machine)
     session.note(gpus=gpus())
@@ -69,6 +83,8 @@ def _execute(
 
 def sketch(config: Config) -> Paper:
     """The same recipe on paper. Fetches nothing: prompts that are not at hand are only counted."""
+    if config.directory.exists() and not config.directory.is_dir():
+        raise ConfigError(f"{config.directory}: is a file, not a run directory; give another --directory")
     paper = Paper(config.directory, config.plan.guess, config.plan.speeds)
     model = Model("fake", "", "fake") if config.machine.engine == "fake" else models.describe(config.model)
     split = _split_at_hand(config)
@@ -114,17 +130,27 @@ def model_of(name: str, machine: Machine) -> Model:
     """The model that a name means on a machine, ready to be asked; the fake engine has one of its own."""
     if machine.engine == "fake":
         return Model("fake", "", "fake")
-    _require_packages()
+    require_machine(machine)
     return models.resolve(name)
 
 
-def _require_packages() -> None:
+def require_machine(machine: Machine) -> None:
+    """Refuse, before anything is fetched or asked, packages and devices that are not here."""
     missing = [name for name in _PACKAGES if find_spec(name) is None]
     if missing:
         raise ConfigError(
             f"a run with a real model needs {', '.join(missing)}, not installed here; "
             "pip install 'metareward[train]' brings what is needed, or set engine = \"fake\" in [machine]"
         )
+    for name in machine.training.report_to:
+        if find_spec(name) is None:
+            raise ConfigError(
+                f"machine.training.report_to: {name} is not installed here; pip install {name}, or leave it "
+                "out"
+            )
+    from metareward.engines.loading import place_of
+
+    place_of(machine.device)
 
 
 def _split_at_hand(config: Config) -> Split | None:
@@ -179,6 +205,7 @@ def fitting(config: Config, model: Model, prompts: list[Prompt]) -> list[Prompt]
 
     context, room = context_length(model.path), config.method.generate.max_tokens
     tokenizer = load_tokenizer(model.path)
+    _check_rooms(config, context, lambda text: len(encode_chat(tokenizer, [Message("user", text)])))
     lengths = [(len(encode_chat(tokenizer, prompt.messages)), prompt) for prompt in prompts]
     if context is None:
         return prompts
@@ -188,12 +215,27 @@ def fitting(config: Config, model: Model, prompts: list[Prompt]) -> list[Prompt]
     return [prompt for length, prompt in lengths if length + room <= context]
 
 
+def _check_rooms(config: Config, context: int | None, length: Callable[[str], int]) -> None:
+    """Refuse a step whose longest answer leaves no room for its question, however short that is."""
+    for name in ("generate", "judge", "meta_judge"):
+        step = getattr(config.method, name, None)
+        if context is None or step is None:
+            continue
+        least = length(getattr(step, "template", "?"))
+        if least + step.max_tokens > context:
+            raise ConfigError(
+                f"{name}.max_tokens is {step.max_tokens}, the shortest question has {least} tokens, and the "
+                f"model's context has {context}: no question would fit. Lower {name}.max_tokens, shorten "
+                "the template, or take a model with a longer context."
+            )
+
+
 def _too_long(too_long: Sequence[tuple[int, Prompt]], room: int, context: int) -> str:
     places = "\n".join(f"  {prompt.source}: {length} tokens" for length, prompt in too_long[:_SHOWN])
     more = f"\n  and {len(too_long) - _SHOWN} more" if len(too_long) > _SHOWN else ""
     return (
-        f"{len(too_long)} prompts leave no room for an answer of up to {room} tokens in the model's context "
-        f"of {context}:\n{places}{more}\nShorten or remove them, lower generate.max_tokens, or set "
+        f"prompts: {len(too_long)} prompts leave no room for an answer of up to {room} tokens in the model's "
+        f"context of {context}:\n{places}{more}\nShorten or remove them, lower generate.max_tokens, or set "
         "skip_too_long = true in [prompts] to leave them out."
     )
 

@@ -28,16 +28,29 @@ def shipped(name: str) -> str:
 
 
 def check(template: str, required: Iterable[str], where: str) -> None:
-    """Refuse a template that cannot be parsed, uses unknown names, or leaves out a required one."""
-    required = set(required)
+    """Refuse a template that cannot be parsed or filled, or uses other names than the required ones."""
+    if fault := _fault(template, frozenset(required)):
+        raise ConfigError(f"{where}: {fault}")
+
+
+@lru_cache(maxsize=64)
+def _fault(template: str, required: frozenset[str]) -> str | None:
+    """What is wrong with a template, found by parsing it and by filling it once, as a run would."""
     try:
         used = meta.find_undeclared_variables(_ENVIRONMENT.parse(template))
     except TemplateError as error:
-        raise ConfigError(f"{where}: the template cannot be parsed: {error}") from None
+        line = getattr(error, "lineno", None)
+        told = str(error).partition("\n")[0]
+        return f"the template cannot be parsed: {told}{f' (line {line})' if line else ''}"
     if unknown := sorted(used - required):
-        raise ConfigError(f"{where}: unknown name {unknown[0]!r}; a template may use {sorted(required)}")
-    if missing := sorted(required - used):
-        raise ConfigError(f"{where}: the template never shows {{{{ {missing[0]} }}}}; add it")
+        return f"unknown name {unknown[0]!r}; a template may use {', '.join(sorted(required))}"
+    data = {name: f"<<{name} of the trial>>" for name in required}
+    try:
+        filled = render(template, **data)
+    except Exception as error:  # noqa: BLE001 - a template can raise whatever its expressions do
+        return f"the template cannot be filled: {type(error).__name__}: {error}"
+    missing = sorted(name for name, text in data.items() if text not in filled)
+    return f"the template never shows {{{{ {missing[0]} }}}}; add it" if missing else None
 
 
 def render(template: str, **data: str) -> str:

@@ -3,7 +3,6 @@
 import json
 import os
 import sys
-import traceback
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,18 +10,16 @@ from typing import Annotated, Any
 import typer
 
 from metareward import config as configs
-from metareward import disk, session
+from metareward import session
 from metareward import store as stored
 from metareward.cli import render
 from metareward.cli.attack import attack
 from metareward.cli.cost import cost
 from metareward.cli.diff import diff
+from metareward.cli.failures import TRY_AGAIN, guarded, told
 from metareward.cli.stopping import Stopping
-from metareward.errors import MetarewardError, StallError, UserError
+from metareward.errors import UserError
 from metareward.rundir import claimed
-from metareward.secrets import scrub
-
-TRY_AGAIN = 75  # EX_TEMPFAIL of sysexits.h: a supervisor may start the same command again
 
 app = typer.Typer(
     help="Self-improving alignment with a co-evolving judge.",
@@ -57,12 +54,9 @@ def run(
     loaded = configs.load(config, directory)
     try:
         with claimed(loaded, change), render.progress(quiet=as_json) as listen:
-            result = session.execute(loaded, stopping.before(listen), last_resort=_end_at_once)
-    except KeyboardInterrupt:
-        render.complain(
-            "interrupted; everything answered so far is kept. The same command goes on from here."
-        )
-        raise typer.Exit(130) from None
+            result = session.execute(loaded, stopping.before(listen), _end_at_once, change)
+    except (KeyboardInterrupt, BrokenPipeError) as stop:  # here, before typer hears of it
+        raise typer.Exit(told(stop)) from None
     if as_json:
         _print_json(result)
     else:
@@ -153,36 +147,7 @@ def main() -> None:
     # Spinning barriers make PyTorch many times slower as soon as anything else uses the cores; this must
     # be said before PyTorch is loaded. docs/LOG.md has the numbers.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    try:
-        app()
-    except UserError as error:
-        _stop(error, 2)
-    except StallError as error:
-        _stop(error, TRY_AGAIN)
-    except MetarewardError as error:
-        _stop(error, 1)
-    except KeyboardInterrupt:
-        render.complain(
-            "interrupted; everything answered so far is kept. The same command goes on from here."
-        )
-        sys.exit(130)
-    except MemoryError:
-        _stop(
-            "out of memory; everything stored so far is kept. Free memory, then run the same command again.",
-            1,
-        )
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except Exception as error:  # noqa: BLE001 - a fault of ours or of a library: shown in full, but for secrets
-        if isinstance(error, OSError) and error.errno in disk.ADVICE:
-            _stop(disk.refusal(error.filename or "the disk", error, what=""), 1)
-        sys.stderr.write(scrub(traceback.format_exc()))
-        sys.exit(1)
-
-
-def _stop(error: Exception | str, code: int) -> None:
-    render.complain(str(error))
-    sys.exit(code)
+    sys.exit(guarded(app))
 
 
 def _end_at_once(message: str) -> None:

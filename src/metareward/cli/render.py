@@ -4,7 +4,9 @@ Every text goes through `display.plain` on its way out, so that it is neither ma
 terminal; JSON is for programs, exact, and in ASCII.
 """
 
+import errno
 import json
+import os
 import sys
 import time
 from collections import Counter
@@ -26,8 +28,19 @@ from metareward.paper import Paper
 from metareward.secrets import scrub
 from metareward.store import Finding
 
-_WIDTH = None if sys.stdout.isatty() else 120  # a pipe has no width; tables need one
-out = Console(highlight=False, width=_WIDTH)
+_WIDTH = (
+    None if sys.stdout is not None and sys.stdout.isatty() else 120
+)  # a pipe has no width; tables need one
+
+
+class _Output(Console):
+    def on_broken_pipe(self) -> None:
+        """Rich would end the process without a word."""
+        self.quiet = True
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+
+out = _Output(highlight=False, width=_WIDTH)
 err = Console(stderr=True, highlight=False)
 _PLAIN_SECONDS = 15.0  # between lines where there is no terminal
 

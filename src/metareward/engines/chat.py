@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from metareward.engines.inert import NONCE, twin
+from metareward.engines.quiet import quiet
 from metareward.errors import ModelError
 from metareward.records import Message
 
@@ -27,17 +28,20 @@ def load_tokenizer(path: str) -> "PreTrainedTokenizerBase":
     from transformers import AutoTokenizer
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
-    except (OSError, ValueError) as error:
+        with quiet():
+            tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
+    except Exception as error:
+        first = str(error).strip().partition("\n")[0]
         raise ModelError(
-            f"{path}: the tokenizer cannot be read ({error}). Give a directory that holds a whole model, "
-            "or a hub id while the hub can be reached."
+            f"{path}: the tokenizer cannot be read ({type(error).__name__}: {first}). Give a "
+            "directory that holds a whole model, or a hub id while the hub can be reached."
         ) from error
     if not tokenizer.chat_template:
         raise ModelError(
             f"{path}: the tokenizer has no chat template, so this is probably a base model. Use an "
             "instruct model, or put the template into chat_template.jinja in that directory."
         )
+    _check_template(tokenizer)
     if tokenizer.pad_token_id is None:
         if tokenizer.eos_token_id is None:
             raise ModelError(
@@ -46,6 +50,24 @@ def load_tokenizer(path: str) -> "PreTrainedTokenizerBase":
             )
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
+
+
+def _check_template(tokenizer: "PreTrainedTokenizerBase") -> None:
+    """A chat template that does not show the user's message would have every prompt answered unseen."""
+    trial = "zz what the user asks zz"
+    turns = [{"role": "user", "content": trial}]
+    try:
+        text = str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
+    except Exception as error:
+        raise ModelError(
+            f"{tokenizer.name_or_path}: the chat template cannot be used ({type(error).__name__}: {error}). "
+            "Mend chat_template.jinja, or copy the model again."
+        ) from error
+    if trial not in text:
+        raise ModelError(
+            f"{tokenizer.name_or_path}: the chat template never shows what the user asks. Mend "
+            "chat_template.jinja, or copy the model again."
+        )
 
 
 def encode_chat(tokenizer: "PreTrainedTokenizerBase", messages: Sequence[Message]) -> list[int]:
@@ -108,7 +130,7 @@ def context_of(config: Mapping[str, Any]) -> int | None:
     """The same from a config that is already read."""
     for part in (config, config.get("text_config") or {}):
         for name in _CONTEXT_NAMES:
-            if isinstance(part.get(name), int):
+            if isinstance(part.get(name), int) and part[name] > 0:
                 return part[name]
     return None
 

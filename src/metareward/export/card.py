@@ -124,12 +124,12 @@ def _result(run: Path, model: str) -> TrainResult:
 def _config_json(run: Path) -> dict[str, Any]:
     file = run / "config.json"
     try:
-        config = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-        if isinstance(config, dict):
-            return config
-        raise ValueError("not a table of settings")
+        content = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     except (ValueError, RecursionError) as error:
-        raise StoreError(f"{file}: damaged ({error}); run the config again to mend it") from None
+        raise StoreError(f"{file}: damaged ({error}); remove it and run the config again") from None
+    if not isinstance(content, dict):
+        raise StoreError(f"{file}: damaged (it holds no settings); remove it and run the config again")
+    return content
 
 
 def _steps(steps: Sequence[Manifest]) -> str:

@@ -161,7 +161,12 @@ def cache_directory() -> Path:
         return Path(own).expanduser()
     if shared := os.environ.get("XDG_CACHE_HOME"):
         return Path(shared).expanduser() / "metareward"
-    return Path.home() / ".cache" / "metareward"
+    try:
+        return Path.home() / ".cache" / "metareward"
+    except RuntimeError:
+        raise ModelError(
+            "there is no home directory to keep models in: set METAREWARD_CACHE to a directory of yours"
+        ) from None
 
 
 def find(name: str) -> Entry:

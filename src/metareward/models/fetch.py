@@ -169,6 +169,11 @@ def _letters(entry: Entry, target: Path) -> Iterator[None]:
                 f"{entry.name}: may not write to {error.filename or target}. Set METAREWARD_CACHE to a "
                 "directory of yours."
             ) from error
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG):
+            raise ModelError(
+                f"{entry.name}: the cache {target} cannot be made: {error.strerror}. Set METAREWARD_CACHE to "
+                "a directory of yours."
+            ) from error
         raise
     except Exception as error:
         # safetensors writes from Rust and wraps the system's error in a type of its own.

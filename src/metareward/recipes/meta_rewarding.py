@@ -7,10 +7,11 @@ from typing import Any
 from metareward.history import Round
 from metareward.models.base import Model
 from metareward.recipes.gate import Gate, attacked, hardening
-from metareward.recipes.settings import Iteration, Watch
+from metareward.recipes.settings import Iteration, Watch, check_iterations
 from metareward.recipes.watching import look
 from metareward.records import Role
 from metareward.run import Runner
+from metareward.settings import positive, require
 from metareward.stages.generate import Generate
 from metareward.stages.judge import Judge
 from metareward.stages.meta_judge import MetaJudge
@@ -43,6 +44,10 @@ class MetaRewarding:
     watch: Watch = Watch()
     prior: float = DEFAULT_PRIOR
     attack: Gate = Gate()
+
+    def __post_init__(self) -> None:
+        require(positive(self.prior), "prior", "a number above 0", self.prior)
+        check_iterations(self.iterations, self.dpo)
 
 
 def meta_rewarding(

@@ -7,7 +7,7 @@ from typing import Any
 from metareward.history import Round
 from metareward.models.base import Model
 from metareward.recipes.gate import Gate, attacked
-from metareward.recipes.settings import Iteration, Watch
+from metareward.recipes.settings import Iteration, Watch, check_iterations
 from metareward.recipes.watching import look
 from metareward.records import Role
 from metareward.run import Runner
@@ -41,6 +41,7 @@ class SelfRewarding:
             gate.action != "drop judge", "attack.action", "'warn' or 'stop': no judge is trained", gate.action
         )
         require(not gate.harden, "attack.harden", "false: self_rewarding trains no judge", gate.harden)
+        check_iterations(self.iterations, self.dpo)
 
 
 def self_rewarding(

@@ -11,6 +11,7 @@ from typing import Any
 
 from metareward.errors import UserError
 from metareward.records import Battle, Judgment, Outcome, PreferencePair, Prompt, Response, Role
+from metareward.settings import shown
 from metareward.show.archive import Archive
 from metareward.show.lineage import model_story, models_matching, with_lineage
 from metareward.show.stories import (
@@ -28,6 +29,7 @@ from metareward.show.stories import (
 from metareward.store import Manifest, Store
 
 SHORTEST = 6
+_LONGEST = 100
 _LISTED = 8  # candidates named in an error
 
 
@@ -97,6 +99,8 @@ def _checked(id_prefix: str) -> str:
     prefix = id_prefix.strip().lower()
     if len(prefix) < SHORTEST:
         raise UserError(f"{id_prefix!r} is too short for an id; give {SHORTEST} or more characters of it")
+    if len(prefix) > _LONGEST or not prefix.isascii():
+        raise UserError(f"{shown(id_prefix)} is no id of a record; copy one from a table, a card or --json")
     return prefix
 
 

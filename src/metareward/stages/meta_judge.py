@@ -10,7 +10,7 @@ from metareward.engines.base import Completion, Request
 from metareward.ids import fingerprint, seed_of
 from metareward.models.base import Model
 from metareward.records import Battle, Judgment, Message, Prompt, Response
-from metareward.settings import check_reading, check_sampling
+from metareward.settings import check_reading, check_sampling, check_seed
 from metareward.stages import winner
 from metareward.stages.base import Guess, Question, Shape, Work, question_key, text_tokens
 from metareward.stages.grouping import Bundle, bundles
@@ -39,6 +39,7 @@ class MetaJudge:
     def __post_init__(self) -> None:
         check_sampling("meta_judge", self.temperature, self.top_p, self.max_tokens)
         check_reading("meta_judge", self.reading)
+        check_seed("meta_judge.seed", self.seed)
         names = ("conversation", "response", "judgment_a", "judgment_b")
         templates.check(self.template, names, "meta_judge.template")
 

@@ -181,8 +181,8 @@ def _check_processes(job: TrainJob) -> None:
     found = PartialState().num_processes
     if found != job.machine.processes:
         raise ConfigError(
-            f"train.processes is {job.machine.processes}, but {found} processes found each other; "
-            f"make them agree (train.accelerate_config: {job.machine.accelerate_config})"
+            f"machine.training.processes is {job.machine.processes}, but {found} processes found each other; "
+            f"make them agree (machine.training.accelerate_config: {job.machine.accelerate_config})"
         )
 
 
