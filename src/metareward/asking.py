@@ -1,11 +1,13 @@
 """Questions on their way to an engine and answers on their way to the disk, each exactly once."""
 
 import dataclasses
+import traceback
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from metareward.engines.base import Completion, Request
-from metareward.errors import StepError
+from metareward.errors import MetarewardError, StepError
 from metareward.models.base import Model
 from metareward.records import Finish
 from metareward.secrets import scrub
@@ -93,3 +95,20 @@ class Asking:
             failures=sum(each.finish is Finish.FAILED for each in tries),
         )
         self.done.add(position)
+
+
+@contextmanager
+def one_message(step: str) -> Iterator[None]:
+    """What breaks down in an engine (or a stage) stops the run with one message that says where."""
+    try:
+        yield
+    except MetarewardError:
+        raise
+    except Exception as error:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        memory = isinstance(error, MemoryError)
+        advice = "free memory, or lower batch_tokens or max_rows in [machine]; then run" if memory else "run"
+        raise StepError(
+            f"{step} broke down: {type(error).__name__}: {scrub(str(error))} ({place.filename}, line "
+            f"{place.lineno}). What was answered is stored; {advice} the same command again to go on."
+        ) from error

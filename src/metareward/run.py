@@ -2,7 +2,6 @@
 
 import dataclasses
 import time
-import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from itertools import chain
@@ -10,9 +9,9 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from metareward import disk
-from metareward.asking import Asking
+from metareward.asking import Asking, one_message
 from metareward.engines.base import Engine, OpenEngine
-from metareward.errors import MetarewardError, NoPairsError, StepError, StoreError
+from metareward.errors import NoPairsError, StoreError
 from metareward.events import Listener, Noticed, StepFinished, StepProgress, StepStarted, ignore
 from metareward.history import History
 from metareward.ids import fingerprint
@@ -234,7 +233,7 @@ class Run:
             asking = Asking(stage, of, writer, done)
             asking.reuse(self.store.answered(artifact, key), stage.questions(of, *inputs))
             stacks, step = self.store.root / "stalled.txt", f"{self.section}: {stage.name}"
-            with self._watchdog.over(step, stacks, writer.flush), _one_message(step):
+            with self._watchdog.over(step, stacks, writer.flush), one_message(step):
                 self._answer(asking, enumerate(stage.questions(of, *inputs)), total)
                 self._answer(asking, asking.take_failures(), total)
             asking.keep_failures()
@@ -304,23 +303,6 @@ class Run:
         seconds = time.monotonic() - started
         self._record("train", result.key, result.pairs_used, seconds, reused)
         self._listen(StepFinished(self.section, "train", result.pairs_used, seconds, reused, note))
-
-
-@contextmanager
-def _one_message(step: str) -> Iterator[None]:
-    """What breaks down in an engine (or a stage) stops the run with one message that says where."""
-    try:
-        yield
-    except MetarewardError:
-        raise
-    except Exception as error:
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        memory = isinstance(error, MemoryError)
-        advice = "free memory, or lower batch_tokens or max_rows in [machine]; then run" if memory else "run"
-        raise StepError(
-            f"{step} broke down: {type(error).__name__}: {error} ({place.filename}, line "
-            f"{place.lineno}). What was answered is stored; {advice} the same command again to go on."
-        ) from error
 
 
 def _require_pairs(section: str, pairs: Sequence[Artifact[PreferencePair]]) -> None:

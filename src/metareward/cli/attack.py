@@ -19,6 +19,7 @@ from metareward.attack.suite import Limits, Suite
 from metareward.cli import render
 from metareward.cli.stopping import Stopping
 from metareward.config import Machine
+from metareward.disk import write_json
 from metareward.errors import ConfigError
 from metareward.run import Run
 from metareward.rundir import held
@@ -26,7 +27,6 @@ from metareward.settings import require
 from metareward.stages.compare import Compare
 from metareward.stages.judge import Judge
 from metareward.stats.shares import Estimate
-from metareward.store.parts import write_json
 
 _FORMS = ("pointwise", "pairwise", "both")
 
