@@ -18,8 +18,8 @@ import planted
 from metareward.cli.app import app
 from metareward.ledger import NOT_USED, TRAIN, UNFINISHED, WHOLE, add, ledger
 from metareward.recipes.settings import Iteration
-from metareward.records import Finish
-from metareward.store import Cost
+from metareward.records import Finish, Prompt
+from metareward.store import Cost, Store, Writer
 from metareward.summary import summarise
 from metareward.train.fake import FakeTrainer
 from metareward.train.job import finished, write_result
@@ -149,6 +149,18 @@ def test_killed_at_any_moment_it_holds_what_the_rows_on_the_disk_cost(tmp_path):
     read = ledger(tmp_path / "killed")
     assert [record.outcome for record in read.sessions] == ["no end: killed, or at work still", "finished"]
     assert counts(sum(read.by_session().values(), Cost())) == counts(read.total)
+
+
+def test_time_that_passed_without_rows_is_its_sessions_too(tmp_path):
+    artifact = Store(tmp_path).artifact("x", "key", Prompt)
+    with Writer(artifact, rows=1, session=4) as writer:
+        writer.add(0, planted.prompts(1)[0], calls=1)
+        time.sleep(0.05)
+        about = {"name": "x", "inputs": [], "step": {}, "model": None, "section": "", "question_key": "q"}
+        writer.seal(about)
+    (line,) = ledger(tmp_path).lines
+    assert line.cost.seconds > 0.05
+    assert line.sessions == {4: line.cost}
 
 
 def test_failures_and_second_tries_are_counted(tmp_path):

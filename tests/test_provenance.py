@@ -11,7 +11,7 @@ import pytest
 
 import loops
 import planted
-from metareward import provenance, session
+from metareward import session
 from metareward.config import load
 from metareward.errors import DataError, StoreError
 from metareward.events import Noticed, ignore
@@ -22,6 +22,7 @@ from metareward.provenance import (
     packages,
     records,
     revision,
+    sessions,
     steps_of,
     supervision_of,
 )
@@ -93,10 +94,10 @@ def test_the_code_is_named_by_commit_and_by_what_was_changed_since(tmp_path, mon
     seen = []
     for text in ("a = 2\n", "a = 3\n"):
         (package / "__init__.py").write_text(text)
-        seen.append(revision.code_of(package)["changes"])
+        seen.append((revision.code_of(package) or {})["changes"])
     (package / "__init__.py").write_text("a = 1\n")
     (package / "new.py").write_text("b = 1\n")
-    seen.append(revision.code_of(package)["changes"])
+    seen.append((revision.code_of(package) or {})["changes"])
     assert len({*seen, None}) == 4
     (package / "new.py").unlink()
     monkeypatch.setenv("GIT_DIR", str(tmp_path / "elsewhere"))
@@ -263,10 +264,10 @@ def test_a_full_disk_at_the_end_hides_no_other_error(tmp_path, monkeypatch):
         raise StoreError("no room")
 
     with pytest.raises(StoreError, match="no room"), Session(tmp_path):
-        monkeypatch.setattr(provenance.sessions, "write_json", full)
+        monkeypatch.setattr(sessions, "write_json", full)
     monkeypatch.undo()
     with pytest.raises(DataError, match="bad") as caught, Session(tmp_path):
-        monkeypatch.setattr(provenance.sessions, "write_json", full)
+        monkeypatch.setattr(sessions, "write_json", full)
         raise DataError("bad")
     assert "could not be completed: no room" in caught.value.__notes__[0]
 
@@ -277,7 +278,7 @@ def test_other_packages_than_before_are_noticed_at_the_start(tmp_path, loaded, m
     session.execute(loaded, heard)
     assert not [event for event in heard if isinstance(event, Noticed)]
     other = {**packages.versions(), "torch": "99.0"}
-    monkeypatch.setattr(provenance.machine.packages, "versions", lambda: other)
+    monkeypatch.setattr(packages, "versions", lambda: other)
     session.execute(loaded, heard)
     (event,) = [event for event in heard if isinstance(event, Noticed)]
     now = importlib.metadata.version("torch")
