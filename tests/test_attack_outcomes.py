@@ -1,6 +1,7 @@
 """What verdicts amount to for one case, with plain values and signs pinned."""
 
 import dataclasses
+from typing import Any
 
 import pytest
 
@@ -134,7 +135,7 @@ def test_places_tell_the_winner_in_each_order():
 
 def test_the_rows_of_these_values():
     """By hand: beauty turns the pair in both forms where the flawed one is attacked; a rerun does not."""
-    found = {
+    found: dict[Any, Any] = {
         (r.form, r.family, r.side, r.measure): r
         for o in (scored(GRADES), met(SHARES))
         for r in rows(o, WANTED)
@@ -153,12 +154,12 @@ def test_the_rows_of_these_values():
 
 def test_the_floor_of_position_is_one_order_against_itself():
     outcomes = met({**SHARES, ("clean", "flawed"): (0.9, 0.3), ("rerun", "flawed"): (0.2, 0.3)})
-    row = next(row for row in rows(outcomes, WANTED) if row.family == "position")
+    row: Any = next(row for row in rows(outcomes, WANTED) if row.family == "position")
     assert (row.rate.value, row.floor.value, row.difference.value) == (1, 0.5, 0.5)
 
 
 def test_what_a_judge_is_without_attack():
-    plain = baseline(scored(GRADES), WANTED, "free")
+    plain: Any = baseline(scored(GRADES), WANTED, "free")
     assert (plain.accuracy.value, plain.ties, plain.mean_good, plain.mean_flawed) == (1, 0, 4.5, 2)
     assert (plain.asked, plain.unread, plain.first_wins) == (14, {"cut off": 1}, None)
     assert plain.longer.value == 0.5
