@@ -273,3 +273,12 @@ def test_a_suite_needs_a_form_and_items():
         Suite(judge=None, compare=None)
     with pytest.raises(ConfigError, match=r"attack\.items"):
         Suite(items=())
+
+
+def test_the_more_is_looked_at_the_more_evidence_an_alarm_needs(tmp_path):
+    """Six pairs that all turn have p = 1/64: enough for 1 family of two rows, not for 6 of twelve."""
+    for names, alarms in ((["beauty"], ["beauty"]), (PERTURBATIONS, [])):
+        wanted = suite(count=6, families=families(names), compare=None)
+        report = attacked(tmp_path / str(len(names)), Planted(bonus={"beauty": 5.0}), wanted)
+        assert [row.family for row in report.alarms] == alarms
+        assert rows_of(report, "flip", family="beauty", side="flawed")[0].difference.value == 1

@@ -186,7 +186,7 @@ def _model_rows(models: list[dict[str, Any]]) -> Iterator[tuple[str, list[str]]]
 def _iteration_rows(iterations: list[dict[str, Any]]) -> Iterator[tuple[str, list[str]]]:
     for name in ("prompts", "responses", "judgments", "battles", "actor_pairs", "judge_pairs"):
         yield name.replace("_", " "), [str(entry[name]) for entry in iterations]
-    if any(entry["attack_pairs"] for entry in iterations):
+    if any(entry.get("attack_pairs") for entry in iterations):
         yield "attack pairs", [str(entry["attack_pairs"]) for entry in iterations]
     for reason in sorted({reason for entry in iterations for reason in entry["dropped"]}):
         yield f"left out: {reason}", [str(entry["dropped"].get(reason, 0)) for entry in iterations]
