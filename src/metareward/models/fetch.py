@@ -145,11 +145,8 @@ def _publish(entry: Entry, model: Path, target: Path) -> None:
 
 def _sweep(models: Path) -> None:
     """Remove what killed processes left behind: half a gigabyte each, or more."""
-    for pattern, age in (
-        (".fetch-*", _STALE_SECONDS),
-        (".damaged-*", _STALE_SECONDS),
-        (".parts-*", _KEPT_SECONDS),
-    ):
+    ages = {".fetch-*": _STALE_SECONDS, ".damaged-*": _STALE_SECONDS, ".parts-*": _KEPT_SECONDS}
+    for pattern, age in ages.items():
         for path in models.glob(pattern):
             with suppress(FileNotFoundError):  # another process sweeps too
                 if path.stat().st_mtime < time.time() - age:
