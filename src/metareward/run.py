@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 from metareward import disk
 from metareward.asking import Asking, one_message
 from metareward.engines.base import Engine, OpenEngine
-from metareward.errors import NoPairsError, StoreError
+from metareward.errors import NoPairsError, StepError, StoreError
 from metareward.events import Listener, Noticed, StepFinished, StepProgress, StepStarted, ignore
 from metareward.history import History
 from metareward.ids import fingerprint

@@ -14,8 +14,8 @@ from rich.text import Text
 from metareward.cli.render import out
 from metareward.diff import Change, Difference, StepChange, compare, side, two_sides
 from metareward.diff.steps import SAME
+from metareward.display import plain
 from metareward.errors import DataError, StoreError
-from metareward.show import visible
 
 _LINES = 30  # of a template's difference
 _SHOWN = 100  # characters of a value
@@ -70,7 +70,7 @@ def _show(found: Difference) -> None:
         if changes:
             out.print(Text(f"\n{title}"))
             for line in _lines(changes):
-                out.print(Text(f"  {visible(line)}"), soft_wrap=True)
+                out.print(Text(f"  {plain(line)}"), soft_wrap=True)
     out.print()
     _steps(found)
 
@@ -110,10 +110,10 @@ def _steps(found: Difference) -> None:
         for step in changed:
             rows, known = ("" if number is None else f"{number:,}" for number in (step.rows, step.reusable))
             cells = (step.section, step.step, step.state, "; ".join(step.because), rows, known)
-            table.add_row(*(Text(visible(cell)) for cell in cells))
+            table.add_row(*(Text(plain(cell)) for cell in cells))
         out.print(table)
     for line in _closing(found, changed):
-        out.print(Text(visible(line)), soft_wrap=True)
+        out.print(Text(plain(line)), soft_wrap=True)
 
 
 def _closing(found: Difference, changed: Sequence[StepChange]) -> Iterator[str]:

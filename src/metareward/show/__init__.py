@@ -4,4 +4,4 @@ from metareward.display import plain as visible
 from metareward.show.explain import Found, explain, explain_in, find
 from metareward.show.stories import Story
 
-__all__ = ["Found", "Story", "explain", "explain_in", "find", "visible"]
+__all__ = ["Found", "Story", "explain", "explain_in", "find"]

@@ -8,7 +8,7 @@ from metareward.errors import UserError
 from metareward.provenance import Record, records, supervision_of
 from metareward.records import PreferencePair
 from metareward.show.archive import ids_of
-from metareward.show.stories import Story, visible
+from metareward.show.stories import Story
 from metareward.store import Manifest, Store
 from metareward.train.lineage import Training, model_names, trainings
 
@@ -37,7 +37,7 @@ def with_lineage(store: Store, told: Story, record: Any, steps: Iterable[Manifes
     children = [models.tell(model) for model in dict.fromkeys(spoke) if model]
     if is_pair:
         children += models.trained_by({step.key for step in steps})
-    facts = {"written in": _sessions(store.root, steps), "supervision": visible(supervision_of(store.root))}
+    facts = {"written in": _sessions(store.root, steps), "supervision": supervision_of(store.root)}
     return Story(told.title, {**told.facts, **facts}, (*told.children, *children))
 
 
@@ -56,7 +56,7 @@ class _Models:
 
     def tell(self, model: str, ids: bool = False) -> Story:
         """A model and all it came from; `ids`: with those of the pairs that trained it."""
-        title = f"model {visible(self._names.get(model, ''))} {model}".replace("  ", " ")
+        title = f"model {self._names.get(model, '')} {model}".replace("  ", " ")
         training = self._trainings.get(model)
         if training is None:
             return Story(title, {"made by": self._origin(model)})
@@ -100,9 +100,7 @@ class _Models:
             known = record.facts.get("model") or {}
             if known.get("fingerprint") == model:
                 revision = f" at {known['revision']}" if known.get("revision") else ""
-                return visible(
-                    f"not here, the run began with it ({known['from']}: {known['name']}{revision})"
-                )
+                return f"not here, the run began with it ({known['from']}: {known['name']}{revision})"
         return "not here, the run began with it"
 
 
