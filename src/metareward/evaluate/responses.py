@@ -63,7 +63,7 @@ class _Faults:
 
 
 def read_rows(path: Path) -> list[Row]:
-    """The objects of a JSON Lines file. DataError for one that cannot be read, is empty, or is another thing."""
+    """The objects of a JSON Lines file. DataError for one that is empty or cannot be read."""
     try:
         rows = list(_lines(path))
     except FileNotFoundError:
@@ -84,7 +84,7 @@ def require_fields(rows: Sequence[Row], names: Sequence[str], what: str) -> None
         where, row = lacking[0]
         form = form_of(row)
         seems = f"; these look like {form}" if form else ""
-        has = ", ".join(list(row)[:8])
+        has = ", ".join(map(_brief, list(row)[:8]))
         raise DataError(
             f"{len(lacking)} of {len(rows)} rows are not {what}, which need {' and '.join(names)}{seems} "
             f"(first: {where}, which has {has or 'nothing'})"
