@@ -53,13 +53,18 @@ class Verdict:
     by_value: bool
     empty: bool
 
+    def as_dict(self) -> dict[str, Any]:
+        """As plain data."""
+        return {"question": self.problem.question, **{name: getattr(self, name) for name in READINGS}}
+
 
 @dataclass(frozen=True)
 class GSM8K:
     """GSM8K of a chat model: greedy answers, no examples given, to all problems or `limit` drawn by `seed`.
 
     template: what is asked; `{question}` stands for the problem. Scores without examples are not those with
-    five or eight examples that base models are published with. allow_missing: as in IFEval.
+    five or eight examples that base models are published with. allow_missing, details: as in
+    IFEval.
     """
 
     name: ClassVar[str] = "gsm8k"
@@ -69,6 +74,7 @@ class GSM8K:
     max_tokens: int = 512
     template: str = _TEMPLATE
     allow_missing: bool = False
+    details: bool = False
     problems: tuple[Problem, ...] = field(default_factory=lambda: shipped_problems(), repr=False)
 
     def __post_init__(self) -> None:
@@ -95,7 +101,7 @@ class GSM8K:
         joined = join(given, list(problems), "GSM8K", allow_missing=self.allow_missing)
         verdicts = [judge_response(problems[prompt], text) for prompt, text in joined.responses.items()]
         sample = {"sampled_from": len(self.problems), "seed": self.seed} if self._sampled() else {}
-        score = score_verdicts(verdicts, len(joined.missing))
+        score = score_verdicts(verdicts, len(joined.missing), self.details)
         return {**score, "truncated": truncated, "max_tokens": self.max_tokens, **sample}
 
     def _prompt(self, problem: Problem) -> str:
@@ -184,7 +190,7 @@ def strict_answer(response: str, mark: str = MARK) -> str | None:
     return found[1].replace(",", "") if found else None
 
 
-def score_verdicts(verdicts: Sequence[Verdict], missing: int = 0) -> dict[str, Any]:
+def score_verdicts(verdicts: Sequence[Verdict], missing: int = 0, details: bool = False) -> dict[str, Any]:
     """Accuracy by each of READINGS, with 95 % intervals; an `empty` response is wrong.
 
     Raises DataError without a verdict.
@@ -193,7 +199,8 @@ def score_verdicts(verdicts: Sequence[Verdict], missing: int = 0) -> dict[str, A
         raise DataError("there is no response to score")
     readings = {name: share(getattr(verdict, name) for verdict in verdicts) for name in READINGS}
     counts = {"n": len(verdicts), "missing": missing, "empty": sum(verdict.empty for verdict in verdicts)}
-    return {"benchmark": "gsm8k", **counts, **readings}
+    each = {"verdicts": [verdict.as_dict() for verdict in verdicts]} if details else {}
+    return {"benchmark": "gsm8k", **counts, **readings, **each}
 
 
 def agreement(verdicts: Iterable[Verdict], given: Mapping[str, bool]) -> dict[str, int] | None:

@@ -55,12 +55,17 @@ class Verdict:
     loose: tuple[bool, ...]
     empty: bool
 
+    def as_dict(self) -> dict[str, Any]:
+        """As plain data."""
+        return {"key": self.task.key, "strict": list(self.strict), "loose": list(self.loose)}
+
 
 @dataclass(frozen=True)
 class IFEval:
     """IFEval of a model: greedy answers to all tasks, or to `limit` of them drawn by `seed`.
 
     allow_missing: score the rest where the engine failed to answer; the failures are counted.
+    details: the score says the verdict on every prompt, too.
     """
 
     name: ClassVar[str] = "ifeval"
@@ -69,6 +74,7 @@ class IFEval:
     seed: int = 0
     max_tokens: int = 1280
     allow_missing: bool = False
+    details: bool = False
     tasks: tuple[Task, ...] = field(default_factory=lambda: shipped_tasks(), repr=False)
 
     def __post_init__(self) -> None:
@@ -90,7 +96,7 @@ class IFEval:
         given, truncated = answers_of(*asked)
         tasks = self._asked()
         joined = join(given, [task.prompt for task in tasks], "IFEval", allow_missing=self.allow_missing)
-        score = score_verdicts(judged(tasks, joined.responses), len(joined.missing))
+        score = score_verdicts(judged(tasks, joined.responses), len(joined.missing), self.details)
         sampled = {"sampled_from": len(self.tasks), "seed": self.seed} if len(tasks) < len(self.tasks) else {}
         return {**score, "truncated": truncated, "max_tokens": self.max_tokens, **sampled}
 
@@ -160,7 +166,7 @@ def loose_forms(response: str) -> list[str]:
     return [form for text in (response, *cut) for form in (text, text.replace("*", ""))]
 
 
-def score_verdicts(verdicts: Sequence[Verdict], missing: int = 0) -> dict[str, Any]:
+def score_verdicts(verdicts: Sequence[Verdict], missing: int = 0, details: bool = False) -> dict[str, Any]:
     """Accuracies, each with a 95 % interval, of `n` prompts; `empty` responses count as following nothing.
 
     strict, loose: `prompt` (all instructions of a prompt followed), `instruction` (of all instructions),
@@ -177,6 +183,7 @@ def score_verdicts(verdicts: Sequence[Verdict], missing: int = 0) -> dict[str, A
         "empty": sum(verdict.empty for verdict in verdicts),
         "strict": _scored([(verdict.task, verdict.strict) for verdict in verdicts]),
         "loose": _scored([(verdict.task, verdict.loose) for verdict in verdicts]),
+        **({"verdicts": [verdict.as_dict() for verdict in verdicts]} if details else {}),
     }
 
 
