@@ -1,4 +1,4 @@
-"""GSM8K as published: every verdict on four models' solutions; the three readings where they differ; a run."""
+"""GSM8K as published: every verdict on four models' solutions; three readings where they differ; a run."""
 
 import json
 import re
