@@ -124,6 +124,21 @@ def test_mistakes(tmp_path, evaluate, arguments, says):
     assert "Traceback" not in said.stderr
 
 
+def test_a_benchmark_file_of_ones_own(tmp_path, evaluate):
+    row = {"key": 1, "prompt": "p", "instruction_id_list": ["punctuation:no_comma"], "kwargs": [{}]}
+    prompts = write(tmp_path / "prompts.jsonl", [row])
+    problems = write(tmp_path / "problems.jsonl", [{"question": "p", "answer": "so\n#### 7"}])
+    responses = write(tmp_path / "responses.jsonl", [{"prompt": "p", "response": "#### 7"}])
+    for name, data in (("ifeval", prompts), ("gsm8k", problems)):
+        score = json.loads(evaluate(name, "--data", data, "--responses", responses, "--json").stdout)
+        share = score["strict"]["prompt"] if name == "ifeval" else score["strict"]
+        assert (share["correct"], share["n"]) == (1, 1)
+        asked = json.loads(
+            evaluate(name, "--data", data, "--model", "x", "--engine", "fake", "--json").stdout
+        )
+        assert asked["n"] == 1
+
+
 @pytest.mark.parametrize("name", ["ifeval", "gsm8k"])
 def test_a_model_is_asked_once(name, tmp_path, evaluate):
     """The second time every answer is kept from before; the score is the same."""

@@ -188,6 +188,14 @@ def test_a_question_is_data_not_a_template(tmp_path):
         assert evaluation.score(prompts, responses)["strict"]["correct"] == 1
 
 
+def test_a_template_of_ones_own_may_have_braces(tmp_path):
+    evaluation = GSM8K(problems=PROBLEMS, template='{question} Answer as {"n": 1}, then #### 1')
+    with Run(tmp_path, fake(lambda request, model: "#### 1"), FakeTrainer()) as run:
+        prompts, responses = evaluation.ask(run, MODEL, MODEL)
+        assert next(iter(prompts)).messages[-1].content == 'one? Answer as {"n": 1}, then #### 1'
+        assert evaluation.score(prompts, responses)["strict"]["correct"] == 1
+
+
 @pytest.mark.parametrize(
     "settings",
     [{"limit": 0}, {"max_tokens": 0}, {"template": "no place for it"}],

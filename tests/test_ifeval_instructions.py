@@ -98,6 +98,7 @@ CASES = {
         ({"num_bullets": 2}, "-\n--- b", True),  # any dash is one
         ({"num_bullets": 0}, "a * b - c", True),
         ({"num_bullets": 1}, "*\n* b", True),  # a bare asterisk takes the next line with it
+        ({"num_bullets": 1}, "*\nplain text", True),
         ({"num_bullets": 1}, "*", False),
         ({"num_bullets": 2}, "\n\n \t* a\n\n\n-b", True),
     ],
@@ -232,12 +233,12 @@ def test_no_text_makes_a_check_fail(name, pieces):
 @pytest.mark.parametrize("name", CHECKS)
 @pytest.mark.parametrize("piece", ["\n", " ", "*", "[", "<<", "-", "{", '"', "p. ", "ab, c\n"])
 def test_huge_texts_take_seconds_at_most(name, piece):
-    """400,000 characters of what a quadratic pattern would trip over."""
-    text, began = piece * (400_000 // len(piece)) + "x", time.process_time()
+    """100,000 characters of what a quadratic pattern would trip over."""
+    text, began = piece * (100_000 // len(piece)) + "x", time.process_time()
     if name in ("length_constraints:number_sentences", "change_case:capital_word_frequency"):
-        text = text[:40_000]  # tests of the tokenisers have these
+        text = text[:20_000]  # tests of the tokenisers have these
     Instruction(name, EXAMPLES[name]).followed(text)
-    assert time.process_time() - began < 3
+    assert time.process_time() - began < 2
 
 
 @pytest.mark.parametrize(

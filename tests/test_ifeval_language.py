@@ -16,70 +16,54 @@ from metareward.ids import fingerprint
 
 MARKS = [
     *(
-        ". ",
-        "? ",
-        "! ",
-        ".\n\n",
-        "...",
-        "--",
-        " - ",
-        ", ",
-        ":",
-        ";",
-        "'",
-        '"',
-        ")",
-        "]",
-        "”",
-        "’",
-        "“",
-        "»",
-        "*",
+        mark
+        for marks in (". ? ! ...", ' " ” ’ “ « » ) ]', '." .) ?" .”', "-- , : ; *")
+        for mark in marks.split()
     ),
     *(
-        " ",
-        "\t",
-        "\r",
-        "\xa0",
-        "\u2028",
-        "\x85",
-        "Mr. ",
-        "U.S. ",
-        "e.g. ",
-        "J. ",
-        "1. ",
-        "-5. ",
-        "2.5 ",
-        "A.I. ",
+        f"{word} "
+        for word in [
+            ".",
+            "?",
+            "!",
+            ".)",
+            '."',
+            "?'",
+            "Mr.",
+            "U.S.",
+            "e.g.",
+            "J.",
+            "1.",
+            "-5.",
+            "2.5",
+            "A.I.",
+            "He",
+            "he",
+            "The",
+            "Inc.",
+            "i.e.",
+            "Bach",
+            "_.",
+            "İ.",
+        ]
     ),
     *(
-        "He ",
-        "he ",
-        "The ",
-        "Inc. ",
-        "St. Louis ",
-        "i.e. Bach ",
-        "has. ",
-        "_. ",
-        "İ. ",
-        "日本。",
-        "है। ",
-        "CANNOT ",
+        f"{word} "
+        for word in [
+            "CANNOT",
+            "don't",
+            "IT'S",
+            "THEY'VE",
+            "gimme",
+            "'tis",
+            "wanna",
+            "more'n",
+            "well-ON",
+            "AT&T",
+            "mid-jan.",
+        ]
     ),
-    *(
-        "don't ",
-        "IT'S ",
-        "THEY'VE ",
-        "gimme ",
-        "'tis ",
-        "``",
-        "$5",
-        "AT&T ",
-        "(B)",
-        "wanna ",
-        "more'n ",
-        "well-ON ",
-    ),
+    *(" ", "\t", "\r", ".\n\n", "\xa0", "\u2028", "\x85", "``", "$5", "(B)", "日本。", "है। ", "St. Louis "),
 ]
 
 
@@ -142,10 +126,17 @@ def test_words_are_nltks(text):
         ('He said "Go." She went.', 2),
         ("He said “Go.” She went.", 1),  # NLTK 3.10 says 2
         ("no capital. still a new sentence", 2),
+        ("It was mid-Jan. and cold.", 1),
     ],
 )
 def test_sentences_by_hand(text, count):
     assert len(language.sentences(text)) == count
+
+
+def test_closing_marks_belong_to_their_sentence():
+    assert language.sentences('He said "Go." She (and he?) went.) So.') == [
+        *('He said "Go."', "She (and he?)", "went.)", "So.")
+    ]
 
 
 @pytest.mark.parametrize(

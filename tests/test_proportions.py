@@ -44,6 +44,7 @@ def test_clusters_of_one_are_plain_trials():
 def test_more_independence_than_chance_is_not_believed():
     """Clusters that all have one success of two look better than independent trials; they count as such."""
     assert effective_trials(np.ones(30), np.full(30, 2)) == 60
+    assert effective_trials([0, 2] + [1] * 28, np.full(30, 2)) == 60
 
 
 def test_nothing_and_everything_have_the_width_of_their_clusters():

@@ -155,7 +155,7 @@ def format_title(text: str) -> bool:
 
 def _titled(line: str) -> bool:
     start, end = line.find("<<"), line.rfind(">>")
-    return 0 <= start <= end - 3 and bool(line[start : end + 2].lstrip("<").rstrip(">").strip())
+    return 0 <= start < end and bool(line[start : end + 2].lstrip("<").rstrip(">").strip())
 
 
 def combination_two_responses(text: str) -> bool:
@@ -264,14 +264,15 @@ def _fault(name: str, kind: Any, value: Any) -> str | None:
         return "a text that is not empty" if kind is str else "a list of texts that are not empty"
     if name.endswith("relation") and value not in RELATIONS:
         return " or ".join(map(repr, RELATIONS))
-    if name == "letter" and len(value.strip()) != 1:
+    if name == "letter" and len(texts[0].strip()) != 1:
         return "one letter or sign"
     return None if name not in _PATTERNS or all(map(_compiles, texts)) else "readable as a pattern"
 
 
 def _compiles(pattern: str) -> bool:
     try:
-        re.compile(pattern.strip()), re.compile(pattern.lower())
+        re.compile(pattern.strip())
+        re.compile(pattern.lower())
     except (re.error, RecursionError, OverflowError):
         return False
     return True
