@@ -139,10 +139,11 @@ def _faults(rows: Sequence[Row], placed: Sequence[int | None], size: int) -> lis
 def _row_faults(row: Row) -> list[str]:
     faults = []
     preference = row["preference"]
-    if isinstance(preference, bool) or not isinstance(preference, int | float | None):
-        faults.append("have a preference that is no number")
-    elif not _unread(preference) and preference != 0 and not 1 <= preference <= 2:
-        faults.append("have a preference that is neither in 1..2 nor 0")
+    if not _unread(preference):
+        if isinstance(preference, bool) or not isinstance(preference, int | float):
+            faults.append("have a preference that is no number")
+        elif preference != 0 and not 1 <= preference <= 2:
+            faults.append("have a preference that is neither in 1..2 nor 0")
     if _has(row, _SHORT):
         if any(not _count(row[name]) for name in ("i", "len_baseline", "len_model")):
             faults.append("have an i or a length that is no whole number of 0 or more")

@@ -69,5 +69,6 @@ def require_fields(path: Path, rows: list[Row], holds: Callable[[Row], bool], wa
     if wrong:
         found = ", ".join(sorted({str(name)[:40] for row in wrong for name in row})[:12]) or "none"
         raise DataError(
-            f"{path}: {len(wrong)} of {len(rows)} rows are not of this form; their fields are: {found}. {wanted}"
+            f"{path}: {len(wrong)} of {len(rows)} rows are of another form; their fields are: {found}. "
+            f"{wanted}"
         )

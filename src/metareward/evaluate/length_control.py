@@ -125,7 +125,7 @@ def _cross_validated(features: Array, target: Any, share: Array, weight: Array) 
     """Both rows of one annotation stay in one fold; the score is the weighted mean log loss."""
     _regression()
     import sklearn
-    from sklearn.linear_model import LogisticRegressionCV
+    from sklearn import linear_model
     from sklearn.metrics import make_scorer
     from sklearn.model_selection import GroupKFold
 
@@ -133,7 +133,8 @@ def _cross_validated(features: Array, target: Any, share: Array, weight: Array) 
     with sklearn.config_context(enable_metadata_routing=True):
         scorer: Any = make_scorer(_soft_log_loss, response_method="predict_proba", greater_is_better=False)
         scoring = scorer.set_score_request(share=True, weight=True)
-        model: Any = LogisticRegressionCV(
+        regression: Any = linear_model.LogisticRegressionCV
+        model = regression(
             Cs=_PENALTIES,
             cv=GroupKFold(_FOLDS),
             l1_ratios=(1.0,),
