@@ -8,7 +8,13 @@ from typing import Any
 import numpy as np
 
 from metareward.errors import DataError
-from metareward.evaluate.annotations import ALLOWED_MISSING, Annotation, Annotations, check_coverage
+from metareward.evaluate.annotations import (
+    ALLOWED_MISSING,
+    Annotation,
+    Annotations,
+    Instruction,
+    check_coverage,
+)
 from metareward.evaluate.length_control import Array, BaselineRows, Weights, fit, length_term
 
 _Z95 = 1.959963984540054
@@ -84,6 +90,15 @@ def score(
     return result
 
 
+def check_same_set(control: LengthControl, instructions: Sequence[Instruction]) -> None:
+    """DataError, with the counts, if instructions and difficulties are given and of sets of other sizes."""
+    sizes = len(instructions), 0 if control.difficulty is None else len(control.difficulty)
+    if all(sizes) and sizes[0] != sizes[1]:
+        raise DataError(
+            f"there are {sizes[0]} instructions and {sizes[1]} difficulties; give both of the same, whole set"
+        )
+
+
 def win_rate(preferences: Sequence[float]) -> dict[str, Any]:
     """Mean preference in percent with its standard error (None for one row), and the battles counted.
 
@@ -111,7 +126,8 @@ def _length_controlled(annotations: Annotations, control: LengthControl) -> dict
     That error leaves out that the weights are fitted; `lc_interval` is a bootstrap that fits them anew.
     """
     rows = annotations.rows
-    nothing = dict.fromkeys(("lc_win_rate", "lc_standard_error", "lc_interval", "lc_method", "lc_weights"))
+    names = ("win_rate", "standard_error", "interval", "method", "difficulty", "weights")
+    nothing: dict[str, Any] = {f"lc_{name}": None for name in names}
     if control.lacks is not None or control.difficulty is None:
         return {**nothing, "lc_reason": control.lacks}
     if _is_baseline(annotations):
@@ -128,6 +144,7 @@ def _length_controlled(annotations: Annotations, control: LengthControl) -> dict
         "lc_standard_error": _standard_error(chances),
         "lc_interval": interval,
         "lc_method": control.method,
+        "lc_difficulty": "by instruction" if control.by_number else "by row position",
         "lc_weights": used | {"C": weights.penalty},
         "lc_reason": None,
     }

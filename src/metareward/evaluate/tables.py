@@ -51,6 +51,16 @@ def read_baseline_rows(path: Path) -> BaselineRows:
     return BaselineRows(columns["std_delta_len"], columns[_DIFFICULTY], columns["preference"])
 
 
+def difficulty_of(path: Path) -> Array:
+    """The difficulties that the baseline rows bring along, by instruction number, [N]. DataError if gaps."""
+    found: dict[float, float] = {}
+    for place, row in enumerate(_table(path, _GAMED, ""), 2):
+        found.setdefault(_finite(path, place, row, "index"), _finite(path, place, row, _DIFFICULTY))
+    if sorted(found) != list(range(len(found))):
+        raise DataError(f"{path}: the instructions are not numbered from 0 without gaps; give --difficulty")
+    return np.array([found[number] for number in range(len(found))])
+
+
 def read_weights(path: Path, model: str) -> Weights:
     """The published weights of one model. DataError names near matches if it is not in the table."""
     wanted = f"a table of weights has the model's name first, and the columns {', '.join(_WEIGHTS)}"
