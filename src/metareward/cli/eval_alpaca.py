@@ -167,10 +167,21 @@ def _evaluation(
     check_same_set(control, known)
     base = read_outputs(baseline, known)
     own = read_outputs(outputs, known) if outputs else None
-    chosen = paired(choose(known, min(limit, len(known)), seed) if limit else known, base, own)
+    sample = choose(known, limit, seed) if limit else known
+    chosen = paired(sample, base, own)
     texts = tuple(base[instruction.number] for instruction in chosen)
     given = tuple(own[instruction.number] for instruction in chosen) if own is not None else None
-    return AlpacaEval(chosen, texts, given, control, generate, prefer, details=True)
+    return AlpacaEval(
+        chosen,
+        texts,
+        given,
+        control,
+        generate,
+        prefer,
+        missing=len(sample) - len(chosen),
+        sampled_from=len(known) if limit else None,
+        details=True,
+    )
 
 
 def _measure(

@@ -49,6 +49,8 @@ def _notes(result: Mapping[str, Any]) -> list[str]:
                 "the baseline's rows and the difficulties come from another judge's verdicts, so the length-"
                 "controlled rate says less of this one's: see docs/evaluate-alpaca.md"
             )
+    if result.get("sampled_from"):
+        notes.append(f"a sample of a set of {result['sampled_from']} instructions")
     for kind, meaning in (("missing", "have no annotation"), ("unread", "have no readable preference")):
         if result[kind]:
             notes.append(f"{result[kind]} instructions {meaning}, and are not in the win rate")

@@ -46,6 +46,8 @@ class AlpacaEval:
     if they are given and not to be generated. control: the length control; difficulties go by instruction.
     generate: one sample, greedy unless told otherwise, so that checkpoints differ by their weights alone.
     allow_unread: the share of instructions that may stay without a verdict (a failed or too long request).
+    missing: how many instructions were left out because a side has no output for them. sampled_from: the
+    size of the set, where the instructions are a sample of it; both only go into the score.
     details: put the annotations into the score, too, in the short form.
     """
 
@@ -58,6 +60,8 @@ class AlpacaEval:
     generate: Generate = Generate(samples=1, temperature=0.0, top_p=1.0, max_tokens=2048)
     prefer: Prefer = Prefer()
     allow_unread: float = ALLOWED_MISSING
+    missing: int = 0
+    sampled_from: int | None = None
     details: bool = False
 
     def __post_init__(self) -> None:
@@ -93,7 +97,8 @@ class AlpacaEval:
         annotations = self.annotations(outputs, comparisons)
         control = replace(self.control, by_number=True)
         result = score(annotations, control, allow_missing=1.0, allow_unread=self.allow_unread)
-        return result | {"annotations": short_rows(annotations)} if self.details else result
+        result |= {"missing": self.missing, "sampled_from": self.sampled_from}
+        return result | ({"annotations": short_rows(annotations)} if self.details else {})
 
     def annotations(self, outputs: Iterable[Response], comparisons: Iterable[Comparison]) -> Annotations:
         """What the judge said of each instruction; equal outputs are a tie, a failed one is unread."""
