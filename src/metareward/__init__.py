@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from metareward.recipes.settings import Iteration, Watch
     from metareward.records import (
         Battle,
+        Comparison,
         Dropped,
         Finish,
         Judgment,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     )
     from metareward.run import Run
     from metareward.sources import load_prompts, prompt_of, split_prompts
+    from metareward.stages.compare import Compare
     from metareward.stages.generate import Generate
     from metareward.stages.judge import Judge
     from metareward.stages.meta_judge import MetaJudge
@@ -55,6 +57,7 @@ _HOMES = {
     "recipes.settings": ("Iteration", "Watch"),
     "records": (
         "Battle",
+        "Comparison",
         "Dropped",
         "Finish",
         "Judgment",
@@ -67,6 +70,7 @@ _HOMES = {
     ),
     "run": ("Run",),
     "sources": ("load_prompts", "prompt_of", "split_prompts"),
+    "stages.compare": ("Compare",),
     "stages.generate": ("Generate",),
     "stages.judge": ("Judge",),
     "stages.meta_judge": ("MetaJudge",),

@@ -10,7 +10,7 @@ from typing import Any
 from metareward.history import History
 from metareward.ids import fingerprint
 from metareward.models.base import Model
-from metareward.records import Prompt
+from metareward.records import Prompt, kind_of
 from metareward.stages.base import Guess, Rule, Shape, Stage, step_key, text_tokens
 from metareward.store import Store
 from metareward.train.dpo import DPO
@@ -89,9 +89,12 @@ class Paper:
     def prompts(self, prompts: Sequence[Prompt]) -> Sketch:
         """Prompts that are at hand."""
         key = fingerprint("prompts", [prompt.id for prompt in prompts])
-        texts = [message.content for prompt in prompts for message in prompt.messages]
-        mean = sum(map(text_tokens, texts)) / len(prompts) if prompts else 0.0
-        return Sketch(key, Shape(len(prompts), mean))
+        return Sketch(key, _shape(prompts))
+
+    def given(self, rows: Sequence[Any]) -> Sketch:
+        """Records that are at hand. Raises as `Run.given`."""
+        kind_of(rows)
+        return Sketch(fingerprint("given", rows), _shape(rows))
 
     def unseen_prompts(self, count: int, number: int) -> Sketch:
         """Prompts that are not at hand (a dataset not downloaded yet): only their number is known."""
@@ -167,6 +170,12 @@ def measured(store: Store) -> dict[str, float]:
         result = json.loads(file.read_text(encoding="utf-8"))
         _tally(taken, "train", result["seconds"], result["tokens"])
     return {name: seconds / amount for name, (seconds, amount) in taken.items() if amount}
+
+
+def _shape(rows: Sequence[Any]) -> Shape:
+    """How many rows, and the mean tokens of their texts: of a prompt's messages, else of `text`."""
+    texts = [row.text if hasattr(row, "text") else "".join(m.content for m in row.messages) for row in rows]
+    return Shape(len(rows), sum(map(text_tokens, texts)) / len(rows) if rows else 0.0)
 
 
 def _tally(taken: dict[str, list[float]], name: str, seconds: float, amount: float) -> None:

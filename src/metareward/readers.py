@@ -18,7 +18,8 @@ _SCORE = re.compile(
     rf"{_DECORATION}Score:{_DECORATION}(-?\d+(?:\.\d+)?)\s*(?:/\s*(\d+))?\s*(?:points?)?{_DECORATION}\.?{_DECORATION}"
 )
 _WINNER = re.compile(
-    rf"{_DECORATION}Winner:{_DECORATION}(?:Judgment\s+)?(A|B|Tie){_DECORATION}\.?{_DECORATION}", re.IGNORECASE
+    rf"{_DECORATION}Winner:{_DECORATION}(?:(?:Judgment|Response)\s+)?(A|B|Tie){_DECORATION}\.?{_DECORATION}",
+    re.IGNORECASE,
 )
 _OUTCOMES = {"a": Outcome.FIRST, "b": Outcome.SECOND, "tie": Outcome.TIE}
 
@@ -50,7 +51,7 @@ def read_score(text: str, finish: Finish) -> Reading:
 
 
 def read_winner(text: str, finish: Finish) -> Outcome:
-    """Read `Winner: A`, `B` or `tie` from the last line of a battle's verdict."""
+    """Read `Winner: A`, `B` or `tie` from the last line of a verdict between two texts."""
     if finish is not Finish.STOP:
         return Outcome.UNREADABLE
     match = _WINNER.fullmatch(_last_line(text))

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from itertools import chain
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from metareward.asking import Asking
 from metareward.engines.base import Engine, OpenEngine
@@ -15,12 +15,13 @@ from metareward.events import Listener, Noticed, StepFinished, StepProgress, Ste
 from metareward.history import History
 from metareward.ids import fingerprint
 from metareward.models.base import Model
-from metareward.records import PreferencePair, Prompt
+from metareward.records import PreferencePair, Prompt, kind_of
 from metareward.stages.base import Guess, Rule, Shape, Stage, question_key, step_key
 from metareward.store import Artifact, Store, Writer
 from metareward.train.dpo import DPO, TrainMachine
 from metareward.train.job import Trainer, TrainJob, TrainResult
 
+R = TypeVar("R")
 _REPORT_SECONDS = 0.2
 
 
@@ -31,6 +32,10 @@ class Runner(Protocol):
 
     def prompts(self, prompts: Sequence[Prompt]) -> Any:
         """Prompts as an artifact."""
+        ...
+
+    def given(self, rows: Sequence[Any]) -> Any:
+        """Records that no step made, as an artifact."""
         ...
 
     def ask(self, stage: Stage, *inputs: Any, of: Model) -> Any:
@@ -98,11 +103,15 @@ class Run:
     def prompts(self, prompts: Sequence[Prompt]) -> Artifact[Prompt]:
         """Store the prompts a step will use."""
         key = fingerprint("prompts", [prompt.id for prompt in prompts])
-        self._used.append(key)
-        artifact = self._open("prompts", key, Prompt)
-        if not artifact.whole:
-            self._write(artifact, prompts, name="prompts", step={}, inputs=[])
-        return artifact
+        return self._keep("prompts", key, Prompt, prompts)
+
+    def given(self, rows: Sequence[R]) -> Artifact[R]:
+        """Store records of one kind that no step made, such as responses a user brings to be judged.
+
+        The key names everything in them. Raises DataError if there are none, or of several kinds.
+        """
+        kind = kind_of(rows)
+        return self._keep(f"given_{kind.__name__.lower()}s", fingerprint("given", rows), kind, rows)
 
     def derive(self, rule: Rule, *inputs: Artifact[Any]) -> Artifact[Any]:
         """Records from records, by a pure rule."""
@@ -142,6 +151,13 @@ class Run:
         result = self._trainer(job, self._hear_training)
         self._hear_trained(result, started)
         return model
+
+    def _keep(self, name: str, key: str, kind: type[R], rows: Sequence[R]) -> Artifact[R]:
+        self._used.append(key)
+        artifact = self._open(name, key, kind)
+        if not artifact.whole:
+            self._write(artifact, rows, name=name, step={}, inputs=[])
+        return artifact
 
     def _open(self, name: str, key: str, record: type[Any]) -> Artifact[Any]:
         artifact = self.store.artifact(name, key, record)

@@ -17,7 +17,7 @@ from metareward.records import Message
 _ENVIRONMENT = ImmutableSandboxedEnvironment(
     undefined=StrictUndefined, autoescape=False, trim_blocks=True, lstrip_blocks=True
 )
-_FENCES = ("conversation", "response", "judgment_a", "judgment_b")
+_FENCES = ("conversation", "response", "response_a", "response_b", "judgment_a", "judgment_b")
 _FENCE_TAG = re.compile(rf"<(\s*/?\s*(?:{'|'.join(_FENCES)})\s*)>", re.IGNORECASE)
 
 
