@@ -36,6 +36,7 @@ ROOMS = [
     "rows",
     "sources",
     "attack",
+    "evaluate",
     "recipes",
     "summary",
     "overlay",
@@ -49,7 +50,7 @@ ROOMS = [
     "session",
     "cli",
 ]
-HEAVY = {"torch", "transformers", "trl", "accelerate", "datasets", "peft", "gguf", "safetensors"}
+HEAVY = {"torch", "transformers", "trl", "accelerate", "datasets", "peft", "gguf", "safetensors", "sklearn"}
 FILES = sorted(path for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py")
 
 

@@ -38,7 +38,7 @@ def claimed(config: Config, change: bool = False) -> Iterator[Path]:
 
 @contextmanager
 def held(directory: Path) -> Iterator[Path]:
-    """Hold a directory for this process; ConfigError when another live process does.
+    """Hold a directory for this process; ConfigError when another live process holds it.
 
 
     StoreError if something in it leads out of it.

@@ -11,6 +11,7 @@ from metareward import models, summary
 from metareward.config import Config, Machine
 from metareward.engines.base import OpenEngine
 from metareward.errors import ConfigError, DataError, StoreError
+from metareward.evaluate.base import Evaluation
 from metareward.events import Listener, Noticed, StepFinished
 from metareward.ids import fingerprint
 from metareward.inputs import settle
@@ -19,7 +20,7 @@ from metareward.paper import Paper
 from metareward.provenance import Session, at_home, gpus
 from metareward.records import Message, Prompt
 from metareward.run import Run
-from metareward.rundir import keep_config
+from metareward.rundir import held, keep_config
 from metareward.sources import Loaded, Split, load_prompts, split_prompts
 from metareward.store import Store
 from metareward.train.job import Trainer
@@ -79,6 +80,26 @@ def _execute(
                 summary.save(run.history, config.directory)
             raise
         return summary.save(run.history, config.directory)
+
+
+def measure(
+    evaluation: Evaluation, model: str, directory: Path, machine: Machine, listen: Listener, judge: str = ""
+) -> dict[str, Any]:
+    """Ask a model what an evaluation asks, in a directory that keeps every answer, and score it.
+
+    The same call goes on where a stopped one was. judge: the model that grades, the model itself if not
+    given. Raises ConfigError for the directory of a training run: its steps are not to be mixed with these.
+    """
+    if (directory / "config.json").exists():
+        raise ConfigError(f"{directory} is the directory of a run; give the evaluation another --directory")
+    subject = model_of(model, machine)
+    grader = model_of(judge, machine) if judge else subject
+    open_engine, trainer = machinery(machine)
+    with held(directory), Run(directory, open_engine, trainer, machine.training, listen) as run:
+        with run.within(evaluation.name):
+            asked = evaluation.ask(run, subject, grader)
+        score = evaluation.score(*asked)
+    return {"model": subject.name, "fingerprint": subject.fingerprint, **score}
 
 
 def sketch(config: Config) -> Paper:

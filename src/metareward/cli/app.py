@@ -12,10 +12,13 @@ import typer
 from metareward import config as configs
 from metareward import session
 from metareward import store as stored
+from metareward.cli import eval_alpaca as eval_alpaca
+from metareward.cli import eval_objective as eval_objective
 from metareward.cli import render
 from metareward.cli.attack import attack
 from metareward.cli.cost import cost
 from metareward.cli.diff import diff
+from metareward.cli.eval import eval_app
 from metareward.cli.failures import TRY_AGAIN, guarded, told
 from metareward.cli.stopping import Stopping
 from metareward.errors import UserError
@@ -32,6 +35,7 @@ models_app = typer.Typer(help="Models that can be had without a hub.", no_args_i
 app.add_typer(models_app, name="models")
 app.command()(cost)
 app.command()(diff)
+app.add_typer(eval_app, name="eval")
 
 Config = Annotated[Path, typer.Argument(metavar="CONFIG", help="A TOML file; see examples/.")]
 Directory = Annotated[
