@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from metareward.engines.fake import fake
     from metareward.engines.transformers import open_transformers
     from metareward.errors import MetarewardError, UserError
+    from metareward.evaluate.alpaca_ask import AlpacaEval
+    from metareward.evaluate.alpaca_eval import LengthControl
     from metareward.export import export_run
     from metareward.models import Model, resolve
     from metareward.recipes.meta_rewarding import MetaRewarding, meta_rewarding
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from metareward.stages.meta_judge import MetaJudge
     from metareward.stages.pair import ActorPairs, KeepDistinct
     from metareward.stages.pair_judge import JudgePairs
+    from metareward.stages.prefer import Prefer
     from metareward.summary import summarise
     from metareward.train.dpo import DPO, TrainMachine
     from metareward.train.fake import FakeTrainer
@@ -46,6 +49,8 @@ _HOMES = {
     "engines.fake": ("fake",),
     "engines.transformers": ("open_transformers",),
     "errors": ("MetarewardError", "UserError"),
+    "evaluate.alpaca_ask": ("AlpacaEval",),
+    "evaluate.alpaca_eval": ("LengthControl",),
     "export": ("export_run",),
     "models": ("Model", "resolve"),
     "recipes.meta_rewarding": ("MetaRewarding", "meta_rewarding"),
@@ -72,6 +77,7 @@ _HOMES = {
     "stages.meta_judge": ("MetaJudge",),
     "stages.pair": ("ActorPairs", "KeepDistinct"),
     "stages.pair_judge": ("JudgePairs",),
+    "stages.prefer": ("Prefer",),
     "summary": ("summarise",),
     "train.dpo": ("DPO", "TrainMachine"),
     "train.fake": ("FakeTrainer",),
