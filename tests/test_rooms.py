@@ -26,6 +26,7 @@ ROOMS = [
     "run",
     "paper",
     "sources",
+    "evaluate",
     "recipes",
     "summary",
     "config",
@@ -35,7 +36,7 @@ ROOMS = [
     "session",
     "cli",
 ]
-HEAVY = {"torch", "transformers", "trl", "accelerate", "datasets", "peft", "gguf", "safetensors"}
+HEAVY = {"torch", "transformers", "trl", "accelerate", "datasets", "peft", "gguf", "safetensors", "sklearn"}
 FILES = sorted(path for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py")
 
 

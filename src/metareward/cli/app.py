@@ -12,7 +12,9 @@ import typer
 from metareward import config as configs
 from metareward import session
 from metareward import store as stored
+from metareward.cli import eval_alpaca as eval_alpaca
 from metareward.cli import render
+from metareward.cli.eval import eval_app
 from metareward.cli.stopping import Stopping
 from metareward.errors import MetarewardError, UserError
 from metareward.rundir import claimed
@@ -26,6 +28,7 @@ app = typer.Typer(
 )
 models_app = typer.Typer(help="Models that can be had without a hub.", no_args_is_help=True)
 app.add_typer(models_app, name="models")
+app.add_typer(eval_app, name="eval")
 
 Config = Annotated[Path, typer.Argument(metavar="CONFIG", help="A TOML file; see examples/.")]
 Directory = Annotated[
