@@ -8,13 +8,21 @@ from metareward.models.base import Model
 
 @dataclass(frozen=True)
 class Look:
-    """One model seen on the held-out prompts: its answers judged by itself and by the first model."""
+    """One model seen apart from training: on the held-out prompts, on the bank, and by evaluations.
+
+    answers, judgments, refereed: its answers, judged by itself and by the first model. bank, banked: pairs
+    known by construction, and this model's judgments of them. evaluated: each evaluation with what it asked.
+    Without held-out prompts all but `evaluated` is None.
+    """
 
     model: Model
-    answers: Any
-    judgments: Any
-    refereed: Any
+    answers: Any | None
+    judgments: Any | None
+    refereed: Any | None
     battles: Any | None
+    bank: Any | None = None
+    banked: Any | None = None
+    evaluated: tuple[tuple[Any, tuple[Any, ...]], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -33,7 +41,11 @@ class Round:
 
 @dataclass
 class History:
-    """Looks and rounds in the order in which they were finished."""
+    """Looks and rounds in the order in which they were finished.
+
+    newest: the last model's judgments of every look's answers, by the name of the model that answered.
+    """
 
     looks: list[Look] = field(default_factory=list)
     rounds: list[Round] = field(default_factory=list)
+    newest: dict[str, Any] = field(default_factory=dict)

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from metareward.evaluate.base import Evaluation
 from metareward.history import Round
 from metareward.models.base import Model
 from metareward.recipes.settings import Iteration, Watch
-from metareward.recipes.watching import look
+from metareward.recipes.watching import Watcher
 from metareward.records import Role
 from metareward.run import Runner
 from metareward.stages.generate import Generate
@@ -31,6 +32,7 @@ PAPER_ITERATIONS = (
 class MetaRewarding:
     """The settings of the recipe. With nothing set they are the paper's.
 
+    evaluate: evaluations of every model, besides the look on held-out prompts.
     prior: precision of the Gaussian prior on Elo (the paper states none; see `stats.bradley_terry`).
     """
 
@@ -40,6 +42,7 @@ class MetaRewarding:
     dpo: DPO = DPO()
     iterations: tuple[Iteration, ...] = PAPER_ITERATIONS
     watch: Watch = Watch()
+    evaluate: tuple[Evaluation, ...] = ()
     prior: float = DEFAULT_PRIOR
 
 
@@ -56,8 +59,10 @@ def meta_rewarding(
     """
     recipe = recipe or MetaRewarding()
     first = model = replace(model, name="M0")
-    seen = (recipe.watch, recipe.generate, recipe.judge, recipe.meta_judge)
-    look(run, held_out, model, first, *seen)
+    watcher = Watcher(
+        recipe.watch, recipe.generate, recipe.judge, first, held_out, recipe.meta_judge, recipe.evaluate
+    )
+    watcher.look(run, model)
     for t, (settings, prompts) in enumerate(zip(recipe.iterations, batches, strict=True)):
         with run.within(f"iteration {t}"):
             answers = run.ask(recipe.generate, prompts, of=model)
@@ -75,5 +80,6 @@ def meta_rewarding(
         done = Round(model, prompts, answers, responses, judgments, battles, tuple(pairs), trained)
         run.history.rounds.append(done)
         model = replace(trained, name=f"M{t + 1}")
-        look(run, held_out, model, first, *seen)
+        watcher.look(run, model)
+    watcher.look_back(run, model)
     return model
