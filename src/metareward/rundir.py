@@ -39,10 +39,17 @@ def claimed(config: Config, change: bool = False) -> Iterator[Path]:
     something else and `change` is not set. With `change`, only what depends on the difference is redone.
     """
     directory = config.directory
-    with _open_lock(directory) as lock:
-        _lock(lock, directory)
+    with held(directory):
         _check_config(config, directory, change)
         _record(config, directory)
+        yield directory
+
+
+@contextmanager
+def held(directory: Path) -> Iterator[Path]:
+    """Hold a directory for this process; ConfigError when another live process holds it."""
+    with _open_lock(directory) as lock:
+        _lock(lock, directory)
         yield directory
 
 

@@ -10,11 +10,13 @@ from metareward import models, summary
 from metareward.config import Config, Machine
 from metareward.engines.base import OpenEngine
 from metareward.errors import ConfigError, DataError
+from metareward.evaluate.base import Evaluation
 from metareward.events import Listener, StepFinished
 from metareward.models.base import Model
 from metareward.paper import Paper
 from metareward.records import Prompt
 from metareward.run import Run
+from metareward.rundir import held
 from metareward.sources import Split, load_prompts, split_prompts
 from metareward.store import Store
 from metareward.train.job import Trainer
@@ -41,6 +43,26 @@ def execute(config: Config, listen: Listener) -> dict[str, Any]:
         finally:
             result = summary.save(run.history, config.directory)
     return result
+
+
+def measure(
+    evaluation: Evaluation, model: str, directory: Path, machine: Machine, listen: Listener, judge: str = ""
+) -> dict[str, Any]:
+    """Ask a model what an evaluation asks, in a directory that keeps every answer, and score it.
+
+    The same call goes on where a stopped one was. judge: the model that grades, the model itself if not
+    given. Raises ConfigError for the directory of a training run: its steps are not to be mixed with these.
+    """
+    if (directory / "config.json").exists():
+        raise ConfigError(f"{directory} is the directory of a run; give the evaluation another --directory")
+    subject = _resolved(model, machine)
+    grader = _resolved(judge, machine) if judge else subject
+    open_engine, trainer = machinery(machine)
+    with held(directory), Run(directory, open_engine, trainer, machine.training, listen) as run:
+        with run.within(evaluation.name):
+            asked = evaluation.ask(run, subject, grader)
+        score = evaluation.score(*asked)
+    return {"model": subject.name, "fingerprint": subject.fingerprint, **score}
 
 
 def sketch(config: Config) -> Paper:
@@ -87,10 +109,14 @@ def split_for(config: Config, prompts: Sequence[Prompt]) -> Split:
 
 
 def _model(config: Config) -> Model:
-    if config.machine.engine == "fake":
+    return _resolved(config.model, config.machine)
+
+
+def _resolved(model: str, machine: Machine) -> Model:
+    if machine.engine == "fake":
         return Model("fake", "", "fake")
     _require_packages()
-    return models.resolve(config.model)
+    return models.resolve(model)
 
 
 def _require_packages() -> None:
