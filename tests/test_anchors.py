@@ -9,6 +9,7 @@ import loops
 import planted
 from metareward.engines.base import Request
 from metareward.errors import DataError
+from metareward.evaluate.base import Evaluations
 from metareward.history import History
 from metareward.models.base import Model
 from metareward.paper import Paper
@@ -25,6 +26,9 @@ class Length:
 
     name: ClassVar[str] = "length"
     broken: bool = False
+
+    def items(self) -> Any:
+        return ()
 
     def ask(self, run: Any, of: Model, judge: Model) -> tuple[Any, ...]:
         return (run.ask(Generate(samples=1, temperature=0.0), run.prompts(planted.prompts(2)), of=of),)
@@ -53,7 +57,7 @@ class Drifting(planted.World):
 def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory):
     world = planted.World(flipped=request.param)
     directory = tmp_path_factory.mktemp("run")
-    run, _ = loops.loop(directory, loops.Asked(world), settings=settings(evaluate=(Length(),)))
+    run, _ = loops.loop(directory, loops.Asked(world), settings=settings(evaluate=Evaluations((Length(),))))
     return request.param, run, summarise(run.history, directory)
 
 
@@ -105,14 +109,16 @@ def test_a_criterion_that_drifts_shows_in_the_newest_ladder_and_the_bank(tmp_pat
 
 
 def test_an_evaluation_without_an_honest_number_says_why(tmp_path):
-    run, _ = loops.loop(tmp_path, loops.Asked(planted.World()), settings=settings(evaluate=(Length(True),)))
+    run, _ = loops.loop(
+        tmp_path, loops.Asked(planted.World()), settings=settings(evaluate=Evaluations((Length(True),)))
+    )
     for model in summarise(run.history, tmp_path)["models"]:
         assert model["evaluations"] == {"length": {"error": "no honest number: 2 of 2 answers are missing"}}
 
 
 def test_anchors_are_planned_and_cost_nothing_twice(tmp_path):
     recipe, _ = loops.RECIPES["meta_rewarding"]
-    small = settings(evaluate=(Length(),))
+    small = settings(evaluate=Evaluations((Length(),)))
 
     def plan() -> Paper:
         paper = Paper(tmp_path)
@@ -137,7 +143,7 @@ def test_evaluations_alone_need_no_held_out_prompts(tmp_path):
     from metareward.train.fake import FakeTrainer
 
     with Run(tmp_path, loops.Asked(planted.World()), FakeTrainer()) as run:
-        Watcher(Watch(), Generate(), Judge(), loops.START, None, evaluations=(Length(),)).look(
+        Watcher(Watch(), Generate(), Judge(), loops.START, None, evaluations=Evaluations((Length(),))).look(
             run, loops.START
         )
         Watcher(Watch(), Generate(), Judge(), loops.START, None).look_back(run, loops.START)

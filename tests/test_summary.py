@@ -101,5 +101,12 @@ def test_a_run_that_stops_early_has_a_summary_of_what_was_done(tmp_path):
     from metareward.history import History
 
     said = save(History(), tmp_path)
-    empty = {"models": [], "iterations": [], "ladders": None, "checkpoint": None, "supervision": "none"}
+    empty = {
+        "models": [],
+        "iterations": [],
+        "ladders": None,
+        "contaminated": [],
+        "checkpoint": None,
+        "supervision": "none",
+    }
     assert said == empty

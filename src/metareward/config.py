@@ -13,6 +13,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from metareward import templates
 from metareward.errors import ConfigError
+from metareward.evaluate.base import Evaluations
+from metareward.evaluate.chosen import KINDS, Evaluate
 from metareward.models.base import Model
 from metareward.paper import Speeds
 from metareward.recipes.meta_rewarding import MetaRewarding, meta_rewarding
@@ -93,6 +95,7 @@ class Config:
     seed: int
     prompts: Prompts
     method: Any
+    evaluate: Evaluate
     machine: Machine
     plan: Plan
     path: Path
@@ -101,7 +104,10 @@ class Config:
     def meaning(self) -> dict[str, Any]:
         """What the results depend on, as plain data: everything but the machine and the plan."""
         plain = {"recipe": self.recipe, "model": self.model, "seed": self.seed}
-        plain |= {"prompts": dataclasses.asdict(self.prompts), "method": dataclasses.asdict(self.method)}
+        method = dataclasses.asdict(self.method)
+        del method["evaluate"]  # stands below as it was given: built, it holds whole benchmarks
+        plain |= {"prompts": dataclasses.asdict(self.prompts), "method": method}
+        plain |= {"evaluate": dataclasses.asdict(self.evaluate)}
         return json.loads(json.dumps(plain))
 
     def resolved(self) -> dict[str, Any]:
@@ -109,9 +115,17 @@ class Config:
         machine, plan = dataclasses.asdict(self.machine), dataclasses.asdict(self.plan)
         return {**self.meaning(), "machine": machine, "plan": plan}
 
-    def start(self, run: Runner, model: Model, batches: list[Any], held_out: Any | None) -> Model:
+    def start(
+        self,
+        run: Runner,
+        model: Model,
+        batches: list[Any],
+        held_out: Any | None,
+        evaluations: Evaluations | None = None,
+    ) -> Model:
         """Carry the recipe out with these settings."""
-        return RECIPES[self.recipe][1](run, model, batches, self.method, held_out)
+        method = dataclasses.replace(self.method, evaluate=evaluations or Evaluations())
+        return RECIPES[self.recipe][1](run, model, batches, method, held_out)
 
 
 def load(path: Path, directory: Path | None = None) -> Config:
@@ -134,8 +148,8 @@ def _resolve(given: dict[str, Any], path: Path, directory: Path | None) -> Confi
     if recipe not in RECIPES:
         raise ConfigError(f"recipe must be one of {sorted(RECIPES)}, not {recipe!r}{_near(recipe, RECIPES)}")
     method = RECIPES[recipe][0]()
-    parts = [field.name for field in dataclasses.fields(method)]
-    known = ["recipe", "model", "seed", "directory", "prompts", "machine", "plan", *parts]
+    parts = [field.name for field in dataclasses.fields(method) if field.name != "evaluate"]
+    known = ["evaluate", "recipe", "model", "seed", "directory", "prompts", "machine", "plan", *parts]
     _known_names(given, known, "at the top level")
     seed = _typed(int, given.get("seed", 0), "seed")
     model = _typed(str, given.get("model", "smollm2-135m-instruct"), "model")
@@ -147,6 +161,7 @@ def _resolve(given: dict[str, Any], path: Path, directory: Path | None) -> Confi
         seed=seed,
         prompts=_overlay(Prompts(), given.get("prompts", {}), "prompts"),
         method=dataclasses.replace(method, **changes),
+        evaluate=_evaluate(given.get("evaluate", {})),
         machine=_machine(given.get("machine", {})),
         plan=_plan(given.get("plan", {})),
         path=path,
@@ -180,6 +195,15 @@ def _machine(given: Any) -> Machine:
     training = _overlay(TrainMachine(), settings.pop("training", {}), "machine.training")
     plain = _overlay(Machine(), settings, "machine", leave_out=("training",))
     return dataclasses.replace(plain, training=training)
+
+
+def _evaluate(given: Any) -> Evaluate:
+    """[evaluate] and a table for each evaluation, [evaluate.ifeval] and so on, with its own settings."""
+    settings = _table(given, "evaluate")
+    for name in KINDS.keys() & settings.keys():
+        known = [field.name for field in dataclasses.fields(KINDS[name])]
+        _known_names(_table(settings[name], f"evaluate.{name}"), known, f"in [evaluate.{name}]")
+    return _overlay(Evaluate(), settings, "evaluate")
 
 
 def _plan(given: Any) -> Plan:

@@ -44,8 +44,10 @@ class History:
     """Looks and rounds in the order in which they were finished.
 
     newest: the last model's judgments of every look's answers, by the name of the model that answered.
+    contaminated: the prompts found to resemble an evaluation's items, as `evaluate.contamination` says them.
     """
 
     looks: list[Look] = field(default_factory=list)
     rounds: list[Round] = field(default_factory=list)
     newest: dict[str, Any] = field(default_factory=dict)
+    contaminated: list[Any] = field(default_factory=list)

@@ -10,8 +10,10 @@ from metareward import models, summary
 from metareward.config import Config, Machine
 from metareward.engines.base import OpenEngine
 from metareward.errors import ConfigError, DataError
-from metareward.evaluate.base import Evaluation
-from metareward.events import Listener, StepFinished
+from metareward.evaluate import cleaning
+from metareward.evaluate.base import Evaluation, Evaluations
+from metareward.evaluate.contamination import Overlap
+from metareward.events import Listener, Noticed, StepFinished, ignore
 from metareward.models.base import Model
 from metareward.paper import Paper
 from metareward.records import Prompt
@@ -30,16 +32,19 @@ def execute(config: Config, listen: Listener) -> dict[str, Any]:
 
     The summary is written also when the run stops early, with what was finished by then.
     """
-    prompts = _prompts(config, listen)
+    chosen = config.evaluate.build(config.path.parent)
+    prompts, found = _clean(config, chosen, _prompts(config, listen), listen)
     split_for(config, prompts)  # too few prompts are said so before a model is fetched
     model = _model(config)
+    grader = _resolved(config.evaluate.judge, config.machine) if config.evaluate.judge else None
     split = split_for(config, fitting(config, model, prompts))
     open_engine, trainer = machinery(config.machine)
     with Run(config.directory, open_engine, trainer, config.machine.training, listen) as run:
         batches = [run.prompts(batch) for batch in split.batches]
         held_out = run.prompts(split.held_out) if split.held_out else None
+        run.history.contaminated = found
         try:
-            config.start(run, model, batches, held_out)
+            config.start(run, model, batches, held_out, Evaluations(chosen, grader))
         finally:
             result = summary.save(run.history, config.directory)
     return result
@@ -69,7 +74,8 @@ def sketch(config: Config) -> Paper:
     """The same recipe on paper. Fetches nothing: prompts that are not at hand are only counted."""
     paper = Paper(config.directory, config.plan.guess, config.plan.speeds)
     model = Model("fake", "", "fake") if config.machine.engine == "fake" else models.describe(config.model)
-    split = _split_at_hand(config)
+    chosen = config.evaluate.build(config.path.parent)
+    split = _split_at_hand(config, chosen)
     if split is not None:
         batches: list[Any] = [paper.prompts(batch) for batch in split.batches]
         held_out = paper.prompts(split.held_out) if split.held_out else None
@@ -82,7 +88,8 @@ def sketch(config: Config) -> Paper:
             )
         batches = [paper.unseen_prompts(each, number) for number in range(iterations)]
         held_out = paper.unseen_prompts(config.prompts.held_out, -1) if config.prompts.held_out else None
-    config.start(paper, model, batches, held_out)
+    grader = models.describe(config.evaluate.judge) if config.evaluate.judge else None
+    config.start(paper, model, batches, held_out, Evaluations(chosen, grader))
     return paper
 
 
@@ -128,7 +135,7 @@ def _require_packages() -> None:
         )
 
 
-def _split_at_hand(config: Config) -> Split | None:
+def _split_at_hand(config: Config, chosen: Sequence[Evaluation]) -> Split | None:
     source = config.prompts.source
     base = config.path.parent
     if (
@@ -137,7 +144,8 @@ def _split_at_hand(config: Config) -> Split | None:
         or Path(source).suffix in (".jsonl", ".json", ".parquet")
     ):
         loaded = load_prompts(source, split=config.prompts.split, column=config.prompts.column, base=base)
-        return split_for(config, loaded.prompts)
+        prompts, _ = _clean(config, chosen, loaded.prompts, ignore)
+        return split_for(config, prompts)
     return None
 
 
@@ -148,6 +156,19 @@ def _prompts(config: Config, listen: Listener) -> list[Prompt]:
     seconds = time.monotonic() - started
     listen(StepFinished("start", "prompts", len(loaded.prompts), seconds, False, note))
     return loaded.prompts
+
+
+def _clean(
+    config: Config, chosen: Sequence[Evaluation], prompts: list[Prompt], listen: Listener
+) -> tuple[list[Prompt], list[Overlap]]:
+    """The prompts that no evaluation asks, and those that one does. Says what it finds."""
+    for sentence in cleaning.copied_templates(config.method, chosen):
+        listen(Noticed("start", sentence))
+    found = cleaning.contaminated(prompts, config.evaluate, chosen, config.path.parent)
+    dropping = config.evaluate.contaminated == "drop"
+    if found:
+        listen(Noticed("start", cleaning.said(found, dropping)))
+    return (cleaning.without(prompts, found) if dropping else prompts), found
 
 
 def fitting(config: Config, model: Model, prompts: list[Prompt]) -> list[Prompt]:

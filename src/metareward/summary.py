@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ def summarise(history: History, root: Path) -> dict[str, Any]:
         "models": [_model(name, looks.get(name), rounds.get(name)) for name in names],
         "iterations": [_iteration(number, round) for number, round in enumerate(history.rounds)],
         "ladders": anchors.ladders(history),
+        "contaminated": [asdict(overlap) for overlap in history.contaminated],
         "checkpoint": str(Path(last.path).relative_to(root)) if last else None,
         "supervision": "none",
     }

@@ -76,6 +76,10 @@ class AlpacaEval:
             for instruction in self.instructions
         ]
 
+    def items(self) -> Iterable[str]:
+        """Every instruction that is asked."""
+        return (instruction.text for instruction in self.instructions)
+
     def ask(self, run: Runner, of: Model, judge: Model) -> tuple[Any, ...]:
         """Generate, or take the given outputs, and let `judge` compare: (outputs, comparisons)."""
         rows = self.prompts

@@ -84,6 +84,10 @@ class GSM8K:
             "{question}" in self.template, "gsm8k.template", "a text with {question} in it", self.template
         )
 
+    def items(self) -> Iterable[str]:
+        """Every problem of the benchmark."""
+        return (problem.question for problem in self.problems)
+
     def ask(self, run: Runner, of: Model, judge: Model) -> tuple[Any, ...]:
         """One greedy answer to each problem."""
         texts = [(number, self._prompt(problem)) for number, problem in enumerate(self._asked())]

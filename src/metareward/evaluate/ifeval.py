@@ -81,6 +81,10 @@ class IFEval:
         require(self.limit is None or self.limit >= 1, "ifeval.limit", "at least 1", self.limit)
         require(self.max_tokens >= 1, "ifeval.max_tokens", "at least 1", self.max_tokens)
 
+    def items(self) -> Iterable[str]:
+        """Every prompt of the benchmark."""
+        return (task.prompt for task in self.tasks)
+
     def ask(self, run: Runner, of: Model, judge: Model) -> tuple[Any, ...]:
         """One greedy answer to each prompt. ConfigError if what the checks need is not installed."""
         require_packages()

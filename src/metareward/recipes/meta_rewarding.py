@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from metareward.evaluate.base import Evaluation
+from metareward.evaluate.base import Evaluations
 from metareward.history import Round
 from metareward.models.base import Model
 from metareward.recipes.settings import Iteration, Watch
@@ -42,7 +42,7 @@ class MetaRewarding:
     dpo: DPO = DPO()
     iterations: tuple[Iteration, ...] = PAPER_ITERATIONS
     watch: Watch = Watch()
-    evaluate: tuple[Evaluation, ...] = ()
+    evaluate: Evaluations = Evaluations()
     prior: float = DEFAULT_PRIOR
 
 

@@ -1,11 +1,10 @@
 """Every model is seen on what is never trained on: held-out prompts, a bank of known pairs, evaluations."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from metareward.evaluate.bank import Bank
-from metareward.evaluate.base import Evaluation
+from metareward.evaluate.base import Evaluations
 from metareward.history import Look
 from metareward.models.base import Model
 from metareward.recipes.settings import Watch
@@ -25,13 +24,14 @@ class Watcher:
     referee: Model
     held_out: Any | None
     meta_judge: MetaJudge | None = None
-    evaluations: Sequence[Evaluation] = ()
+    evaluations: Evaluations = Evaluations()
 
     def look(self, run: Runner, model: Model) -> None:
         """Ask `model` what there is to ask and note it in the run's history."""
         with run.within(f"held-out {model.name}"):
             seen = self._held_out(run, model)
-            asked = tuple((one, one.ask(run, model, self.referee)) for one in self.evaluations)
+            grader = self.evaluations.judge or self.referee
+            asked = tuple((one, one.ask(run, model, grader)) for one in self.evaluations.chosen)
         if seen is not None or asked:
             seen = seen or Look(model, None, None, None, None)
             run.history.looks.append(replace(seen, evaluated=asked))
