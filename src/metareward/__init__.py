@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from metareward.engines.fake import fake
     from metareward.engines.transformers import open_transformers
     from metareward.errors import MetarewardError, UserError
+    from metareward.evaluate.gsm8k import GSM8K
+    from metareward.evaluate.ifeval import IFEval
     from metareward.export import export_run
     from metareward.models import Model, resolve
     from metareward.recipes.meta_rewarding import MetaRewarding, meta_rewarding
@@ -46,6 +48,8 @@ _HOMES = {
     "engines.fake": ("fake",),
     "engines.transformers": ("open_transformers",),
     "errors": ("MetarewardError", "UserError"),
+    "evaluate.gsm8k": ("GSM8K",),
+    "evaluate.ifeval": ("IFEval",),
     "export": ("export_run",),
     "models": ("Model", "resolve"),
     "recipes.meta_rewarding": ("MetaRewarding", "meta_rewarding"),

@@ -62,7 +62,7 @@ def language_response_language(text: str, language: str) -> bool:
 
 def length_number_sentences(text: str, num_sentences: int, relation: str) -> bool:
     """Sentences as NLTK counts them."""
-    return _compare(languages.count_sentences(text), relation, num_sentences)
+    return _compare(len(languages.sentences(text)), relation, num_sentences)
 
 
 def length_number_paragraphs(text: str, num_paragraphs: int) -> bool:

