@@ -13,6 +13,7 @@ from metareward import config as configs
 from metareward import session
 from metareward import store as stored
 from metareward.cli import eval_alpaca as eval_alpaca
+from metareward.cli import eval_arena as eval_arena
 from metareward.cli import eval_objective as eval_objective
 from metareward.cli import render
 from metareward.cli.eval import eval_app
