@@ -1,7 +1,8 @@
 """Percentile bootstrap over clusters: prompts are the independent units, not the answers to one prompt."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 DRAWS = 2000
 COVERAGE = 0.95
 _CHUNK = 256  # draws whose indices are in memory at once
+_REMEMBERED = 2_000_000  # indices of a whole bootstrap that are kept for the next measure
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +52,23 @@ def resampled(
     """
     if units < 1:
         raise ValueError("a bootstrap needs at least one unit")
-    generator = np.random.default_rng(seed)
-    values: list[float] = []
-    for start in range(0, draws, _CHUNK):
-        rows_DN = generator.integers(0, units, (min(_CHUNK, draws - start), units))
-        values += [float(value) for value in statistic(rows_DN) if np.isfinite(value)]
+    small = units * draws <= _REMEMBERED
+    chunks = _remembered(units, seed, draws) if small else _chunks(units, seed, draws)
+    found = np.concatenate([statistic(rows_DN) for rows_DN in chunks])
+    values = found[np.isfinite(found)]
     value = float(statistic(np.arange(units)[None])[0])
     tail = 100 * (1 - COVERAGE) / 2
-    lower, upper = np.percentile(values, [tail, 100 - tail]) if values else (np.nan, np.nan)
+    lower, upper = np.percentile(values, [tail, 100 - tail]) if len(values) else (np.nan, np.nan)
     return Estimate(value, float(lower), float(upper), units)
+
+
+def _chunks(units: int, seed: int, draws: int) -> Iterator[NDArray[np.int64]]:
+    generator = np.random.default_rng(seed)
+    for start in range(0, draws, _CHUNK):
+        yield generator.integers(0, units, (min(_CHUNK, draws - start), units))
+
+
+@lru_cache(maxsize=4)
+def _remembered(units: int, seed: int, draws: int) -> tuple[NDArray[np.int64], ...]:
+    """The same resamples serve every measure of one evaluation."""
+    return tuple(_chunks(units, seed, draws))
