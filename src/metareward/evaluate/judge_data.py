@@ -166,8 +166,8 @@ def _messages(prompt: Any) -> tuple[Message, ...] | str:
 
 
 def _text(value: Any) -> Any:
-    """PandaLM wrote down a response that is a number as a number."""
-    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+    """PandaLM wrote a response that is a number, or `True`, down as that."""
+    return str(value) if isinstance(value, int | float) else value
 
 
 def _last(value: Any) -> Any:
