@@ -36,13 +36,15 @@ def small_meta(
         MetaJudge(reading=reading),  # type: ignore[arg-type]
         DPO(batch_size=2, epochs=1),
         iterations,
-        Watch(1, 2),
+        Watch(1, 2, bank_prompts=0),
     )
 
 
 def small_self(reading: str = "free") -> SelfRewarding:
     judge = Judge(samples=3, reading=reading)  # type: ignore[arg-type]
-    return SelfRewarding(Generate(samples=4), judge, DPO(batch_size=2, epochs=1), watch=Watch(1, 2))
+    return SelfRewarding(
+        Generate(samples=4), judge, DPO(batch_size=2, epochs=1), watch=Watch(1, 2, bank_prompts=0)
+    )
 
 
 PAIRS = str(Path(__file__).parent / "data" / "planted_pairs.jsonl")

@@ -31,6 +31,7 @@ ROOMS = [
     "train",
     "history",
     "asking",
+    "runner",
     "run",
     "paper",
     "rows",
@@ -40,6 +41,7 @@ ROOMS = [
     "recipes",
     "summary",
     "overlay",
+    "options",
     "config",
     "rundir",
     "ledger",
@@ -47,6 +49,7 @@ ROOMS = [
     "diff",
     "export",
     "inputs",
+    "prompting",
     "session",
     "cli",
 ]

@@ -65,7 +65,7 @@ def test_they_can_be_skipped(tmp_path):
     loaded = prepare(tmp_path, skip=True, long=1)
     prompts = session._prompts(loaded, ignore).prompts
     assert len(prompts) == 9
-    assert len(session.fitting(loaded, session._model(loaded), prompts)) == 8
+    assert len(prompting.fitting(loaded, session.model_of(loaded.model, loaded.machine), prompts)) == 8
 
 
 def test_a_model_without_a_chat_template_is_refused_at_the_start(tmp_path):

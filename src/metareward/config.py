@@ -11,91 +11,28 @@ from typing import Any
 
 from metareward import files, templates
 from metareward.errors import ConfigError
+from metareward.evaluate.base import Evaluations
+from metareward.evaluate.chosen import KINDS, Evaluate
 from metareward.models.base import Model
+from metareward.options import Machine, Plan, Prompts
 from metareward.overlay import known_names, names, near, overlay, table, text, typed
 from metareward.paper import Speeds
 from metareward.provenance.records import at_home
 from metareward.recipes.meta_rewarding import MetaRewarding, meta_rewarding
 from metareward.recipes.self_rewarding import SelfRewarding, self_rewarding
 from metareward.recipes.settings import Iteration
-from metareward.run import Runner
+from metareward.runner import Runner
 from metareward.secrets import refuse_secrets
-from metareward.settings import check_seed, one_of, require, shown
+from metareward.settings import check_seed, one_of, shown
 from metareward.stages.base import Guess
 from metareward.supervision import Supervision
 from metareward.train.dpo import TrainMachine, accumulation
-from metareward.watchdog import MINUTES, Watchdog
 
 RECIPES: dict[str, tuple[type[Any], Callable[..., Model]]] = {
     "meta_rewarding": (MetaRewarding, meta_rewarding),
     "self_rewarding": (SelfRewarding, self_rewarding),
 }
-ENGINES = ("transformers", "fake")
-DTYPES = ("auto", "float32", "bfloat16", "float16")
 _SEEDED = ("generate", "judge", "meta_judge", "dpo", "attack")
-_DEVICE = re.compile("auto|cpu|mps|cuda(:[0-9]{1,3})?")
-
-
-@dataclass(frozen=True)
-class Prompts:
-    """Where prompts come from and how many are used.
-
-    source: "shipped", a .jsonl, .json or .parquet file (relative to the config), or a hub dataset id.
-    per_iteration: None shares all prompts out equally. held_out: kept apart, never trained on.
-    skip_too_long: leave out prompts that do not fit the model's context instead of stopping.
-    """
-
-    source: str = "shipped"
-    split: str = "train"
-    column: str | None = None
-    per_iteration: int | None = None
-    held_out: int = 0
-    skip_too_long: bool = False
-
-    def __post_init__(self) -> None:
-        for name in ("source", "split", "column"):
-            value = getattr(self, name)
-            good = value is None or (bool(value.strip()) and "\0" not in value)
-            require(good, f"prompts.{name}", "a name (leave it out for the default)", value)
-        require(self.held_out >= 0, "prompts.held_out", "0 or more", self.held_out)
-        enough = self.per_iteration is None or self.per_iteration >= 1
-        require(enough, "prompts.per_iteration", "at least 1", self.per_iteration)
-
-
-@dataclass(frozen=True)
-class Machine:
-    """What changes only the speed: never part of any key.
-
-    engine: "transformers", or "fake" (made-up answers and no training, to try a config out).
-    batch_tokens, max_rows: how much the transformers engine holds in memory at once; None: its default.
-    stall_minutes: give up an engine that has shown no sign of life for so long; 0 waits for ever.
-    """
-
-    engine: str = "transformers"
-    device: str = "auto"
-    dtype: str = "auto"
-    batch_tokens: int | None = None
-    max_rows: int | None = None
-    stall_minutes: float = MINUTES
-    training: TrainMachine = TrainMachine()
-
-    def __post_init__(self) -> None:
-        require(self.engine in ENGINES, "machine.engine", one_of(ENGINES), self.engine)
-        wanted = "'auto', 'cpu', 'cuda', 'cuda:0' (or another number) or 'mps'"
-        require(_DEVICE.fullmatch(self.device) is not None, "machine.device", wanted, self.device)
-        require(self.dtype in DTYPES, "machine.dtype", one_of(DTYPES), self.dtype)
-        for name in ("batch_tokens", "max_rows"):
-            value = getattr(self, name)
-            require(value is None or value >= 1, f"machine.{name}", "at least 1", value)
-        Watchdog(self.stall_minutes)
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a plan assumes where nothing was measured."""
-
-    guess: Guess = Guess()
-    speeds: Speeds = Speeds()
 
 
 @dataclass(frozen=True)
@@ -107,6 +44,7 @@ class Config:
     seed: int
     prompts: Prompts
     method: Any
+    evaluate: Evaluate
     machine: Machine
     plan: Plan
     path: Path
@@ -117,7 +55,9 @@ class Config:
         """What the results depend on, as plain data: everything but the machine and the plan."""
         plain = {"recipe": self.recipe, "model": at_home(self.model), "seed": self.seed}
         prompts = {**dataclasses.asdict(self.prompts), "source": at_home(self.prompts.source)}
-        plain |= {"prompts": prompts, "method": dataclasses.asdict(self.method)}
+        method = dataclasses.asdict(self.method)
+        del method["evaluate"]  # stands below as it was given: built, it holds whole benchmarks
+        plain |= {"prompts": prompts, "method": method, "evaluate": dataclasses.asdict(self.evaluate)}
         return json.loads(json.dumps(plain))
 
     def resolved(self) -> dict[str, Any]:
@@ -131,9 +71,17 @@ class Config:
         steps = ((name, getattr(getattr(self.method, name, None), "seed", None)) for name in _SEEDED)
         return {"seed": self.seed, **{f"{name}.seed": seed for name, seed in steps if seed is not None}}
 
-    def start(self, run: Runner, model: Model, batches: list[Any], held_out: Any | None) -> Model:
+    def start(
+        self,
+        run: Runner,
+        model: Model,
+        batches: list[Any],
+        held_out: Any | None,
+        evaluations: Evaluations | None = None,
+    ) -> Model:
         """Carry the recipe out with these settings."""
-        return RECIPES[self.recipe][1](run, model, batches, self.method, held_out)
+        method = dataclasses.replace(self.method, evaluate=evaluations or Evaluations())
+        return RECIPES[self.recipe][1](run, model, batches, method, held_out)
 
 
 def load(path: Path, directory: Path | None = None) -> Config:
@@ -167,8 +115,9 @@ def _resolve(given: dict[str, Any], path: Path, directory: Path | None) -> Confi
     if recipe not in RECIPES:
         raise ConfigError(f"recipe must be {one_of(RECIPES)}, not {shown(recipe)}{near(recipe, RECIPES)}")
     method = RECIPES[recipe][0]()
-    parts = [field.name for field in dataclasses.fields(method) if field.name != "supervision"]
-    own = ["recipe", "model", "seed", "directory", "prompts", "machine", "plan", "supervision"]
+    apart = ("supervision", "evaluate")
+    parts = [field.name for field in dataclasses.fields(method) if field.name not in apart]
+    own = ["recipe", "model", "seed", "directory", "prompts", "machine", "plan", *apart]
     known_names(given, [*own, *parts], "at the top level")
     seed = typed(int, given.get("seed", 0), "seed")
     check_seed("seed", seed)
@@ -185,6 +134,7 @@ def _resolve(given: dict[str, Any], path: Path, directory: Path | None) -> Confi
         seed=seed,
         prompts=overlay(Prompts(), given.get("prompts", {}), "prompts"),
         method=method,
+        evaluate=_evaluate(given.get("evaluate", {})),
         machine=machine,
         plan=_plan(given.get("plan", {})),
         path=path,
@@ -232,6 +182,15 @@ def _machine(given: Any, base: Path) -> Machine:
         training = dataclasses.replace(training, accelerate_config=str(file.absolute()))
     plain = overlay(Machine(), settings, "machine", leave_out=("training",))
     return dataclasses.replace(plain, training=training)
+
+
+def _evaluate(given: Any) -> Evaluate:
+    """[evaluate] and a table for each evaluation, [evaluate.ifeval] and so on, with its own settings."""
+    settings = table(given, "evaluate")
+    for name in KINDS.keys() & settings.keys():
+        known = [field.name for field in dataclasses.fields(KINDS[name])]
+        known_names(table(settings[name], f"evaluate.{name}"), known, f"in [evaluate.{name}]")
+    return overlay(Evaluate(), settings, "evaluate")
 
 
 def _plan(given: Any) -> Plan:

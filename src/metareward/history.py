@@ -9,13 +9,21 @@ from metareward.supervision import Supervision
 
 @dataclass(frozen=True)
 class Look:
-    """One model seen on the held-out prompts: its answers judged by itself and by the first model."""
+    """One model seen apart from training: on the held-out prompts, on the bank, and by evaluations.
+
+    answers, judgments, refereed: its answers, judged by itself and by the first model. bank, banked: pairs
+    known by construction, and this model's judgments of them. evaluated: each evaluation with what it asked.
+    Without held-out prompts all but `evaluated` is None.
+    """
 
     model: Model
-    answers: Any
-    judgments: Any
-    refereed: Any
+    answers: Any | None
+    judgments: Any | None
+    refereed: Any | None
     battles: Any | None
+    bank: Any | None = None
+    banked: Any | None = None
+    evaluated: tuple[tuple[Any, tuple[Any, ...]], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -43,9 +51,16 @@ class Attacked:
 
 @dataclass
 class History:
-    """Looks, rounds and attacks in the order in which they were finished, and what supervision there was."""
+    """Looks, rounds and attacks in the order in which they were finished.
+
+    newest: the last model's judgments of every look's answers, by the name of the model that answered.
+    contaminated: the prompts found to resemble an evaluation's items, as `evaluate.contamination` says them.
+    supervision: what the run learnt from besides its own judgments.
+    """
 
     looks: list[Look] = field(default_factory=list)
     rounds: list[Round] = field(default_factory=list)
     attacks: list[Attacked] = field(default_factory=list)
     supervision: Supervision = Supervision()
+    newest: dict[str, Any] = field(default_factory=dict)
+    contaminated: list[Any] = field(default_factory=list)

@@ -3,10 +3,10 @@
 import dataclasses
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from itertools import chain
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from metareward import disk
 from metareward.asking import Asking, one_message
@@ -28,44 +28,6 @@ from metareward.watchdog import Watchdog, beat
 
 R = TypeVar("R")
 _REPORT_SECONDS = 0.2
-
-
-class Runner(Protocol):
-    """What a recipe needs: the verbs. `Run` does the steps, `plan.Paper` only writes them down."""
-
-    history: History
-
-    def prompts(self, prompts: Sequence[Prompt]) -> Any:
-        """Prompts as an artifact."""
-        ...
-
-    def given(self, rows: Sequence[Any]) -> Any:
-        """Records that no step made, as an artifact."""
-        ...
-
-    def ask(self, stage: Stage, *inputs: Any, of: Model) -> Any:
-        """The artifact of a stage's answers by one model."""
-        ...
-
-    def derive(self, rule: Rule, *inputs: Any) -> Any:
-        """The artifact of what a rule makes of other artifacts."""
-        ...
-
-    def train(self, training: DPO, pairs: Sequence[Any], start: Model, reference: Model) -> Model:
-        """The model that training makes of `start`."""
-        ...
-
-    def within(self, section: str) -> AbstractContextManager[None]:
-        """Steps done inside are listed under this name."""
-        ...
-
-    def conclude(self, measure: Callable[..., R], *inputs: Any) -> R | None:
-        """What a pure function makes of finished artifacts; None on paper, where one is not finished."""
-        ...
-
-    def warn(self, message: str, stop: bool = False) -> None:
-        """Say what the user should know; with `stop`, end the run with it. Nothing on paper."""
-        ...
 
 
 class Run:

@@ -1,27 +1,26 @@
 """From a config to a run, for real or on paper: the model resolved, prompts split, the recipe started."""
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from metareward import models, summary
-from metareward.config import Config, Machine
+from metareward.config import Config
 from metareward.engines.base import OpenEngine
 from metareward.errors import ConfigError, DataError, StoreError
-from metareward.evaluate.base import Evaluation
-from metareward.events import Listener, Noticed, StepFinished
+from metareward.evaluate.base import Evaluation, Evaluations
+from metareward.events import Listener, Noticed
 from metareward.ids import fingerprint
 from metareward.inputs import settle
 from metareward.models.base import Model
+from metareward.options import Machine
 from metareward.paper import Paper
-from metareward.provenance import Session, at_home, gpus
-from metareward.records import Message, Prompt
+from metareward.prompting import clean, data_facts, fitting, load, split_at_hand, split_for
+from metareward.provenance import Session, gpus
 from metareward.run import Run
 from metareward.rundir import held, keep_config
-from metareward.sources import Loaded, Split, load_prompts, split_prompts
 from metareward.store import Store
 from metareward.train.job import Trainer
 from metareward.watchdog import Watchdog
@@ -55,9 +54,11 @@ def _execute(
     change: bool,
 ) -> dict[str, Any]:
     session.note(seeds=config.seeds())
-    loaded = _prompts(config, listen)
+    chosen = config.evaluate.build(config.path.parent)
+    loaded, found = clean(config, chosen, load(config, listen), listen)
     split_for(config, loaded.prompts)  # too few prompts are said so before a model is fetched
     model = model_of(config.model, config.machine)
+    grader = model_of(config.evaluate.judge, config.machine) if config.evaluate.judge else None
     fit = fitting(config, model, loaded.prompts)
     if left_out := len(loaded.prompts) - len(fit):
         listen(Noticed("start", f"{left_out} prompts too long for the model's context left out"))
@@ -73,8 +74,9 @@ def _execute(
     with Run(config.directory, open_engine, trainer, config.machine.training, *said) as run:
         batches = [run.prompts(batch) for batch in split.batches]
         held_out = run.prompts(split.held_out) if split.held_out else None
+        run.history.contaminated = found
         try:
-            config.start(run, model, batches, held_out)
+            config.start(run, model, batches, held_out, Evaluations(chosen, grader))
         except BaseException:
             with suppress(StoreError):  # what stopped the run is what matters
                 summary.save(run.history, config.directory)
@@ -108,7 +110,8 @@ def sketch(config: Config) -> Paper:
         raise ConfigError(f"{config.directory}: is a file, not a run directory; give another --directory")
     paper = Paper(config.directory, config.plan.guess, config.plan.speeds)
     model = Model("fake", "", "fake") if config.machine.engine == "fake" else models.describe(config.model)
-    split = _split_at_hand(config)
+    chosen = config.evaluate.build(config.path.parent)
+    split = split_at_hand(config, chosen)
     if split is not None:
         batches: list[Any] = [paper.prompts(batch) for batch in split.batches]
         held_out = paper.prompts(split.held_out) if split.held_out else None
@@ -121,7 +124,8 @@ def sketch(config: Config) -> Paper:
             )
         batches = [paper.unseen_prompts(each, number) for number in range(iterations)]
         held_out = paper.unseen_prompts(config.prompts.held_out, -1) if config.prompts.held_out else None
-    config.start(paper, model, batches, held_out)
+    grader = models.describe(config.evaluate.judge) if config.evaluate.judge else None
+    config.start(paper, model, batches, held_out, Evaluations(chosen, grader))
     return paper
 
 
@@ -138,13 +142,6 @@ def machinery(machine: Machine) -> tuple[OpenEngine, Trainer]:
     limits = {"batch_tokens": machine.batch_tokens, "max_rows": machine.max_rows}
     given = {name: value for name, value in limits.items() if value is not None}
     return open_transformers(device=machine.device, dtype=machine.dtype, **given), launch
-
-
-def split_for(config: Config, prompts: Sequence[Prompt]) -> Split:
-    """Prompts shared out as the config says."""
-    wanted = config.prompts
-    count = len(config.method.iterations)
-    return split_prompts(list(prompts), count, wanted.per_iteration, wanted.held_out, config.seed)
 
 
 def model_of(name: str, machine: Machine) -> Model:
@@ -172,93 +169,6 @@ def require_machine(machine: Machine) -> None:
     from metareward.engines.loading import place_of
 
     place_of(machine.device)
-
-
-def _split_at_hand(config: Config) -> Split | None:
-    source = config.prompts.source
-    base = config.path.parent
-    if (
-        source == "shipped"
-        or (base / source).exists()
-        or Path(source).suffix in (".jsonl", ".json", ".parquet")
-    ):
-        loaded = load_prompts(source, split=config.prompts.split, column=config.prompts.column, base=base)
-        return split_for(config, loaded.prompts)
-    return None
-
-
-def data_facts(config: Config, loaded: Loaded, fit: list[Prompt], split: Split) -> dict[str, Any]:
-    """What is recorded of the prompts: their source, its content, and what became of each row.
-
-    kept + unused + the counts of `dropped` are all rows of the source.
-    """
-    too_long = len(loaded.prompts) - len(fit)
-    used = [*split.held_out, *(prompt for batch in split.batches for prompt in batch)]
-    return {
-        "source": at_home(config.prompts.source),
-        "split": config.prompts.split,
-        **loaded.about,
-        "kept": len(used),
-        "held_out": len(split.held_out),
-        "unused": split.unused,
-        "dropped": {**loaded.dropped, **({"too long for the model": too_long} if too_long else {})},
-        "fingerprint": fingerprint("prompts", [prompt.id for prompt in used]),
-    }
-
-
-def _prompts(config: Config, listen: Listener) -> Loaded:
-    wanted, started = config.prompts, time.monotonic()
-    loaded = load_prompts(wanted.source, split=wanted.split, column=wanted.column, base=config.path.parent)
-    note = ", ".join(f"{count} {reason} left out" for reason, count in loaded.dropped.items())
-    seconds = time.monotonic() - started
-    listen(StepFinished("start", "prompts", len(loaded.prompts), seconds, False, note))
-    return loaded
-
-
-def fitting(config: Config, model: Model, prompts: list[Prompt]) -> list[Prompt]:
-    """The prompts that leave room for the longest answer in the model's context.
-
-    Raises DataError naming those that do not, unless the config says to skip them.
-    """
-    if config.machine.engine == "fake":
-        return prompts
-    from metareward.engines.chat import context_length, encode_chat, load_tokenizer
-
-    context, room = context_length(model.path), config.method.generate.max_tokens
-    tokenizer = load_tokenizer(model.path)
-    _check_rooms(config, context, lambda text: len(encode_chat(tokenizer, [Message("user", text)])))
-    lengths = [(len(encode_chat(tokenizer, prompt.messages)), prompt) for prompt in prompts]
-    if context is None:
-        return prompts
-    too_long = [(length, prompt) for length, prompt in lengths if length + room > context]
-    if too_long and not config.prompts.skip_too_long:
-        raise DataError(_too_long(too_long, room, context))
-    return [prompt for length, prompt in lengths if length + room <= context]
-
-
-def _check_rooms(config: Config, context: int | None, length: Callable[[str], int]) -> None:
-    """Refuse a step whose longest answer leaves no room for its question, however short that is."""
-    for name in ("generate", "judge", "meta_judge"):
-        step = getattr(config.method, name, None)
-        if context is None or step is None:
-            continue
-        least = length(getattr(step, "template", "?"))
-        if least + step.max_tokens > context:
-            raise ConfigError(
-                f"{name}.max_tokens is {step.max_tokens}, the shortest question has {least} tokens, and the "
-                f"model's context has {context}: no question would fit. Lower {name}.max_tokens, shorten "
-                "the template, or take a model with a longer context."
-            )
-
-
-def _too_long(too_long: Sequence[tuple[int, Prompt]], room: int, context: int) -> str:
-    places = "\n".join(f"  {prompt.source}: {length} tokens" for length, prompt in too_long[:_SHOWN])
-    more = f"\n  and {len(too_long) - _SHOWN} more" if len(too_long) > _SHOWN else ""
-    return (
-        f"prompts: {len(too_long)} prompts leave no room for an answer of up to {room} tokens in the model's "
-        f"context of {context}:\n{places}{more}\nShorten or remove them, lower generate.max_tokens, or set "
-        "skip_too_long = true in [prompts] to leave them out."
-    )
 
 
 def open_store(directory: Path) -> Store:

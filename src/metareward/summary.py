@@ -3,12 +3,14 @@
 import json
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from metareward.disk import write_json
+from metareward.evaluate import anchors
 from metareward.fences import count_disarmed
 from metareward.history import Attacked, History, Look, Round
 from metareward.records import Battle, Finish, Judgment, Outcome, PreferencePair, Response
@@ -26,6 +28,8 @@ def summarise(history: History, root: Path) -> dict[str, Any]:
         "models": [_model(name, looks.get(name), rounds.get(name)) for name in names],
         "iterations": [_iteration(number, round) for number, round in enumerate(history.rounds)],
         "attacks": [_attacked(attacked) for attacked in history.attacks],
+        "ladders": anchors.ladders(history),
+        "contaminated": [asdict(overlap) for overlap in history.contaminated],
         "checkpoint": str(Path(last.path).relative_to(root)) if last else None,
         "supervision": str(history.supervision),
     }
@@ -40,14 +44,15 @@ def save(history: History, root: Path) -> dict[str, Any]:
 
 def _model(name: str, look: Look | None, round: Round | None) -> dict[str, Any]:
     """A model on the held-out prompts; without any, on the prompts it was asked in its iteration."""
-    answers = look.answers if look else round.answers if round else []
-    judgments = look.judgments if look else round.judgments if round else []
-    battles = (look.battles if look else round.battles if round else None) or []
-    mean, error, judged = mean_score(judgments)
-    referee, referee_error, _ = mean_score(look.refereed) if look else (None, None, 0)
+    seen = look if look and look.answers is not None else None
+    answers = (seen or round).answers if seen or round else []
+    judgments = (seen or round).judgments if seen or round else []
+    battles = ((seen or round).battles if seen or round else None) or []
+    mean, error, judged = mean_score(judgments or ())
+    referee, referee_error, _ = mean_score(seen.refereed or ()) if seen else (None, None, 0)
     return {
         "model": name,
-        "held_out": look is not None,
+        "held_out": seen is not None,
         "responses": judged,
         "mean_score": mean,
         "mean_score_standard_error": error,
@@ -56,6 +61,7 @@ def _model(name: str, look: Look | None, round: Round | None) -> dict[str, Any]:
         **_lengths(answers),
         **_readability(judgments),
         **_battle_rates(battles),
+        **anchors.of_model(look),
     }
 
 

@@ -10,7 +10,8 @@ from metareward.attack.report import AttackReport
 from metareward.attack.suite import Suite, compared, graded
 from metareward.models.base import Model
 from metareward.records import Case, Comparison, Judgment
-from metareward.run import Run, Runner
+from metareward.run import Run
+from metareward.runner import Runner
 
 
 @dataclass(frozen=True)

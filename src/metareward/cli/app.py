@@ -13,6 +13,8 @@ from metareward import config as configs
 from metareward import session
 from metareward import store as stored
 from metareward.cli import eval_alpaca as eval_alpaca
+from metareward.cli import eval_arena as eval_arena
+from metareward.cli import eval_judge as eval_judge
 from metareward.cli import eval_objective as eval_objective
 from metareward.cli import render
 from metareward.cli.attack import attack

@@ -18,9 +18,9 @@ from metareward.attack.report import AttackReport, Baseline, Row, percent
 from metareward.attack.suite import Limits, Suite
 from metareward.cli import render
 from metareward.cli.stopping import Stopping
-from metareward.config import Machine
 from metareward.disk import write_json
 from metareward.errors import ConfigError
+from metareward.options import Machine
 from metareward.run import Run
 from metareward.rundir import held
 from metareward.settings import require

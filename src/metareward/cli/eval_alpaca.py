@@ -11,12 +11,12 @@ from metareward import session
 from metareward.cli import render, render_alpaca
 from metareward.cli.eval import eval_app, print_json
 from metareward.cli.stopping import Stopping
-from metareward.config import Machine
 from metareward.errors import ConfigError
 from metareward.evaluate.alpaca_ask import AlpacaEval, choose, paired, read_outputs
 from metareward.evaluate.alpaca_eval import LengthControl, check_same_set, score
 from metareward.evaluate.annotations import ALLOWED_MISSING, read_annotations, read_instructions
 from metareward.evaluate.tables import difficulty_of, read_baseline_rows, read_difficulty, read_weights
+from metareward.options import Machine
 from metareward.stages.generate import Generate
 from metareward.stages.prefer import Prefer, published_template
 

@@ -13,13 +13,13 @@ from metareward import session
 from metareward.cli import render
 from metareward.cli.eval import eval_app, print_json
 from metareward.cli.stopping import Stopping
-from metareward.config import Machine
 from metareward.errors import ConfigError
 from metareward.evaluate import gsm8k as problems
 from metareward.evaluate import ifeval as tasks
 from metareward.evaluate.base import Evaluation
 from metareward.evaluate.language import require_packages
 from metareward.evaluate.responses import join
+from metareward.options import Machine
 
 Responses = Annotated[
     Path | None, typer.Option("--responses", help="A JSON Lines file of responses to score; asks no model.")

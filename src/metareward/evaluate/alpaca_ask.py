@@ -13,7 +13,7 @@ from metareward.evaluate.jsonrows import complain, read_rows, require_fields
 from metareward.ids import fingerprint, seed_of
 from metareward.models.base import Model
 from metareward.records import Comparison, Finish, Prompt, Response
-from metareward.run import Runner
+from metareward.runner import Runner
 from metareward.settings import require
 from metareward.sources import prompt_of
 from metareward.stages.base import Shape
@@ -79,6 +79,10 @@ class AlpacaEval:
             prompt_of(instruction.text, f"alpaca_eval:{instruction.number}")
             for instruction in self.instructions
         ]
+
+    def items(self) -> Iterable[str]:
+        """Every instruction that is asked."""
+        return (instruction.text for instruction in self.instructions)
 
     def ask(self, run: Runner, of: Model, judge: Model) -> tuple[Any, ...]:
         """Generate, or take the given outputs, and let `judge` compare: (outputs, comparisons)."""

@@ -1,9 +1,11 @@
 """What every evaluation is: questions asked with a run's verbs, and a pure score of what came back."""
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 from metareward.models.base import Model
-from metareward.run import Runner
+from metareward.runner import Runner
 
 
 class Evaluation(Protocol):
@@ -14,6 +16,10 @@ class Evaluation(Protocol):
     """
 
     name: ClassVar[str]
+
+    def items(self) -> Iterable[str]:
+        """The texts of the whole benchmark that must not be trained on."""
+        ...
 
     def ask(self, run: Runner, of: Model, judge: Model) -> tuple[Any, ...]:
         """Ask what has to be asked; returns the artifacts that `score` needs.
@@ -29,3 +35,11 @@ class Evaluation(Protocol):
         Raises DataError, with counts, where the rows allow no honest number; never a silent NaN or 0.
         """
         ...
+
+
+@dataclass(frozen=True)
+class Evaluations:
+    """What every model of a run is evaluated by. judge: grades answers; None is the run's first model."""
+
+    chosen: tuple[Evaluation, ...] = ()
+    judge: Model | None = None

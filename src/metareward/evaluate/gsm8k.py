@@ -20,7 +20,7 @@ from metareward.evaluate.answers import answers_of, chosen
 from metareward.evaluate.responses import Given, Row, join, read_rows, require_fields, text_of
 from metareward.evaluate.shares import share
 from metareward.models.base import Model
-from metareward.run import Runner
+from metareward.runner import Runner
 from metareward.settings import require
 from metareward.sources import prompt_of
 from metareward.stages.generate import Generate
@@ -83,6 +83,10 @@ class GSM8K:
         require(
             "{question}" in self.template, "gsm8k.template", "a text with {question} in it", self.template
         )
+
+    def items(self) -> Iterable[str]:
+        """Every problem of the benchmark."""
+        return (problem.question for problem in self.problems)
 
     def ask(self, run: Runner, of: Model, judge: Model) -> tuple[Any, ...]:
         """One greedy answer to each problem."""

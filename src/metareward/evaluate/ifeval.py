@@ -15,7 +15,7 @@ from metareward.evaluate.language import require_packages
 from metareward.evaluate.responses import Given, join, read_rows, require_fields, text_of
 from metareward.evaluate.shares import clustered_share, share
 from metareward.models.base import Model
-from metareward.run import Runner
+from metareward.runner import Runner
 from metareward.settings import require
 from metareward.sources import prompt_of
 from metareward.stages.generate import Generate
@@ -80,6 +80,10 @@ class IFEval:
     def __post_init__(self) -> None:
         require(self.limit is None or self.limit >= 1, "ifeval.limit", "at least 1", self.limit)
         require(self.max_tokens >= 1, "ifeval.max_tokens", "at least 1", self.max_tokens)
+
+    def items(self) -> Iterable[str]:
+        """Every prompt of the benchmark."""
+        return (task.prompt for task in self.tasks)
 
     def ask(self, run: Runner, of: Model, judge: Model) -> tuple[Any, ...]:
         """One greedy answer to each prompt. ConfigError if what the checks need is not installed."""

@@ -13,7 +13,7 @@ from metareward.attack.suite import Limits, Suite
 from metareward.history import Attacked
 from metareward.models.base import Model
 from metareward.records import Case, Judgment
-from metareward.run import Runner
+from metareward.runner import Runner
 from metareward.settings import require
 from metareward.stages.judge import Judge
 

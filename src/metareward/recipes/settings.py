@@ -59,14 +59,21 @@ class Iteration:
 
 @dataclass(frozen=True)
 class Watch:
-    """How every model is seen on the held-out prompts: so many responses, so many judgments each."""
+    """How every model is seen on the held-out prompts: so many responses, so many judgments each.
+
+    bank_prompts: of so many held-out prompts pairs are made whose better side is known by construction
+        (`evaluate.bank`), and every model judges them; 0 makes none.
+    """
 
     responses: int = 1
     judgments: int = 3
+    bank_prompts: int = 40
 
     def __post_init__(self) -> None:
         check_samples("watch.responses", self.responses)
         check_samples("watch.judgments", self.judgments)
+        enough = self.bank_prompts == 0 or self.bank_prompts >= 2
+        require(enough, "watch.bank_prompts", "0, or at least 2", self.bank_prompts)
 
 
 def check_iterations(iterations: Sequence[Iteration], base: DPO) -> None:
