@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from metareward.engines.base import Completion, Engine, Request, failed
 from metareward.engines.fake import fake
 from metareward.events import Event, Listener, ignore
 from metareward.models.base import Model
+from metareward.recipes.gate import Gate
 from metareward.recipes.meta_rewarding import MetaRewarding, meta_rewarding
 from metareward.recipes.self_rewarding import SelfRewarding, self_rewarding
 from metareward.recipes.settings import Iteration, Watch
@@ -34,19 +36,32 @@ def small_meta(
         MetaJudge(reading=reading),  # type: ignore[arg-type]
         DPO(batch_size=2, epochs=1),
         iterations,
-        Watch(1, 2),
+        Watch(1, 2, bank_prompts=0),
     )
 
 
 def small_self(reading: str = "free") -> SelfRewarding:
     judge = Judge(samples=3, reading=reading)  # type: ignore[arg-type]
-    return SelfRewarding(Generate(samples=4), judge, DPO(batch_size=2, epochs=1), watch=Watch(1, 2))
+    return SelfRewarding(
+        Generate(samples=4), judge, DPO(batch_size=2, epochs=1), watch=Watch(1, 2, bank_prompts=0)
+    )
+
+
+PAIRS = str(Path(__file__).parent / "data" / "planted_pairs.jsonl")
+"""Pairs of responses in the planted world's own terms, to attack its judge with."""
+
+
+def gated(small: Callable[..., Any]) -> Callable[..., Any]:
+    """The same settings with the gate on: every model is attacked before its judgments are built on."""
+    gate = Gate(enabled=True, items=PAIRS, limit=2, families=("null",), max_wins=0.99)
+    return lambda *given, **named: replace(small(*given, **named), attack=gate)
 
 
 RECIPES: dict[str, tuple[Callable[..., Model], Callable[..., Any]]] = {
     "meta_rewarding": (meta_rewarding, small_meta),
     "self_rewarding": (self_rewarding, small_self),
 }
+GATED = {f"{name}, gated": (recipe, gated(small)) for name, (recipe, small) in RECIPES.items()}
 
 
 class Asked:
@@ -98,7 +113,7 @@ def loop(
     trainer: Any = None,
 ) -> tuple[Run, Model]:
     """A whole run on planted prompts; two iterations of `prompts` prompts, two held out."""
-    recipe, small = RECIPES[name]
+    recipe, small = (RECIPES | GATED)[name]
     settings = settings or small()
     many = planted.prompts(prompts * len(settings.iterations) + 2)
     with Run(directory, open_engine, trainer or FakeTrainer(), listen=listen) as run:

@@ -13,7 +13,7 @@ from metareward.ids import fingerprint
 from metareward.models.base import Model
 from metareward.records import Message, Prompt
 
-QUALITY = re.compile(r"quality (\d)")
+QUALITY = re.compile(r"quality (\d+)")
 ERROR = re.compile(r"off by (\d)")
 
 
@@ -33,7 +33,8 @@ class World:
 
     def judge(self, request: Request) -> Reply | str:
         """Off by 0, 1 or 2 tenths towards the middle: noise that never swaps two qualities."""
-        quality = int(QUALITY.findall(_text(request))[-1])
+        said = int((QUALITY.findall(_text(request)) or ["0"])[-1])
+        quality = said if said <= 5 else 0  # what says nothing, or nonsense, is worth nothing
         best, off = 5 - quality if self.flipped else quality, request.seed % 3
         beside = best + (1 if best < 3 else -1)
         remark = f"This is off by {off}."

@@ -118,8 +118,10 @@ def test_a_template_that_trims_is_left_alone():
 
 
 def test_a_refused_role_is_a_letter():
-    with pytest.raises(ModelError, match=r"refuses the roles system, user.*no system role here.*first user"):
-        encode_chat(tiny_tokenizer(), [Message("system", "refuse"), Message("user", "a")])
+    with pytest.raises(
+        ModelError, match=r"refuses the roles system, assistant.*no system role here.*first user"
+    ):
+        encode_chat(tiny_tokenizer(), [Message("system", "a"), Message("assistant", "a")])
 
 
 def test_end_of_turn_is_what_the_template_writes_first_of_all():

@@ -79,9 +79,9 @@ def test_run_prints_json_alone(finished):
 
 def test_a_run_records_what_it_ran_with(finished):
     run = finished / "runs/tiny"
-    record = json.loads((run / "run.json").read_text())
-    assert record["versions"]["metareward"]
-    assert record["python"]
+    record = json.loads(sorted((run / "sessions").glob("*.json"))[0].read_text())
+    assert record["environment"]["versions"]["metareward"]
+    assert record["environment"]["python"]
     assert json.loads((run / "config.json").read_text())["method"]["judge"]["samples"] == 3
     assert (run / "config.toml").read_text() == FAKE
 
@@ -173,7 +173,7 @@ def test_mistakes_exit_with_2_and_one_message(tmp_path, text, said):
 
 
 def test_no_run_no_config(tmp_path):
-    assert "no such config" in metareward("run", "none.toml", cwd=tmp_path, code=2).stderr
+    assert "there is no such file" in metareward("run", "none.toml", cwd=tmp_path, code=2).stderr
     assert "no run below runs/" in metareward("show", "abcdef", cwd=tmp_path, code=2).stderr
     assert "nothing to export" in metareward("export", ".", "out", cwd=tmp_path, code=2).stderr
 

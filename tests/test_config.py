@@ -124,39 +124,42 @@ def test_templates_by_name_and_by_path(tmp_path):
 
 MISTAKES = [
     ("recpie = 'meta_rewarding'", "unknown setting 'recpie' at the top level; did you mean 'recipe'?"),
-    ("recipe = 'meta_rewardin'", "recipe must be one of .* did you mean 'meta_rewarding'?"),
+    ("recipe = 'meta_rewardin'", "recipe must be .* did you mean 'meta_rewarding'?"),
     ("[judge]\nsample = 3", r"unknown setting 'sample' in \[judge\]; did you mean 'samples'"),
-    ("[judge]\nsamples = 'three'", "judge.samples: .*valid integer, not 'three'"),
-    ("[judge]\nsamples = 2.5", "judge.samples: .*integer, not 2.5"),
-    ("[judge]\nsamples = true", "judge.samples: .*integer, not True"),
-    ("[judge]\nsamples = 0", "judge.samples must be at least 1, not 0"),
-    ("[judge]\nreading = 'guess'", "judge.reading: .*'free' or 'forced', not 'guess'"),
+    ("[judge]\nsamples = 'three'", "judge.samples must be a whole number, not 'three'"),
+    ("[judge]\nsamples = 2.5", "judge.samples must be a whole number, not 2.5"),
+    ("[judge]\nsamples = true", "judge.samples must be a whole number, not true"),
+    ("[judge]\nsamples = 0", "judge.samples must be at least 1 and at most 10,000, not 0"),
+    ("[judge]\nreading = 'guess'", "judge.reading must be 'free' or 'forced', not 'guess'"),
     ("[judge]\ntemplate = 'nothing'", "no template named 'nothing'"),
     ("[judge]\ntemplate = 'nothing.txt'", r"judge.template: cannot read .*nothing.txt"),
-    ("[generate]\ntemperature = -1", "generate.temperature must be 0 .greedy. or more, not -1"),
+    ("[generate]\ntemperature = -1", "generate.temperature must be 0 .greedy. or 0.001 to 100, not -1"),
     ("[generate]\ntop_p = 0", "generate.top_p must be above 0 and at most 1, not 0"),
     ("[generate]\nmax_tokens = 0", "generate.max_tokens must be at least 1, not 0"),
-    ("[dpo]\nlearning_rate = 0", "dpo.learning_rate must be above 0, not 0"),
-    ("[dpo]\nlearning_rate = 'high'", "dpo.learning_rate: .*number, not 'high'"),
+    ("[dpo]\nlearning_rate = 0", "dpo.learning_rate must be a number above 0, not 0"),
+    ("[dpo]\nlearning_rate = 'high'", "dpo.learning_rate must be a number, not 'high'"),
     ("[dpo]\nbeta = -1", "dpo.beta"),
     ("[dpo]\nstop_after_epoch = 11", "dpo.stop_after_epoch"),
     ("[dpo]\nscheduler = 'cosin'", "dpo.scheduler"),
     ("[[iterations]]\nrho = 0.5", "rho must be at least 0 and below 0.5, not 0.5"),
-    ("[[iterations]]\nroles = []", "iterations.roles must be at least one"),
+    ("[[iterations]]\nroles = []", r"iterations\[0\].roles must be at least one"),
     ("[[iterations]]\nroles = ['actor', 'actor']", "free of repeats"),
-    ("[[iterations]]\nroles = ['critic']", r"iterations\[0\].roles.0: .*'actor' or 'judge', not 'critic'"),
+    (
+        "[[iterations]]\nroles = ['critic']",
+        r"iterations\[0\].roles.0 must be 'actor' or 'judge', not 'critic'",
+    ),
     ("[[iterations]]\nrhoo = 1", r"unknown setting 'rhoo' in \[iterations\[0\]\]; did you mean 'rho'"),
     ("iterations = 3", r"iterations must be given as \[\[iterations\]\] tables"),
     ("[prompts]\nheld_out = -1", "prompts.held_out must be 0 or more, not -1"),
     ("[prompts]\nper_iteration = 0", "prompts.per_iteration must be at least 1, not 0"),
     ("[machine]\nengine = 'vllm'", "machine.engine must be 'transformers' or 'fake', not 'vllm'"),
     ("[machine]\nbatch_tokens = 0", "machine.batch_tokens must be at least 1"),
-    ("[machine.training]\nprocesses = 0", "train.processes must be at least 1"),
+    ("[machine.training]\nprocesses = 0", "machine.training.processes must be at least 1"),
     ("[plan]\nspeed = 1", r"unknown setting 'speed' in \[plan\]"),
     ("judge = 3", r"judge must be a table of settings, \[judge\], not 3"),
-    ("seed = 'x'", "seed: .*integer, not 'x'"),
+    ("seed = 'x'", "seed must be a whole number, not 'x'"),
     ("recipe = 'self_rewarding'\n[meta_judge]\nseed = 1", "unknown setting 'meta_judge' at the top level"),
-    ("a = = 1", "cannot be read as TOML"),
+    ("a = = 1", "not TOML: .*line 1"),
 ]
 
 
@@ -170,5 +173,5 @@ def test_mistakes_get_one_clear_message_that_names_the_file(tmp_path, text, said
 
 
 def test_a_missing_config_is_said_so(tmp_path):
-    with pytest.raises(ConfigError, match=r"there is no such config; see examples"):
+    with pytest.raises(ConfigError, match=r"there is no such file; examples/ has some"):
         load(tmp_path / "none.toml")

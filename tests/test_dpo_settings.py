@@ -64,7 +64,7 @@ def test_impossible_settings_are_refused_by_name(setting: str, value: Any):
     ],
 )
 def test_impossible_machines_are_refused_by_name(setting: str, value: Any):
-    with pytest.raises(ConfigError, match=rf"train\.{setting}"):
+    with pytest.raises(ConfigError, match=rf"machine\.training\.{setting}"):
         TrainMachine(**{setting: value})
 
 

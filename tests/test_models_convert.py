@@ -12,73 +12,32 @@ from metareward.errors import ModelError
 from metareward.models.catalogue import Entry, find
 from metareward.models.convert import convert
 from metareward.models.directory import check_directory
+from tiny_gguf import CONTROL, HEADS, HIDDEN, NORMAL, WIDTH, random_weights, write_gguf
 
-gguf = pytest.importorskip("gguf")
+pytest.importorskip("gguf")
 pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
-CONTROL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+CONTROLS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 LETTERS = [*"0123456789abcdefgh.!", "Ġ", "Ċ", "ĠĠ", "ab", "12"]  # a merge of digits that must never be used
-TOKENS = [*CONTROL, *LETTERS]
+TOKENS = [*((token, CONTROL) for token in CONTROLS), *((token, NORMAL) for token in LETTERS)]
 TEMPLATE = "{% for message in messages %}<|im_start|>{{ message['content'] }}<|im_end|>{% endfor %}"
-WIDTH, HIDDEN, HEADS = 16, 32, 2
 PARAMETERS = len(TOKENS) * WIDTH + 4 * WIDTH**2 + 3 * WIDTH * HIDDEN + 3 * WIDTH
 ENTRY = replace(find("smollm2-135m-instruct"), name="tiny", parameters=PARAMETERS)
 
 
-def write_gguf(path: Path, *, template: str | None = TEMPLATE) -> dict[str, np.ndarray]:
-    """A llama of one block with random weights; returns them by their name in the file."""
-    writer = gguf.GGUFWriter(path, "llama")
-    writer.add_name("A tiny model")
-    writer.add_context_length(64)
-    writer.add_embedding_length(WIDTH)
-    writer.add_block_count(1)
-    writer.add_feed_forward_length(HIDDEN)
-    writer.add_head_count(HEADS)
-    writer.add_head_count_kv(HEADS)
-    writer.add_layer_norm_rms_eps(1e-5)
-    writer.add_rope_freq_base(100_000.0)
-    writer.add_vocab_size(len(TOKENS))
-    add_tokenizer(writer, template)
-    weights = random_weights()
-    for name, values in weights.items():
-        writer.add_tensor(name, values)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
+def write(path: Path, *, template: str | None = TEMPLATE) -> dict[str, np.ndarray]:
+    """A llama; returns its weights by their name in the file."""
+    weights = random_weights(len(TOKENS))
+    special = {"bos": 1, "eos": 2, "unk": 0, "pad": 2}
+    write_gguf(path, "llama", weights, TOKENS, ["Ġ Ġ", "a b", "1 2"], special, template)
     return weights
-
-
-def add_tokenizer(writer: Any, template: str | None) -> None:
-    writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre("smollm")
-    writer.add_token_list(TOKENS)
-    writer.add_token_types([3] * len(CONTROL) + [1] * len(LETTERS))
-    writer.add_token_merges(["Ġ Ġ", "a b", "1 2"])
-    writer.add_bos_token_id(1)
-    writer.add_eos_token_id(2)
-    writer.add_unk_token_id(0)
-    writer.add_pad_token_id(2)
-    if template is not None:
-        writer.add_chat_template(template)
-
-
-def random_weights() -> dict[str, np.ndarray]:
-    draw = np.random.default_rng(0)
-    shapes = {f"blk.0.attn_{part}.weight": (WIDTH, WIDTH) for part in ("q", "k", "v", "output")}
-    shapes |= {f"blk.0.ffn_{part}.weight": (HIDDEN, WIDTH) for part in ("gate", "up")}
-    shapes |= {"blk.0.ffn_down.weight": (WIDTH, HIDDEN), "token_embd.weight": (len(TOKENS), WIDTH)}
-    shapes |= {f"blk.0.{part}_norm.weight": (WIDTH,) for part in ("attn", "ffn")} | {
-        "output_norm.weight": (WIDTH,)
-    }
-    return {name: draw.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
 
 
 @pytest.fixture(scope="module")
 def weights_and_converted(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, np.ndarray], Path]:
     source, destination = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("converted")
-    weights = write_gguf(source / "model.gguf")
+    weights = write(source / "model.gguf")
     convert(source / "model.gguf", ENTRY, destination)
     return weights, destination
 
@@ -123,7 +82,7 @@ def test_numbers_are_cut_into_digits_and_nothing_else_is(converted: Path) -> Non
 
 
 def test_a_tokenizer_that_does_not_cut_digits_is_left_alone(tmp_path: Path) -> None:
-    write_gguf(tmp_path / "model.gguf")
+    write(tmp_path / "model.gguf")
     convert(tmp_path / "model.gguf", replace(ENTRY, split_digits=False), tmp_path / "out")
     tokenizer: Any = transformers.AutoTokenizer.from_pretrained(tmp_path / "out")
     assert tokenizer.tokenize("ab12") == ["ab", "12"]
@@ -150,7 +109,7 @@ def test_template_and_end_of_turn_are_stored(converted: Path) -> None:
 def test_a_file_that_is_not_the_one_described_is_refused(
     tmp_path: Path, entry: Entry, template: str | None, expected: str
 ) -> None:
-    write_gguf(tmp_path / "model.gguf", template=template)
+    write(tmp_path / "model.gguf", template=template)
     with pytest.raises(ModelError, match=expected):
         convert(tmp_path / "model.gguf", entry, tmp_path / "out")
     assert not (tmp_path / "out").exists()
@@ -163,7 +122,7 @@ def test_nothing_is_printed_and_the_libraries_are_left_as_they_were(
     logging.enable_progress_bar()
     logging.set_verbosity_info()
     try:
-        write_gguf(tmp_path / "model.gguf")
+        write(tmp_path / "model.gguf")
         capfd.readouterr()
         convert(tmp_path / "model.gguf", ENTRY, tmp_path / "out")
         assert capfd.readouterr() == ("", "")

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from metareward.errors import ModelError
 from metareward.models.directory import check_directory, directory_fingerprint
 
+EMPTY_SAFETENSORS = b"\x02\0\0\0\0\0\0\0{}"  # a header that names no weight
 FILES = {
     "config.json": b'{"model_type": "llama"}',
-    "model.safetensors": b"weights",
+    "model.safetensors": EMPTY_SAFETENSORS,
     "tokenizer.json": b"{}",
     "chat_template.jinja": b"{{ messages }}",
 }
@@ -94,13 +95,13 @@ def test_a_missing_shard_is_named(tmp_path: Path) -> None:
     index = {
         "weight_map": {"a": "model-1.safetensors", "b": "model-2.safetensors", "c": "model-3.safetensors"}
     }
-    files = {"config.json": b"{}", "model-1.safetensors": b""}
+    files = {"config.json": b"{}", "model-1.safetensors": EMPTY_SAFETENSORS}
     files["model.safetensors.index.json"] = json.dumps(index).encode()
     directory = write(tmp_path / "m", files)
     with pytest.raises(ModelError, match=r"model-2\.safetensors \(and 1 more\)"):
         check_directory(directory)
     for number in (2, 3):
-        (directory / f"model-{number}.safetensors").write_bytes(b"")
+        (directory / f"model-{number}.safetensors").write_bytes(EMPTY_SAFETENSORS)
     check_directory(directory)
 
 

@@ -9,17 +9,18 @@ import pytest
 from metareward.errors import ModelError
 from metareward.ids import fingerprint
 from metareward.models import fetch
-from metareward.models.catalogue import Entry, find
+from metareward.models.catalogue import CATALOGUE, Entry, find
 from metareward.models.directory import MEANINGFUL, directory_fingerprint
-from metareward.models.resolve import UNRESOLVED, describe, listing, resolve
+from metareward.models.resolve import UNRESOLVED, Listed, describe, listing, resolve
 
 hub = pytest.importorskip("huggingface_hub")
 hub_errors = pytest.importorskip("huggingface_hub.errors")
 
+EMPTY_SAFETENSORS = b"\x02\0\0\0\0\0\0\0{}"  # a header that names no weight
 NAME = "smollm2-135m-instruct"
 FILES = {
     "config.json": b'{"model_type": "llama"}',
-    "model.safetensors": b"weights",
+    "model.safetensors": EMPTY_SAFETENSORS,
     "tokenizer.json": b"{}",
     "chat_template.jinja": b"{{ messages }}",
 }
@@ -112,7 +113,7 @@ def fetched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names that were really fetched; the fetch itself writes three small files."""
     calls: list[str] = []
 
-    def fake(entry: Entry, target: Path) -> None:
+    def fake(entry: Entry, target: Path, listen: object) -> None:
         calls.append(entry.name)
         write(target, FILES)
         fetch._write_manifest(entry, target)
@@ -140,14 +141,20 @@ def test_on_paper_nothing_is_fetched_and_the_fingerprint_is_the_one_to_come(
     assert planned == describe(NAME, tmp_path)
 
 
+def of_default(cache: Path) -> Listed:
+    (found,) = (line for line in listing(cache) if line.name == NAME)
+    return found
+
+
 def test_the_listing_says_what_is_there(tmp_path: Path, fetched: list[str]) -> None:
-    (before,) = listing(tmp_path)
+    before = of_default(tmp_path)
     assert (before.name, before.parameters, before.licence) == (NAME, 134_515_008, "Apache-2.0")
     assert before.path == tmp_path / "models" / NAME
     assert not before.fetched
     resolve(NAME, tmp_path)
-    (after,) = listing(tmp_path)
-    assert after.fetched
+    assert of_default(tmp_path).fetched
+    assert [line.name for line in listing(tmp_path)] == sorted(CATALOGUE)
+    assert [line.name for line in listing(tmp_path) if line.fetched] == [NAME]
 
 
 # --- the hub ---------------------------------------------------------------------------------------

@@ -65,6 +65,13 @@ def test_the_table_shows_numbers_with_intervals_and_a_dash_for_nothing(screen, t
     assert "15" in said
 
 
+def test_fences_in_the_data_are_told_where_there_are_any(screen, tmp_path):
+    for rate, told in ((0.0, False), (0.25, True)):
+        result = {"models": [model("M0", disarmed_rate=rate)], "iterations": [], "checkpoint": None}
+        render.summary(result, SimpleNamespace(directory=tmp_path))  # type: ignore[arg-type]
+        assert ("a fence in the data" in screen.export_text()) is told
+
+
 def test_a_run_without_any_model_yet_does_not_break_the_table(screen, tmp_path):
     result = {"models": [model("M0", held_out=False)], "iterations": [], "checkpoint": None}
     render.summary(result, SimpleNamespace(directory=tmp_path))  # type: ignore[arg-type]

@@ -9,6 +9,10 @@ from statistics import median
 SOURCE = Path(__file__).parent.parent / "src" / "metareward"
 ROOMS = [
     "errors",
+    "display",
+    "secrets",
+    "supervision",
+    "files",
     "events",
     "ids",
     "disk",
@@ -16,8 +20,10 @@ ROOMS = [
     "watchdog",
     "records",
     "readers",
+    "fences",
     "templates",
     "store",
+    "provenance",
     "models",
     "engines",
     "stats",
@@ -25,19 +31,29 @@ ROOMS = [
     "train",
     "history",
     "asking",
+    "runner",
     "run",
     "paper",
+    "rows",
     "sources",
+    "attack",
+    "evaluate",
     "recipes",
     "summary",
+    "overlay",
+    "options",
     "config",
     "rundir",
+    "ledger",
     "show",
+    "diff",
     "export",
+    "inputs",
+    "prompting",
     "session",
     "cli",
 ]
-HEAVY = {"torch", "transformers", "trl", "accelerate", "datasets", "peft", "gguf", "safetensors"}
+HEAVY = {"torch", "transformers", "trl", "accelerate", "datasets", "peft", "gguf", "safetensors", "sklearn"}
 FILES = sorted(path for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py")
 
 
@@ -76,7 +92,7 @@ def test_one_importer_each():
     arrow = {
         room_of(path) for path in FILES if any(name.split(".")[0] == "pyarrow" for name in imports(path))
     }
-    assert arrow <= {"store", "sources", "export", "show"}
+    assert arrow <= {"store", "rows", "export", "show"}
 
 
 def test_stats_and_stages_never_touch_a_model():

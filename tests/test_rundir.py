@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metareward import config
+from metareward import config, templates
 from metareward.errors import ConfigError, StoreError
-from metareward.rundir import claimed, differences, provenance
+from metareward.rundir import claimed, differences, keep_config
 
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
@@ -34,7 +34,23 @@ def test_it_records_the_config_as_given_and_as_resolved(tmp_path):
         resolved = json.loads((directory / "config.json").read_text())
         assert resolved["method"]["judge"]["seed"] == 5
         assert resolved["machine"]["engine"] == "fake"
-        assert json.loads((directory / "run.json").read_text())["versions"]["metareward"]
+
+
+def test_every_config_is_kept_under_its_hash_with_the_templates_in_it(tmp_path):
+    """A config of an earlier session is never lost, and the resolved one needs no file beside it."""
+    (tmp_path / "mine.txt").write_text("Rate {{ conversation }} {{ response }}")
+    own = "[judge]\ntemplate = './mine.txt'\n"
+    first = keep_config(load(tmp_path, own))
+    other = keep_config(load(tmp_path, "seed = 2"))
+    assert keep_config(load(tmp_path, own)) == first
+    assert not set(first.values()) & set(other.values())
+    kept = tmp_path / "run/configs"
+    assert len(list(kept.iterdir())) == 4
+    resolved = json.loads((kept / f"{first['resolved']}.json").read_text())
+    assert resolved["method"]["judge"]["template"] == "Rate {{ conversation }} {{ response }}"
+    assert resolved["method"]["meta_judge"]["template"] == templates.shipped("meta_judge")
+    assert own in (kept / f"{first['given']}.toml").read_text()
+    assert "seed = 2" in (kept / f"{other['given']}.toml").read_text()
 
 
 def test_the_same_settings_may_come_again_and_the_machine_may_differ(tmp_path):
@@ -123,11 +139,3 @@ def test_there_is_a_difference_exactly_where_two_values_differ(one, other):
         assert not differences(one, other)
     else:
         assert len(differences(one, other)) == len(differences(other, one))
-
-
-def test_provenance_names_versions_and_no_secrets(monkeypatch):
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-very-secret")
-    said = provenance()
-    assert said["versions"]["pyarrow"]
-    assert said["cores"] >= 1
-    assert "sk-very-secret" not in json.dumps(said)

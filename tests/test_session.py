@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from metareward import config, session
+from metareward import config, prompting, session
 from metareward.errors import ConfigError, DataError, ModelError, NoPairsError
 from metareward.events import ignore
 from metareward.rundir import claimed
@@ -63,9 +63,9 @@ def test_prompts_that_do_not_fit_are_named_before_anything_is_asked(tmp_path):
 
 def test_they_can_be_skipped(tmp_path):
     loaded = prepare(tmp_path, skip=True, long=1)
-    prompts = session._prompts(loaded, ignore)
+    prompts = prompting.load(loaded, ignore).prompts
     assert len(prompts) == 9
-    assert len(session.fitting(loaded, session._model(loaded), prompts)) == 8
+    assert len(prompting.fitting(loaded, session.model_of(loaded.model, loaded.machine), prompts)) == 8
 
 
 def test_a_model_without_a_chat_template_is_refused_at_the_start(tmp_path):
@@ -103,7 +103,7 @@ def test_prompts_left_out_are_said_so(tmp_path):
     loaded = prepare(tmp_path)
     with (tmp_path / "prompts.jsonl").open("a") as file:
         file.write('{"prompt": "What is 0 and 1?"}\n')
-    session._prompts(loaded, heard.append)
+    prompting.load(loaded, heard.append)
     assert (heard[0].rows, heard[0].note) == (8, "1 duplicate prompt left out")
 
 

@@ -211,7 +211,7 @@ def test_a_parquet_text_that_is_not_utf8(tmp_path):
 def test_a_missing_file_and_a_directory(tmp_path):
     refuse(str(tmp_path / "none.jsonl"), "none.jsonl: there is no such file")
     refuse("./none", "there is no such file", base=tmp_path)
-    refuse(str(tmp_path), "is a directory; name one file in it")
+    refuse(str(tmp_path), "is a directory; name a file")
     (tmp_path / "folder.jsonl").mkdir()
     refuse("folder.jsonl", "is a directory", base=tmp_path)
 

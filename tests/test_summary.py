@@ -101,4 +101,13 @@ def test_a_run_that_stops_early_has_a_summary_of_what_was_done(tmp_path):
     from metareward.history import History
 
     said = save(History(), tmp_path)
-    assert said == {"models": [], "iterations": [], "checkpoint": None, "supervision": "none"}
+    empty = {
+        "models": [],
+        "iterations": [],
+        "attacks": [],
+        "ladders": None,
+        "contaminated": [],
+        "checkpoint": None,
+        "supervision": "none",
+    }
+    assert said == empty

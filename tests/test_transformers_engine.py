@@ -333,7 +333,7 @@ def test_the_context_may_be_filled_to_the_last_token(engine: TransformersEngine)
 
 def test_a_refused_conversation_fails_as_a_value(engine: TransformersEngine):
     answers = ask(
-        engine, [request(1, messages=(Message("system", "refuse"), Message("user", "a"))), request(2)]
+        engine, [request(1, messages=(Message("system", "a"), Message("assistant", "a"))), request(2)]
     )
     assert "refuses the roles" in (answers["r1"].error or "")
     assert answers["r2"].finish is not Finish.FAILED

@@ -10,7 +10,8 @@ CONTROLS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|pad|>")
 ADDED = "<tool>"  # added, but not "special": tokenizers match it whatever they are told
 CONTEXT = 320
 TEMPLATE = (
-    "{% if messages[0]['role'] == 'system' and messages[0]['content'] == 'refuse' %}"
+    "{% if messages | length > 1 and messages[0]['role'] == 'system' "
+    "and messages[1]['role'] == 'assistant' %}"
     "{{ raise_exception('no system role here') }}{% endif %}"
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"

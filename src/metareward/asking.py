@@ -1,5 +1,6 @@
 """Questions on their way to an engine and answers on their way to the disk, each exactly once."""
 
+import dataclasses
 import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from metareward.engines.base import Completion, Request
 from metareward.errors import MetarewardError, StepError
 from metareward.models.base import Model
 from metareward.records import Finish
+from metareward.secrets import scrub
 from metareward.stages.base import Question, Stage
 from metareward.store import Writer
 
@@ -23,6 +25,7 @@ class Asking:
         self._writer = writer
         self._out: dict[str, Numbered] = {}
         self._failed: list[tuple[Numbered, Completion]] = []
+        self._tried: dict[int, Completion] = {}  # first tries that failed, by position
 
     def reuse(self, answered: Iterator[Any], questions: Iterable[Question]) -> None:
         """Take over rows that another artifact already paid for, known by their ids."""
@@ -33,7 +36,7 @@ class Asking:
         for row in (first, *answered):
             position = wanted.get(row.id)
             if position is not None and position not in self.done:
-                self._writer.add(position, row)
+                self._writer.add(position, row, reused=1)
                 self.done.add(position)
 
     def requests(self, questions: Iterable[Numbered]) -> Iterator[Request]:
@@ -53,13 +56,15 @@ class Asking:
             )
         self.tokens += completion.output_tokens
         if completion.finish is Finish.FAILED:
-            self._failed.append((numbered, completion))
+            error = completion.error and scrub(completion.error)  # texts of libraries and of servers
+            self._failed.append((numbered, dataclasses.replace(completion, error=error)))
         else:
             self._keep(numbered, completion)
 
     def take_failures(self) -> list[Numbered]:
         """The questions that failed, to be asked once more."""
         failed, self._failed = self._failed, []
+        self._tried = {position: completion for (position, _), completion in failed}
         return [numbered for numbered, _ in failed]
 
     def keep_failures(self) -> None:
@@ -80,7 +85,15 @@ class Asking:
     def _keep(self, numbered: Numbered, completion: Completion) -> None:
         position, question = numbered
         record = self.stage.read(question, completion, self.model)
-        self._writer.add(position, record, completion.prompt_tokens, completion.output_tokens)
+        tries = [completion, *(first for first in [self._tried.pop(position, None)] if first)]
+        self._writer.add(
+            position,
+            record,
+            sum(each.prompt_tokens for each in tries),
+            sum(each.output_tokens for each in tries),
+            calls=len(tries),
+            failures=sum(each.finish is Finish.FAILED for each in tries),
+        )
         self.done.add(position)
 
 
@@ -96,6 +109,6 @@ def one_message(step: str) -> Iterator[None]:
         memory = isinstance(error, MemoryError)
         advice = "free memory, or lower batch_tokens or max_rows in [machine]; then run" if memory else "run"
         raise StepError(
-            f"{step} broke down: {type(error).__name__}: {error} ({place.filename}, line "
+            f"{step} broke down: {type(error).__name__}: {scrub(str(error))} ({place.filename}, line "
             f"{place.lineno}). What was answered is stored; {advice} the same command again to go on."
         ) from error

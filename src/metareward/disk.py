@@ -114,7 +114,7 @@ def sync_tree(folder: Path) -> None:
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write a small JSON file atomically."""
     text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-    replace(path, text.encode("utf-8", "surrogatepass"))
+    replace(path, text.encode("utf-8", "backslashreplace"))  # a lone surrogate as JSON writes it
 
 
 def write_checked(path: Path, content: dict[str, Any]) -> None:
@@ -125,8 +125,8 @@ def write_checked(path: Path, content: dict[str, Any]) -> None:
 def read_checked(path: Path) -> dict[str, Any]:
     """What `write_checked` wrote; StoreError if it is damaged or cannot be read."""
     try:
-        content = json.loads(path.read_bytes().decode("utf-8", "surrogatepass"))
-    except ValueError as error:
+        content = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
         raise StoreError(f"{path}: damaged ({error})") from error
     except OSError as error:
         raise StoreError(f"{path}: cannot be read: {error.strerror or error}") from error

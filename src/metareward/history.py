@@ -4,17 +4,26 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from metareward.models.base import Model
+from metareward.supervision import Supervision
 
 
 @dataclass(frozen=True)
 class Look:
-    """One model seen on the held-out prompts: its answers judged by itself and by the first model."""
+    """One model seen apart from training: on the held-out prompts, on the bank, and by evaluations.
+
+    answers, judgments, refereed: its answers, judged by itself and by the first model. bank, banked: pairs
+    known by construction, and this model's judgments of them. evaluated: each evaluation with what it asked.
+    Without held-out prompts all but `evaluated` is None.
+    """
 
     model: Model
-    answers: Any
-    judgments: Any
-    refereed: Any
+    answers: Any | None
+    judgments: Any | None
+    refereed: Any | None
     battles: Any | None
+    bank: Any | None = None
+    banked: Any | None = None
+    evaluated: tuple[tuple[Any, tuple[Any, ...]], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -31,9 +40,27 @@ class Round:
     trained: Model
 
 
+@dataclass(frozen=True)
+class Attacked:
+    """One model attacked as a judge: the report, and what was done about it ("none" without an alarm)."""
+
+    model: Model
+    action: str
+    report: Any
+
+
 @dataclass
 class History:
-    """Looks and rounds in the order in which they were finished."""
+    """Looks, rounds and attacks in the order in which they were finished.
+
+    newest: the last model's judgments of every look's answers, by the name of the model that answered.
+    contaminated: the prompts found to resemble an evaluation's items, as `evaluate.contamination` says them.
+    supervision: what the run learnt from besides its own judgments.
+    """
 
     looks: list[Look] = field(default_factory=list)
     rounds: list[Round] = field(default_factory=list)
+    attacks: list[Attacked] = field(default_factory=list)
+    supervision: Supervision = Supervision()
+    newest: dict[str, Any] = field(default_factory=dict)
+    contaminated: list[Any] = field(default_factory=list)

@@ -1,20 +1,23 @@
 """A run on paper: the same recipe, every step named, counted and priced, and none done."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from metareward.errors import StoreError
 from metareward.history import History
 from metareward.ids import fingerprint
 from metareward.models.base import Model
-from metareward.records import Prompt
+from metareward.records import Prompt, kind_of
+from metareward.settings import positive, require
 from metareward.stages.base import Guess, Rule, Shape, Stage, step_key, text_tokens
 from metareward.store import Store
 from metareward.train.dpo import DPO
 from metareward.train.job import RESULT, read_result
+
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,11 @@ class Speeds:
     prompt_tokens_per_second: float | None = None
     output_tokens_per_second: float | None = None
     train_tokens_per_second: float | None = None
+
+    def __post_init__(self) -> None:
+        for field_ in fields(self):
+            value = getattr(self, field_.name)
+            require(value is None or positive(value), f"plan.{field_.name}", "a number above 0", value)
 
 
 @dataclass(frozen=True)
@@ -47,10 +55,14 @@ class PlannedStep:
 
 @dataclass(frozen=True)
 class Sketch:
-    """Stands for an artifact that may not exist yet: its key, and at most how many rows it will have."""
+    """Stands for an artifact that may not exist yet: its key, and at most how many rows it will have.
+
+    rows: the rows themselves, where they are at hand.
+    """
 
     key: str
     shape: Shape
+    rows: Iterable[Any] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass
@@ -89,9 +101,20 @@ class Paper:
     def prompts(self, prompts: Sequence[Prompt]) -> Sketch:
         """Prompts that are at hand."""
         key = fingerprint("prompts", [prompt.id for prompt in prompts])
-        texts = [message.content for prompt in prompts for message in prompt.messages]
-        mean = sum(map(text_tokens, texts)) / len(prompts) if prompts else 0.0
-        return Sketch(key, Shape(len(prompts), mean))
+        return Sketch(key, _shape(prompts))
+
+    def given(self, rows: Sequence[Any]) -> Sketch:
+        """Records that are at hand. Raises as `Run.given`."""
+        kind_of(rows)
+        return Sketch(fingerprint("given", rows), _shape(rows), rows)
+
+    def conclude(self, measure: Callable[..., R], *inputs: Sketch) -> R | None:
+        """What a pure function makes of artifacts, if an earlier session finished all of them."""
+        rows = [sketch.rows for sketch in inputs if sketch.rows is not None]
+        return measure(*rows) if len(rows) == len(inputs) else None
+
+    def warn(self, message: str, stop: bool = False) -> None:
+        """A plan goes on where a run would stop, and says nothing of it."""
 
     def unseen_prompts(self, count: int, number: int) -> Sketch:
         """Prompts that are not at hand (a dataset not downloaded yet): only their number is known."""
@@ -108,7 +131,7 @@ class Paper:
             written = artifact.cost.output_tokens / max(1, calls)
         prompt_tokens, output_tokens = round(calls * work.prompt_tokens), round(calls * written)
         if any(step.key == key for step in self.steps):  # the same question asked again costs nothing
-            return Sketch(key, Shape(calls, written))
+            return Sketch(key, Shape(calls, written), artifact if artifact.whole else None)
         seconds = self._seconds(stage.name, calls, done, prompt_tokens, output_tokens)
         state = "done" if artifact.whole else f"{done} done" if done else "to do"
         makes = f"{stage.record.__name__.lower()}s"
@@ -116,7 +139,7 @@ class Paper:
             self.section, stage.name, makes, key, calls, done, prompt_tokens, output_tokens, state, seconds
         )
         self.steps.append(step)
-        return Sketch(key, Shape(calls, written))
+        return Sketch(key, Shape(calls, written), artifact if artifact.whole else None)
 
     def derive(self, rule: Rule, *inputs: Sketch) -> Sketch:
         """A rule asks nothing; it leaves at most so many rows."""
@@ -168,6 +191,15 @@ def measured(store: Store) -> dict[str, float]:
             result = read_result(file)
             _tally(taken, "train", result.seconds, result.tokens)
     return {name: seconds / amount for name, (seconds, amount) in taken.items() if amount}
+
+
+def _shape(rows: Sequence[Any]) -> Shape:
+    """How many rows, and the mean tokens of what they say: a `text`, or else the messages, if any."""
+    texts = [
+        row.text if hasattr(row, "text") else "".join(m.content for m in getattr(row, "messages", ()))
+        for row in rows
+    ]
+    return Shape(len(rows), sum(map(text_tokens, texts)) / len(rows) if rows else 0.0)
 
 
 def _tally(taken: dict[str, list[float]], name: str, seconds: float, amount: float) -> None:

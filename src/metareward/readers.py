@@ -1,11 +1,14 @@
 """Strict readers of a judge's own verdict line. Unreadable is a state of its own, never a number.
 
-Only the last line counts, the whole line must be the verdict, a value off the scale is refused, and a
-text that was cut off is not read (the `1` of a `10` would be).
+Only the last line counts, and the whole of it must be the verdict, in ASCII: a line ends at LF or CRLF and
+at nothing else; digits are 0 to 9; blanks are spaces and tabs; emphasis (`*`, `_`) and a heading (`#`) may
+stand around it, but not quoting (`>`, quotation marks, backticks), for what a judge quotes is not what it
+says. A value off the scale is refused, a minus as well; lines that contradict the last one make it
+unreadable; a text that was cut off is not read (the `1` of a `10` would be).
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,13 +16,13 @@ import numpy as np
 from metareward.records import Finish, Outcome
 
 LOWEST, HIGHEST = 0, 5
-_DECORATION = r"[*_`#>\s]*"
+_LONGEST = 80  # characters of a verdict line; what is longer is none, so that reading takes linear time
+_EMPHASIS = str.maketrans("*_#\t", "    ")
+# No two quantifiers meet, so that no line takes more than linear time.
 _SCORE = re.compile(
-    rf"{_DECORATION}Score:{_DECORATION}(-?\d+(?:\.\d+)?)\s*(?:/\s*(\d+))?\s*(?:points?)?{_DECORATION}\.?{_DECORATION}"
+    r"Score: *(-?[0-9]{1,6}(?:\.[0-9]{1,6})?) *(?:/ *([0-9]{1,6}) *)?(?:points? *)?(?:\. *)?", re.ASCII
 )
-_WINNER = re.compile(
-    rf"{_DECORATION}Winner:{_DECORATION}(?:Judgment\s+)?(A|B|Tie){_DECORATION}\.?{_DECORATION}", re.IGNORECASE
-)
+_WINNER = re.compile(r"Winner: *(?:(?:Judgment|Response) +)?(A|B|Tie) *(?:\. *)?", re.IGNORECASE | re.ASCII)
 _OUTCOMES = {"a": Outcome.FIRST, "b": Outcome.SECOND, "tie": Outcome.TIE}
 
 
@@ -37,24 +40,29 @@ def read_score(text: str, finish: Finish) -> Reading:
         return Reading(unread="engine failure")
     if finish is Finish.LENGTH:
         return Reading(unread="cut off")
-    found = [match for line in text.splitlines() if (match := _SCORE.fullmatch(line))]
-    if not found or not _SCORE.fullmatch(_last_line(text)):
+    found = list(_verdicts(_SCORE, text))
+    if not found or found[-1] is None:
         return Reading(unread="no verdict line")
-    if len({float(match[1]) for match in found}) > 1:
+    verdicts = [verdict for verdict in found if verdict is not None]
+    if len({float(verdict[1]) for verdict in verdicts}) > 1:
         return Reading(unread="contradictory verdicts")
-    score = float(found[-1][1])
-    scale = found[-1][2]
-    if not LOWEST <= score <= HIGHEST or (scale is not None and int(scale) != HIGHEST):
+    number, scale = verdicts[-1][1], verdicts[-1][2]
+    if number.startswith("-") or not LOWEST <= float(number) <= HIGHEST:
         return Reading(unread="off the scale")
-    return Reading(score=score)
+    if scale is not None and int(scale) != HIGHEST:
+        return Reading(unread="off the scale")
+    return Reading(score=float(number))
 
 
 def read_winner(text: str, finish: Finish) -> Outcome:
-    """Read `Winner: A`, `B` or `tie` from the last line of a battle's verdict."""
+    """Read `Winner: A`, `B` or `tie` from the last line of a verdict between two texts."""
     if finish is not Finish.STOP:
         return Outcome.UNREADABLE
-    match = _WINNER.fullmatch(_last_line(text))
-    return _OUTCOMES[match[1].lower()] if match else Outcome.UNREADABLE
+    found = list(_verdicts(_WINNER, text))
+    named = {verdict[1].lower() for verdict in found if verdict is not None}
+    if not found or found[-1] is None or len(named) > 1:
+        return Outcome.UNREADABLE
+    return _OUTCOMES[named.pop()]
 
 
 def expected_score(log_probs: Mapping[str, float]) -> tuple[float, float]:
@@ -68,6 +76,9 @@ def expected_score(log_probs: Mapping[str, float]) -> tuple[float, float]:
     return float(digits @ weights / weights.sum()), float(np.exp(logs).sum())
 
 
-def _last_line(text: str) -> str:
-    lines = [line for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else ""
+def _verdicts(pattern: re.Pattern[str], text: str) -> Iterator[re.Match[str] | None]:
+    """For each line that is not blank its verdict, or None."""
+    for line in text.split("\n"):
+        if line := line.removesuffix("\r").strip(" \t"):
+            short = len(line) <= _LONGEST
+            yield pattern.fullmatch(line.translate(_EMPHASIS).strip(" ")) if short else None

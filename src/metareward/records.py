@@ -4,9 +4,14 @@ A record's id is known before its text exists (see `stages.base`), it names its 
 could not be read is said so (`None`, `Outcome.UNREADABLE`), never taken for zero.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, TypeVar
+
+from metareward.errors import DataError
+
+R = TypeVar("R")
 
 
 class Finish(StrEnum):
@@ -18,7 +23,7 @@ class Finish(StrEnum):
 
 
 class Outcome(StrEnum):
-    """Who won a battle, by position on display."""
+    """Who won a battle or a comparison, by position on display."""
 
     FIRST = "first"
     SECOND = "second"
@@ -107,11 +112,53 @@ class Battle:
 
 
 @dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two responses to one prompt shown to a judge, `first_id` on top.
+
+    `messages` is the exact prompt. In a forced reading `p_first` is the probability that the first is
+    better, and `text` ends in the verdict line that agrees with `outcome`.
+    """
+
+    id: str
+    prompt_id: str
+    first_id: str
+    second_id: str
+    sample: int
+    model: str
+    messages: tuple[Message, ...]
+    text: str
+    token_ids: tuple[int, ...] | None
+    finish: Finish
+    outcome: Outcome
+    p_first: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One response of an attack on a judge; `id` is that response's.
+
+    item: names the prompt with a good and a flawed response that it was made of; cases of one `cluster`
+    share a conversation and are not independent. family, variant: what was done; "clean" is nothing, and
+    "rerun" is nothing as well, asked once more. side: the response it was done to, "good" or "flawed", or
+    "none" where the response says nothing.
+    """
+
+    id: str
+    prompt_id: str
+    item: str
+    cluster: str
+    family: str
+    variant: str
+    side: Literal["good", "flawed", "none"]
+
+
+@dataclass(frozen=True, slots=True)
 class PreferencePair:
     """`chosen` is the better one. Both answer exactly `messages`.
 
     For the actor, ids name responses and scores are mean judgments; for the judge, ids name judgments
-    and scores are Elo (natural log units).
+    and scores are Elo (natural log units), or, of a pair that an attack left, minus the distance of each
+    verdict from the right one.
     """
 
     id: str
@@ -137,4 +184,13 @@ class Dropped:
     reason: str
 
 
-Record = Prompt | Response | Judgment | Battle | PreferencePair | Dropped
+Record = Prompt | Response | Judgment | Battle | Comparison | Case | PreferencePair | Dropped
+
+
+def kind_of(rows: Sequence[R]) -> type[R]:
+    """The one kind that all rows are of; DataError if there are no rows, or rows of several kinds."""
+    kinds = {type(row) for row in rows}
+    if len(kinds) != 1:
+        names = ", ".join(sorted(kind.__name__ for kind in kinds)) or "none"
+        raise DataError(f"records to keep must be of one kind, and at least one of them; given: {names}")
+    return kinds.pop()

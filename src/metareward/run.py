@@ -2,61 +2,41 @@
 
 import dataclasses
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from itertools import chain
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, TypeVar
 
 from metareward import disk
 from metareward.asking import Asking, one_message
 from metareward.engines.base import Engine, OpenEngine
-from metareward.errors import NoPairsError, StoreError
+from metareward.errors import NoPairsError, StepError, StoreError
 from metareward.events import Listener, Noticed, StepFinished, StepProgress, StepStarted, ignore
 from metareward.history import History
 from metareward.ids import fingerprint
 from metareward.models.base import Model
-from metareward.records import PreferencePair, Prompt
+from metareward.provenance import Session
+from metareward.records import PreferencePair, Prompt, kind_of
 from metareward.stages.base import Guess, Rule, Shape, Stage, question_key, step_key
 from metareward.store import Artifact, Store, Writer, claim
+from metareward.supervision import Supervision
 from metareward.train.dpo import DPO, TrainMachine
 from metareward.train.job import RESULT, Trainer, TrainJob, TrainResult
+from metareward.train.lineage import note_training
 from metareward.watchdog import Watchdog, beat
 
+R = TypeVar("R")
 _REPORT_SECONDS = 0.2
-
-
-class Runner(Protocol):
-    """What a recipe needs: the verbs. `Run` does the steps, `plan.Paper` only writes them down."""
-
-    history: History
-
-    def prompts(self, prompts: Sequence[Prompt]) -> Any:
-        """Prompts as an artifact."""
-        ...
-
-    def ask(self, stage: Stage, *inputs: Any, of: Model) -> Any:
-        """The artifact of a stage's answers by one model."""
-        ...
-
-    def derive(self, rule: Rule, *inputs: Any) -> Any:
-        """The artifact of what a rule makes of other artifacts."""
-        ...
-
-    def train(self, training: DPO, pairs: Sequence[Any], start: Model, reference: Model) -> Model:
-        """The model that training makes of `start`."""
-        ...
-
-    def within(self, section: str) -> AbstractContextManager[None]:
-        """Steps done inside are listed under this name."""
-        ...
 
 
 class Run:
     """A run in a directory. Use as a context: it claims the directory and gives the model in memory back.
 
     open_engine: loads a model to ask. trainer: trains in a child process, as `machine` says.
-    listen: hears every event. watchdog: gives up an engine that hangs.
+    listen: hears every event. session: the record that is kept of this session; if none is given the run
+    keeps one of its own. supervision: what besides the model's judgments it learns from, for the reports.
+    watchdog: gives up an engine that hangs.
     """
 
     def __init__(
@@ -66,10 +46,14 @@ class Run:
         trainer: Trainer,
         machine: TrainMachine | None = None,
         listen: Listener = ignore,
+        session: Session | None = None,
+        supervision: Supervision = Supervision(),  # noqa: B008 - frozen
         watchdog: Watchdog | None = None,
     ) -> None:
         self.store = Store(directory, mend=True)
-        self.history = History()
+        self.history = History(supervision=supervision)
+        self._own_session = None if session else Session(directory, listen, None, supervision)
+        self._session = session
         self.section = ""
         self._open_engine, self._trainer, self._listen = open_engine, trainer, listen
         self._machine, self._watchdog = machine or TrainMachine(), watchdog or Watchdog()
@@ -78,15 +62,26 @@ class Run:
         self._stack, self._claim = ExitStack(), ExitStack()
 
     def __enter__(self) -> "Run":
-        self._claim.enter_context(claim(self.store.root))
-        disk.sweep(self.store.root)
+        try:
+            self._claim.enter_context(claim(self.store.root))
+            for folder in (self.store.root, *filter(Path.is_dir, self.store.root.iterdir())):
+                disk.sweep(folder)
+            if self._own_session:
+                self._session = self._claim.enter_context(self._own_session)
+        except BaseException:
+            self._claim.close()
+            raise
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        with self._claim:
-            self.close()
-            with suppress(StoreError) if kind else nullcontext():  # what stopped the run is what matters
-                self.store.set_current(self._used)
+    def __exit__(self, kind: type[BaseException] | None, *error: Any) -> bool | None:
+        self._claim.push(self._close_all)
+        return self._claim.__exit__(kind, *error)
+
+    def _close_all(self, kind: type[BaseException] | None, *_: object) -> None:
+        """First of all that leaving does; the record of the session and the claim come after it."""
+        self.close()
+        with suppress(StoreError) if kind else nullcontext():  # what stopped the run is what matters
+            self.store.set_current(self._used)
 
     def close(self) -> None:
         """Give the model in memory back."""
@@ -102,14 +97,28 @@ class Run:
         finally:
             self.section = before
 
+    def conclude(self, measure: Callable[..., R], *inputs: Artifact[Any]) -> R | None:
+        """What a pure function makes of finished artifacts."""
+        return measure(*inputs)
+
+    def warn(self, message: str, stop: bool = False) -> None:
+        """Say what the user should know; with `stop`, end the run with it as a StepError."""
+        if stop:
+            raise StepError(f"{self.section}: {message}")
+        self._listen(Noticed(self.section, message))
+
     def prompts(self, prompts: Sequence[Prompt]) -> Artifact[Prompt]:
         """Store the prompts a step will use."""
         key = fingerprint("prompts", [prompt.id for prompt in prompts])
-        self._used.append(key)
-        artifact = self._open("prompts", key, Prompt)
-        if not artifact.whole:
-            self._write(artifact, prompts, name="prompts", step={}, inputs=[])
-        return artifact
+        return self._keep("prompts", key, Prompt, prompts)
+
+    def given(self, rows: Sequence[R]) -> Artifact[R]:
+        """Store records of one kind that no step made, such as responses a user brings to be judged.
+
+        The key names everything in them. Raises DataError if there are none, or of several kinds.
+        """
+        kind = kind_of(rows)
+        return self._keep(f"given_{kind.__name__.lower()}s", fingerprint("given", rows), kind, rows)
 
     def derive(self, rule: Rule, *inputs: Artifact[Any]) -> Artifact[Any]:
         """Records from records, by a pure rule."""
@@ -143,14 +152,28 @@ class Run:
         _require_pairs(self.section, pairs)
         self.close()
         started = time.monotonic()
+        note_training(self.store.root, key, self.section, training, [p.key for p in pairs], start, reference)
         work = self.store.root / "training" / key
         rows = chain.from_iterable(pairs)
         if output.is_dir() and not (output / RESULT).is_file() and any(output.iterdir()):
             self._notice(disk.set_aside(output))
         job = TrainJob(key, training, self._machine, start.path, reference.path, rows, output, work)
+        reused = (output / RESULT).is_file()
         result = self._trainer(job, self._hear_training)
-        self._hear_trained(result, started)
+        self._hear_trained(result, started, reused)
         return model
+
+    @property
+    def _number(self) -> int | None:
+        return self._session.number if self._session else None
+
+    def _keep(self, name: str, key: str, kind: type[R], rows: Sequence[R]) -> Artifact[R]:
+        started, artifact = time.monotonic(), self._open(name, key, kind)
+        reused = artifact.whole
+        if not reused:
+            self._write(artifact, rows, name=name, step={}, inputs=[])
+        self._record(name, key, len(artifact), time.monotonic() - started, reused)
+        return artifact
 
     def _open(self, name: str, key: str, record: type[Any]) -> Artifact[Any]:
         artifact = self.store.artifact(name, key, record)
@@ -168,7 +191,7 @@ class Run:
         done = self.store.done(artifact)
         total = stage.work(Guess(), *(Shape(len(rows)) for rows in inputs)).calls
         self._listen(StepStarted(self.section, stage.name, total, len(done)))
-        with Writer(artifact) as writer:
+        with Writer(artifact, session=self._number) as writer:
             asking = Asking(stage, of, writer, done)
             asking.reuse(self.store.answered(artifact, key), stage.questions(of, *inputs))
             stacks, step = self.store.root / "stalled.txt", f"{self.section}: {stage.name}"
@@ -210,17 +233,22 @@ class Run:
 
     def _write(self, artifact: Artifact[Any], rows: Iterable[Any], **manifest: Any) -> None:
         done = self.store.done(artifact)
-        with Writer(artifact) as writer:
+        with Writer(artifact, session=self._number) as writer:
             for position, row in enumerate(rows):
                 if position not in done:
                     writer.add(position, row)
             writer.seal({"question_key": None, "model": None, "section": self.section, **manifest})
 
     def _finished(self, name: str, artifact: Artifact[Any], started: float, reused: bool) -> None:
-        self._used.append(artifact.key)
         note = ", ".join(f"{count} {reason}" for reason, count in artifact.manifest.dropped.items())
         seconds = time.monotonic() - started
+        self._record(name, artifact.key, len(artifact), seconds, reused)
         self._listen(StepFinished(self.section, name, len(artifact), seconds, reused, note))
+
+    def _record(self, name: str, key: str, rows: int, seconds: float, reused: bool) -> None:
+        self._used.append(key)
+        if self._session:
+            self._session.step(self.section, name, key, rows, seconds, reused)
 
     def _hear_training(self, event: Mapping[str, Any]) -> None:
         if event["event"] == "damaged":
@@ -230,12 +258,13 @@ class Run:
         note, tokens = f"loss {event['loss']:.4f}", int(event["tokens"])
         self._listen(StepProgress(self.section, "train", event["step"], event["steps"], tokens, note))
 
-    def _hear_trained(self, result: TrainResult, started: float) -> None:
+    def _hear_trained(self, result: TrainResult, started: float, reused: bool) -> None:
         note = f"loss {result.loss_first:.4f} -> {result.loss_last:.4f}"
         if result.dropped:
             note += ", " + ", ".join(f"{count} {reason}" for reason, count in result.dropped.items())
         seconds = time.monotonic() - started
-        self._listen(StepFinished(self.section, "train", result.pairs_used, seconds, seconds < 1, note))
+        self._record("train", result.key, result.pairs_used, seconds, reused)
+        self._listen(StepFinished(self.section, "train", result.pairs_used, seconds, reused, note))
 
 
 def _require_pairs(section: str, pairs: Sequence[Artifact[PreferencePair]]) -> None:

@@ -1,34 +1,23 @@
-"""A run's directory: one config, one living process, and a record of what it ran with."""
+"""A run's directory: one config, one living process, and every config it was ever run with."""
 
-import importlib.metadata
+import hashlib
 import json
-import os
-import platform
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 from metareward import disk
 from metareward.config import Config
 from metareward.errors import ConfigError, StoreError
+from metareward.ids import fingerprint
+from metareward.provenance.records import CONFIGS
 from metareward.store import claim
+from metareward.store.confine import check_confined
 
-_PACKAGES = (
-    "metareward",
-    "torch",
-    "transformers",
-    "trl",
-    "accelerate",
-    "peft",
-    "datasets",
-    "pyarrow",
-    "numpy",
-)
 _SHOWN = 8
+_WRITTEN = ("config.json", "config.toml", "run.json", "summary.json", "current.json", "artifacts", "models")
 
 
 @contextmanager
@@ -39,10 +28,40 @@ def claimed(config: Config, change: bool = False) -> Iterator[Path]:
     something else and `change` is not set. With `change`, only what depends on the difference is redone.
     """
     directory = config.directory
+    check_confined(directory)
+    _check_is_a_runs(directory, config.path)
     with claim(directory):
         _check_config(config, directory, change)
         _record(config, directory)
         yield directory
+
+
+@contextmanager
+def held(directory: Path) -> Iterator[Path]:
+    """Hold a directory for this process; ConfigError when another live process holds it.
+
+
+    StoreError if something in it leads out of it.
+    """
+    check_confined(directory)
+    with claim(directory):
+        yield directory
+
+
+def _check_is_a_runs(directory: Path, config: Path) -> None:
+    """Refuse a directory with files of somebody else's that a run would write over."""
+    try:
+        if (directory / "lock").exists():
+            return
+        taken = [directory / name for name in _WRITTEN if (directory / name).exists()]
+        others = [file for file in taken if not (config.exists() and file.samefile(config))]
+    except OSError:
+        return  # whether it can be used at all is said by the next step
+    if others:
+        raise ConfigError(
+            f"{directory}: holds {others[0].name}, but no run of metareward, which would write over it; give "
+            "another --directory"
+        )
 
 
 def _check_config(config: Config, directory: Path, change: bool) -> None:
@@ -63,13 +82,28 @@ def _check_config(config: Config, directory: Path, change: bool) -> None:
         )
 
 
-def differences(before: Any, after: Any, where: str = "") -> list[str]:
+def differences(before: Any, after: Any) -> list[str]:
     """The settings in which two configs differ, as lines `name: before -> after`."""
+    return [f"{name}: {_brief(old)} -> {_brief(new)}" for name, old, new in changed(before, after)]
+
+
+def changed(before: Any, after: Any, where: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Each dotted name at which two pieces of plain data differ, with both values; None: not there.
+
+    Lists of tables are compared one by one, `iterations[1].rho`; other lists as a whole.
+    """
     if isinstance(before, Mapping) and isinstance(after, Mapping):
-        names = list(dict.fromkeys([*before, *after]))
-        inner = [differences(before.get(n), after.get(n), f"{where}.{n}".lstrip(".")) for n in names]
-        return [line for lines in inner for line in lines]
-    return [] if before == after else [f"{where}: {_brief(before)} -> {_brief(after)}"]
+        for name in dict.fromkeys([*before, *after]):
+            yield from changed(before.get(name), after.get(name), f"{where}.{name}".lstrip("."))
+    elif _are_tables(before) and _are_tables(after):
+        for number, (old, new) in enumerate(zip_longest(before, after)):
+            yield from changed(old, new, f"{where}[{number}]")
+    elif before != after:
+        yield where, before, after
+
+
+def _are_tables(value: Any) -> bool:
+    return isinstance(value, list | tuple) and bool(value) and all(isinstance(v, Mapping) for v in value)
 
 
 def _brief(value: Any) -> str:
@@ -80,40 +114,21 @@ def _brief(value: Any) -> str:
 def _record(config: Config, directory: Path) -> None:
     disk.write_checked(directory / "config.json", config.resolved())
     disk.replace(directory / "config.toml", config.path.read_bytes())
-    disk.write_checked(directory / "run.json", provenance())
 
 
-def provenance() -> dict[str, Any]:
-    """What this process runs on: versions, code revision, hardware, time."""
-    return {
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "python": sys.version.split()[0],
-        "platform": platform.platform(),
-        "cores": os.cpu_count(),
-        "versions": {name: version for name in _PACKAGES if (version := _version(name))},
-        "revision": _revision(),
-        "supervision": "none",
+def keep_config(config: Config) -> dict[str, str]:
+    """Keep a config among the run's, as given and as resolved; returns their names, which are hashes.
+
+    Configs of earlier sessions stay beside it.
+    """
+    folder, given = config.directory / CONFIGS, config.path.read_bytes()
+    names = {
+        "given": hashlib.sha256(given).hexdigest()[:20],
+        "resolved": fingerprint("config", json.loads(json.dumps(config.resolved()))),
     }
-
-
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-
-
-def _revision() -> str | None:
-    """The commit of the code, where it runs from a checkout."""
-    here = Path(__file__).parent
-    try:
-        asked = subprocess.run(
-            ["git", "-C", str(here), "rev-parse", "HEAD"],
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return asked.stdout.strip() or None
+    disk.make_directory(folder)
+    if not (folder / f"{names['given']}.toml").is_file():
+        disk.replace(folder / f"{names['given']}.toml", given)
+    if not (folder / f"{names['resolved']}.json").is_file():
+        disk.write_json(folder / f"{names['resolved']}.json", config.resolved())
+    return names

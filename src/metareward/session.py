@@ -1,22 +1,26 @@
 """From a config to a run, for real or on paper: the model resolved, prompts split, the recipe started."""
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from metareward import models, summary
-from metareward.config import Config, Machine
+from metareward.config import Config
 from metareward.engines.base import OpenEngine
 from metareward.errors import ConfigError, DataError, StoreError
-from metareward.events import Listener, StepFinished
+from metareward.evaluate.base import Evaluation, Evaluations
+from metareward.events import Listener, Noticed
+from metareward.ids import fingerprint
+from metareward.inputs import settle
 from metareward.models.base import Model
+from metareward.options import Machine
 from metareward.paper import Paper
-from metareward.records import Prompt
+from metareward.prompting import clean, data_facts, fitting, load, split_at_hand, split_for
+from metareward.provenance import Session, gpus
 from metareward.run import Run
-from metareward.sources import Split, load_prompts, split_prompts
+from metareward.rundir import held, keep_config
 from metareward.store import Store
 from metareward.train.job import Trainer
 from metareward.watchdog import Watchdog
@@ -26,24 +30,53 @@ _PACKAGES = ("torch", "transformers", "accelerate", "trl")
 
 
 def execute(
-    config: Config, listen: Listener, last_resort: Callable[[str], object] | None = None
+    config: Config,
+    listen: Listener,
+    last_resort: Callable[[str], object] | None = None,
+    change: bool = False,
 ) -> dict[str, Any]:
     """Carry a config out in its directory (which the caller has claimed); returns the summary.
 
-    The summary is written also when the run stops early, with what was finished by then. last_resort:
-    ends the process, given a message, when the engine hangs where no exception can reach it.
+    change: go on although prompts or model have another content than when the directory was begun.
+    The summary is written also when the run stops early, with what was finished by then, and so is the
+    record of the session. last_resort: ends the process, given a message, when the engine hangs where no
+    exception can reach it.
     """
-    prompts = _prompts(config, listen)
-    split_for(config, prompts)  # too few prompts are said so before a model is fetched
-    model = _model(config)
-    split = split_for(config, fitting(config, model, prompts))
+    with Session(config.directory, listen, keep_config(config), config.supervision) as session:
+        return _execute(config, listen, session, last_resort, change)
+
+
+def _execute(
+    config: Config,
+    listen: Listener,
+    session: Session,
+    last_resort: Callable[[str], object] | None,
+    change: bool,
+) -> dict[str, Any]:
+    session.note(seeds=config.seeds())
+    chosen = config.evaluate.build(config.path.parent)
+    loaded, found = clean(config, chosen, load(config, listen), listen)
+    split_for(config, loaded.prompts)  # too few prompts are said so before a model is fetched
+    model = model_of(config.model, config.machine)
+    grader = model_of(config.evaluate.judge, config.machine) if config.evaluate.judge else None
+    fit = fitting(config, model, loaded.prompts)
+    if left_out := len(loaded.prompts) - len(fit):
+        listen(Noticed("start", f"{left_out} prompts too long for the model's context left out"))
+    split = split_for(config, fit)
+    data = fingerprint("data", [prompt.id for prompt in loaded.prompts])
+    now = {"prompts": (config.prompts.source, data), "model": (model.name, model.fingerprint)}
+    settle(config.directory, now, change)
+    session.note(model=models.origin(config.model, model), data=data_facts(config, loaded, fit, split))
     open_engine, trainer = machinery(config.machine)
+    session.note(gpus=gpus())
     watchdog = Watchdog(config.machine.stall_minutes, last_resort)
-    with Run(config.directory, open_engine, trainer, config.machine.training, listen, watchdog) as run:
+    said = (listen, session, config.supervision, watchdog)
+    with Run(config.directory, open_engine, trainer, config.machine.training, *said) as run:
         batches = [run.prompts(batch) for batch in split.batches]
         held_out = run.prompts(split.held_out) if split.held_out else None
+        run.history.contaminated = found
         try:
-            config.start(run, model, batches, held_out)
+            config.start(run, model, batches, held_out, Evaluations(chosen, grader))
         except BaseException:
             with suppress(StoreError):  # what stopped the run is what matters
                 summary.save(run.history, config.directory)
@@ -51,11 +84,34 @@ def execute(
         return summary.save(run.history, config.directory)
 
 
+def measure(
+    evaluation: Evaluation, model: str, directory: Path, machine: Machine, listen: Listener, judge: str = ""
+) -> dict[str, Any]:
+    """Ask a model what an evaluation asks, in a directory that keeps every answer, and score it.
+
+    The same call goes on where a stopped one was. judge: the model that grades, the model itself if not
+    given. Raises ConfigError for the directory of a training run: its steps are not to be mixed with these.
+    """
+    if (directory / "config.json").exists():
+        raise ConfigError(f"{directory} is the directory of a run; give the evaluation another --directory")
+    subject = model_of(model, machine)
+    grader = model_of(judge, machine) if judge else subject
+    open_engine, trainer = machinery(machine)
+    with held(directory), Run(directory, open_engine, trainer, machine.training, listen) as run:
+        with run.within(evaluation.name):
+            asked = evaluation.ask(run, subject, grader)
+        score = evaluation.score(*asked)
+    return {"model": subject.name, "fingerprint": subject.fingerprint, **score}
+
+
 def sketch(config: Config) -> Paper:
     """The same recipe on paper. Fetches nothing: prompts that are not at hand are only counted."""
+    if config.directory.exists() and not config.directory.is_dir():
+        raise ConfigError(f"{config.directory}: is a file, not a run directory; give another --directory")
     paper = Paper(config.directory, config.plan.guess, config.plan.speeds)
     model = Model("fake", "", "fake") if config.machine.engine == "fake" else models.describe(config.model)
-    split = _split_at_hand(config)
+    chosen = config.evaluate.build(config.path.parent)
+    split = split_at_hand(config, chosen)
     if split is not None:
         batches: list[Any] = [paper.prompts(batch) for batch in split.batches]
         held_out = paper.prompts(split.held_out) if split.held_out else None
@@ -68,7 +124,8 @@ def sketch(config: Config) -> Paper:
             )
         batches = [paper.unseen_prompts(each, number) for number in range(iterations)]
         held_out = paper.unseen_prompts(config.prompts.held_out, -1) if config.prompts.held_out else None
-    config.start(paper, model, batches, held_out)
+    grader = models.describe(config.evaluate.judge) if config.evaluate.judge else None
+    config.start(paper, model, batches, held_out, Evaluations(chosen, grader))
     return paper
 
 
@@ -87,79 +144,31 @@ def machinery(machine: Machine) -> tuple[OpenEngine, Trainer]:
     return open_transformers(device=machine.device, dtype=machine.dtype, **given), launch
 
 
-def split_for(config: Config, prompts: Sequence[Prompt]) -> Split:
-    """Prompts shared out as the config says."""
-    wanted = config.prompts
-    count = len(config.method.iterations)
-    return split_prompts(list(prompts), count, wanted.per_iteration, wanted.held_out, config.seed)
-
-
-def _model(config: Config) -> Model:
-    if config.machine.engine == "fake":
+def model_of(name: str, machine: Machine) -> Model:
+    """The model that a name means on a machine, ready to be asked; the fake engine has one of its own."""
+    if machine.engine == "fake":
         return Model("fake", "", "fake")
-    _require_packages()
-    return models.resolve(config.model)
+    require_machine(machine)
+    return models.resolve(name)
 
 
-def _require_packages() -> None:
+def require_machine(machine: Machine) -> None:
+    """Refuse, before anything is fetched or asked, packages and devices that are not here."""
     missing = [name for name in _PACKAGES if find_spec(name) is None]
     if missing:
         raise ConfigError(
             f"a run with a real model needs {', '.join(missing)}, not installed here; "
             "pip install 'metareward[train]' brings what is needed, or set engine = \"fake\" in [machine]"
         )
+    for name in machine.training.report_to:
+        if find_spec(name) is None:
+            raise ConfigError(
+                f"machine.training.report_to: {name} is not installed here; pip install {name}, or leave it "
+                "out"
+            )
+    from metareward.engines.loading import place_of
 
-
-def _split_at_hand(config: Config) -> Split | None:
-    source = config.prompts.source
-    base = config.path.parent
-    if (
-        source == "shipped"
-        or (base / source).exists()
-        or Path(source).suffix in (".jsonl", ".json", ".parquet")
-    ):
-        loaded = load_prompts(source, split=config.prompts.split, column=config.prompts.column, base=base)
-        return split_for(config, loaded.prompts)
-    return None
-
-
-def _prompts(config: Config, listen: Listener) -> list[Prompt]:
-    wanted, started = config.prompts, time.monotonic()
-    loaded = load_prompts(wanted.source, split=wanted.split, column=wanted.column, base=config.path.parent)
-    note = ", ".join(f"{count} {reason} left out" for reason, count in loaded.dropped.items())
-    seconds = time.monotonic() - started
-    listen(StepFinished("start", "prompts", len(loaded.prompts), seconds, False, note))
-    return loaded.prompts
-
-
-def fitting(config: Config, model: Model, prompts: list[Prompt]) -> list[Prompt]:
-    """The prompts that leave room for the longest answer in the model's context.
-
-    Raises DataError naming those that do not, unless the config says to skip them.
-    """
-    if config.machine.engine == "fake":
-        return prompts
-    from metareward.engines.chat import context_length, encode_chat, load_tokenizer
-
-    context, room = context_length(model.path), config.method.generate.max_tokens
-    tokenizer = load_tokenizer(model.path)
-    lengths = [(len(encode_chat(tokenizer, prompt.messages)), prompt) for prompt in prompts]
-    if context is None:
-        return prompts
-    too_long = [(length, prompt) for length, prompt in lengths if length + room > context]
-    if too_long and not config.prompts.skip_too_long:
-        raise DataError(_too_long(too_long, room, context))
-    return [prompt for length, prompt in lengths if length + room <= context]
-
-
-def _too_long(too_long: Sequence[tuple[int, Prompt]], room: int, context: int) -> str:
-    places = "\n".join(f"  {prompt.source}: {length} tokens" for length, prompt in too_long[:_SHOWN])
-    more = f"\n  and {len(too_long) - _SHOWN} more" if len(too_long) > _SHOWN else ""
-    return (
-        f"{len(too_long)} prompts leave no room for an answer of up to {room} tokens in the model's context "
-        f"of {context}:\n{places}{more}\nShorten or remove them, lower generate.max_tokens, or set "
-        "skip_too_long = true in [prompts] to leave them out."
-    )
+    place_of(machine.device)
 
 
 def open_store(directory: Path) -> Store:

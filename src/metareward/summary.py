@@ -3,13 +3,16 @@
 import json
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from metareward.disk import write_json
-from metareward.history import History, Look, Round
+from metareward.evaluate import anchors
+from metareward.fences import count_disarmed
+from metareward.history import Attacked, History, Look, Round
 from metareward.records import Battle, Finish, Judgment, Outcome, PreferencePair, Response
 from metareward.store import Artifact
 from metareward.train.job import RESULT
@@ -24,8 +27,11 @@ def summarise(history: History, root: Path) -> dict[str, Any]:
     return {
         "models": [_model(name, looks.get(name), rounds.get(name)) for name in names],
         "iterations": [_iteration(number, round) for number, round in enumerate(history.rounds)],
+        "attacks": [_attacked(attacked) for attacked in history.attacks],
+        "ladders": anchors.ladders(history),
+        "contaminated": [asdict(overlap) for overlap in history.contaminated],
         "checkpoint": str(Path(last.path).relative_to(root)) if last else None,
-        "supervision": "none",
+        "supervision": str(history.supervision),
     }
 
 
@@ -38,14 +44,15 @@ def save(history: History, root: Path) -> dict[str, Any]:
 
 def _model(name: str, look: Look | None, round: Round | None) -> dict[str, Any]:
     """A model on the held-out prompts; without any, on the prompts it was asked in its iteration."""
-    answers = look.answers if look else round.answers if round else []
-    judgments = look.judgments if look else round.judgments if round else []
-    battles = (look.battles if look else round.battles if round else None) or []
-    mean, error, judged = mean_score(judgments)
-    referee, referee_error, _ = mean_score(look.refereed) if look else (None, None, 0)
+    seen = look if look and look.answers is not None else None
+    answers = (seen or round).answers if seen or round else []
+    judgments = (seen or round).judgments if seen or round else []
+    battles = ((seen or round).battles if seen or round else None) or []
+    mean, error, judged = mean_score(judgments or ())
+    referee, referee_error, _ = mean_score(seen.refereed or ()) if seen else (None, None, 0)
     return {
         "model": name,
-        "held_out": look is not None,
+        "held_out": seen is not None,
         "responses": judged,
         "mean_score": mean,
         "mean_score_standard_error": error,
@@ -54,6 +61,7 @@ def _model(name: str, look: Look | None, round: Round | None) -> dict[str, Any]:
         **_lengths(answers),
         **_readability(judgments),
         **_battle_rates(battles),
+        **anchors.of_model(look),
     }
 
 
@@ -88,7 +96,9 @@ def _lengths(answers: Iterable[Response]) -> dict[str, Any]:
 def _readability(judgments: Iterable[Judgment]) -> dict[str, Any]:
     reasons: Counter[str] = Counter()
     scores: Counter[int] = Counter()
+    disarmed = 0
     for judgment in judgments:
+        disarmed += any(count_disarmed(message.content) for message in judgment.messages)
         if judgment.score is None:
             reasons[judgment.unread or "unknown"] += 1
         else:
@@ -99,6 +109,7 @@ def _readability(judgments: Iterable[Judgment]) -> dict[str, Any]:
         "unreadable_rate": _share(reasons.total(), total),
         "unreadable": dict(reasons),
         "score_histogram": [scores[value] for value in range(6)],
+        "disarmed_rate": _share(disarmed, total),
     }
 
 
@@ -129,6 +140,7 @@ def _iteration(number: int, round: Round) -> dict[str, Any]:
         "battles": len(round.battles) if round.battles is not None else 0,
         "actor_pairs": len(kinds["actor_pairs"]) if "actor_pairs" in kinds else 0,
         "judge_pairs": len(kinds["judge_pairs"]) if "judge_pairs" in kinds else 0,
+        "attack_pairs": len(kinds["attack_pairs"]) if "attack_pairs" in kinds else 0,
         "dropped": _dropped([round.responses, *round.pairs], training["dropped"]),
         "actor_length_margin": _length_margin(kinds.get("actor_pairs")),
         "loss_first": training["loss_first"],
@@ -143,6 +155,10 @@ def _iteration(number: int, round: Round) -> dict[str, Any]:
             "train": {"trained": training["tokens"]},
         },
     }
+
+
+def _attacked(attacked: Attacked) -> dict[str, Any]:
+    return {"model": attacked.model.name, "action": attacked.action, "report": attacked.report.as_dict()}
 
 
 def _tokens(rows: Artifact[Any]) -> dict[str, int]:

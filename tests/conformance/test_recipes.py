@@ -13,7 +13,8 @@ from metareward.records import Outcome, Role
 from metareward.stages.pair_judge import battle_matrix, position_weights
 from metareward.stats.bradley_terry import strengths
 
-NAMES = sorted(loops.RECIPES)
+RECIPES = loops.RECIPES | loops.GATED
+NAMES = sorted(RECIPES)
 pytestmark = pytest.mark.parametrize("name", NAMES)
 
 
@@ -27,7 +28,7 @@ def pairs_of(run, role):
 @pytest.mark.parametrize("flipped", [False, True])
 def test_chosen_is_the_one_the_judge_was_told_to_prefer(tmp_path, name, reading, flipped):
     world = planted.World(flipped=flipped)
-    run, _ = loops.loop(tmp_path, loops.Asked(world), name, loops.RECIPES[name][1](reading), prompts=12)
+    run, _ = loops.loop(tmp_path, loops.Asked(world), name, RECIPES[name][1](reading), prompts=12)
     sign = -1 if flipped else 1
     actor = pairs_of(run, Role.ACTOR)
     assert len(actor) >= 12
@@ -46,9 +47,9 @@ def test_chosen_is_the_one_the_judge_was_told_to_prefer(tmp_path, name, reading,
 @pytest.mark.parametrize("flipped", [False, True])
 def test_the_judgment_the_meta_judge_prefers_is_chosen(tmp_path, name, reading, flipped):
     world = planted.World(flipped=flipped)
-    run, _ = loops.loop(tmp_path, loops.Asked(world), name, loops.RECIPES[name][1](reading), prompts=12)
+    run, _ = loops.loop(tmp_path, loops.Asked(world), name, RECIPES[name][1](reading), prompts=12)
     judge = pairs_of(run, Role.JUDGE)
-    if not loops.RECIPES[name][1]().iterations[0].trains_judge:
+    if not RECIPES[name][1]().iterations[0].trains_judge:
         assert not judge
         return
     assert len(judge) >= 8
@@ -74,7 +75,7 @@ def test_every_statistic_of_the_battles_flips_with_the_truth(tmp_path, name):
             }
         return found
 
-    if not loops.RECIPES[name][1]().iterations[0].trains_judge:
+    if not RECIPES[name][1]().iterations[0].trains_judge:
         return
     straight, flipped = elo(False), elo(True)
     assert straight[0] > 0 > straight[2]
@@ -148,7 +149,7 @@ def test_held_out_prompts_are_never_trained_on(tmp_path, name):
 
 def test_on_paper_every_step_has_the_key_it_will_have(tmp_path, name):
     """The plan before a run names the same training; after it, everything is done."""
-    recipe, small = loops.RECIPES[name]
+    recipe, small = RECIPES[name]
     settings = small()
     many = planted.prompts(14)
 
@@ -172,7 +173,7 @@ def test_on_paper_every_step_has_the_key_it_will_have(tmp_path, name):
 
 
 def test_settings_are_frozen_and_hashable(name):
-    settings = loops.RECIPES[name][1]()
+    settings = RECIPES[name][1]()
     with pytest.raises(dataclasses.FrozenInstanceError):
         settings.watch = None
     hash(settings)

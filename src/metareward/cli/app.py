@@ -10,14 +10,21 @@ from typing import Annotated, Any
 import typer
 
 from metareward import config as configs
-from metareward import disk, session
+from metareward import session
 from metareward import store as stored
+from metareward.cli import eval_alpaca as eval_alpaca
+from metareward.cli import eval_arena as eval_arena
+from metareward.cli import eval_judge as eval_judge
+from metareward.cli import eval_objective as eval_objective
 from metareward.cli import render
+from metareward.cli.attack import attack
+from metareward.cli.cost import cost
+from metareward.cli.diff import diff
+from metareward.cli.eval import eval_app
+from metareward.cli.failures import TRY_AGAIN, guarded, told
 from metareward.cli.stopping import Stopping
-from metareward.errors import MetarewardError, StallError, UserError
+from metareward.errors import UserError
 from metareward.rundir import claimed
-
-TRY_AGAIN = 75  # EX_TEMPFAIL of sysexits.h: a supervisor may start the same command again
 
 app = typer.Typer(
     help="Self-improving alignment with a co-evolving judge.",
@@ -28,6 +35,9 @@ app = typer.Typer(
 )
 models_app = typer.Typer(help="Models that can be had without a hub.", no_args_is_help=True)
 app.add_typer(models_app, name="models")
+app.command()(cost)
+app.command()(diff)
+app.add_typer(eval_app, name="eval")
 
 Config = Annotated[Path, typer.Argument(metavar="CONFIG", help="A TOML file; see examples/.")]
 Directory = Annotated[
@@ -50,12 +60,9 @@ def run(
     loaded = configs.load(config, directory)
     try:
         with claimed(loaded, change), render.progress(quiet=as_json) as listen:
-            result = session.execute(loaded, stopping.before(listen), last_resort=_end_at_once)
-    except KeyboardInterrupt:
-        render.complain(
-            "interrupted; everything answered so far is kept. The same command goes on from here."
-        )
-        raise typer.Exit(130) from None
+            result = session.execute(loaded, stopping.before(listen), _end_at_once, change)
+    except (KeyboardInterrupt, BrokenPipeError) as stop:  # here, before typer hears of it
+        raise typer.Exit(told(stop)) from None
     if as_json:
         _print_json(result)
     else:
@@ -122,6 +129,9 @@ def export(
         render.exported(done, target)
 
 
+app.command()(attack)
+
+
 @models_app.command("list")
 def list_models(as_json: Json = False) -> None:
     """The models that can be fetched by name."""
@@ -135,7 +145,7 @@ def get_model(name: Annotated[str, typer.Argument(help="A name from `metareward 
     """Fetch a model into the cache, check it, and make it ready."""
     from metareward.models import get
 
-    typer.echo(get(name))
+    typer.echo(get(name, listen=lambda line: typer.echo(line, err=True)))
 
 
 def main() -> None:
@@ -143,35 +153,7 @@ def main() -> None:
     # Spinning barriers make PyTorch many times slower as soon as anything else uses the cores; this must
     # be said before PyTorch is loaded. docs/LOG.md has the numbers.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    try:
-        app()
-    except UserError as error:
-        _stop(error, 2)
-    except StallError as error:
-        _stop(error, TRY_AGAIN)
-    except MetarewardError as error:
-        _stop(error, 1)
-    except KeyboardInterrupt:
-        render.complain(
-            "interrupted; everything answered so far is kept. The same command goes on from here."
-        )
-        sys.exit(130)
-    except MemoryError:
-        _stop(
-            "out of memory; everything stored so far is kept. Free memory, then run the same command again.",
-            1,
-        )
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except OSError as error:
-        if error.errno not in disk.ADVICE:
-            raise
-        _stop(disk.refusal(error.filename or "the disk", error, what=""), 1)
-
-
-def _stop(error: Exception | str, code: int) -> None:
-    render.complain(str(error))
-    sys.exit(code)
+    sys.exit(guarded(app))
 
 
 def _end_at_once(message: str) -> None:
@@ -191,4 +173,4 @@ def _runs(directory: Path | None) -> list[Path]:
 
 
 def _print_json(content: Any) -> None:
-    typer.echo(json.dumps(content, indent=2, ensure_ascii=False))
+    typer.echo(json.dumps(content, indent=2))  # ASCII: exact for a program, and nothing moves a terminal

@@ -1,6 +1,12 @@
-"""What a person sees: progress, tables, trees. Model output is shown as plain text, never as markup."""
+"""What a person sees: progress, tables, trees. What models and files say is shown as plain text.
 
+Every text goes through `display.plain` on its way out, so that it is neither markup nor a command to the
+terminal; JSON is for programs, exact, and in ASCII.
+"""
+
+import errno
 import json
+import os
 import sys
 import time
 from collections import Counter
@@ -16,19 +22,32 @@ from rich.text import Text
 from rich.tree import Tree
 
 from metareward.config import Config
+from metareward.display import one_line, plain
 from metareward.events import Event, Listener, Noticed, StepFinished, StepProgress, StepStarted, ignore
 from metareward.paper import Paper
+from metareward.secrets import scrub
 from metareward.store import Finding
 
-_WIDTH = None if sys.stdout.isatty() else 120  # a pipe has no width; tables need one
-out = Console(highlight=False, width=_WIDTH)
+_WIDTH = (
+    None if sys.stdout is not None and sys.stdout.isatty() else 120
+)  # a pipe has no width; tables need one
+
+
+class _Output(Console):
+    def on_broken_pipe(self) -> None:
+        """Rich would end the process without a word."""
+        self.quiet = True
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+
+out = _Output(highlight=False, width=_WIDTH)
 err = Console(stderr=True, highlight=False)
 _PLAIN_SECONDS = 15.0  # between lines where there is no terminal
 
 
 def complain(message: str) -> None:
-    """An error, on standard error, as it is."""
-    err.print(Text("metareward: ", style="bold red"), Text(message), sep="", soft_wrap=True)
+    """An error, on standard error, without secrets in what other libraries said."""
+    err.print(Text("metareward: ", style="bold red"), Text(plain(scrub(message))), sep="", soft_wrap=True)
 
 
 @contextmanager
@@ -37,8 +56,13 @@ def progress(quiet: bool = False) -> Iterator[Listener]:
     if quiet:
         yield ignore
     elif out.is_terminal:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, TextColumn("{task.fields[note]}"), console=out) as bars:
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, TextColumn("{task.fields[note]}", markup=False), console=out) as bars:
             yield _Bars(bars)
     else:
         yield _Lines()
@@ -50,18 +74,18 @@ class _Bars:
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, Noticed):
-            self._bars.console.print(Text(_noticed(event)))
+            self._bars.console.print(Text(plain(_noticed(event))))
             return
         key = f"{event.section} {event.step}"
         if isinstance(event, StepFinished):
             self._drop()
-            self._bars.console.print(Text(_finished(event)))
+            self._bars.console.print(Text(plain(_finished(event))))
             return
         if key != self._key or self._task is None:
             self._drop()
             self._key, self._clock = key, time.monotonic()
-            self._task = self._bars.add_task(key, total=event.total or None, note="")
-        note = _speed(event, self._clock) if isinstance(event, StepProgress) else ""
+            self._task = self._bars.add_task(one_line(key), total=event.total or None, note="")
+        note = one_line(_speed(event, self._clock)) if isinstance(event, StepProgress) else ""
         self._bars.update(self._task, completed=event.done, total=event.total or None, note=note)
 
     def _drop(self) -> None:
@@ -78,20 +102,25 @@ class _Lines:
     def __call__(self, event: Event) -> None:
         now = time.monotonic()
         if isinstance(event, Noticed):
-            out.print(Text(_noticed(event)), soft_wrap=True)
+            _say(_noticed(event))
         elif isinstance(event, StepFinished):
-            out.print(Text(_finished(event)), soft_wrap=True)
+            _say(_finished(event))
         elif isinstance(event, StepStarted):
             self._began, self._told, self._done_before = now, now, event.done
-            out.print(
-                Text(f"{event.section}: {event.step}, {event.done} of at most {event.total} done"),
-                soft_wrap=True,
-            )
+            _say(f"{event.section}: {event.step}, {event.done} of at most {event.total} done")
         elif now - self._told >= _PLAIN_SECONDS:
             self._told = now
             left = _remaining(event, now - self._began, self._done_before)
             where = f"{event.section}: {event.step}, {event.done} of {event.total}"
-            out.print(Text(f"{where}, {_speed(event, self._began)}{left}"), soft_wrap=True)
+            _say(f"{where}, {_speed(event, self._began)}{left}")
+
+
+def _say(text: str) -> None:
+    out.print(Text(plain(text)), soft_wrap=True)
+
+
+def _cells(*cells: str) -> list[Text]:
+    return [Text(one_line(cell)) for cell in cells]
 
 
 def _speed(event: StepProgress, began: float) -> str:
@@ -129,15 +158,15 @@ def summary(result: dict[str, Any], config: Config) -> None:
     """The run's table and where everything lies."""
     table = Table(title="Models" + (" on held-out prompts" if result["models"][0]["held_out"] else ""))
     for title in ("", *(entry["model"] for entry in result["models"])):
-        table.add_column(title, justify="left" if not title else "right")
+        table.add_column(Text(one_line(title)), justify="left" if not title else "right")
     for name, cells in _model_rows(result["models"]):
-        table.add_row(name, *cells)
+        table.add_row(*_cells(name, *cells))
     out.print(table)
     steps = Table(title="Iterations")
     for title in ("", *(f"{entry['iteration']}" for entry in result["iterations"])):
         steps.add_column(title, justify="left" if not title else "right")
     for name, cells in _iteration_rows(result["iterations"]):
-        steps.add_row(name, *cells)
+        steps.add_row(*_cells(name, *cells))
     out.print(steps)
     _paths(result, config.directory)
 
@@ -148,6 +177,8 @@ def _model_rows(models: list[dict[str, Any]]) -> Iterator[tuple[str, list[str]]]
     yield "mean length (characters)", [_number(m["mean_length"], ".0f") for m in models]
     yield "answers cut off", [_percent(m["cut_off_rate"]) for m in models]
     yield "unreadable judgments", [_percent(m["unreadable_rate"]) for m in models]
+    if any(m.get("disarmed_rate") for m in models):
+        yield "judge prompts with a fence in the data", [_percent(m.get("disarmed_rate")) for m in models]
     yield "battles tied", [_percent(m["tie_rate"]) for m in models]
     yield "battles won by the first shown", [_percent(m["first_position_win_rate"]) for m in models]
 
@@ -155,6 +186,8 @@ def _model_rows(models: list[dict[str, Any]]) -> Iterator[tuple[str, list[str]]]
 def _iteration_rows(iterations: list[dict[str, Any]]) -> Iterator[tuple[str, list[str]]]:
     for name in ("prompts", "responses", "judgments", "battles", "actor_pairs", "judge_pairs"):
         yield name.replace("_", " "), [str(entry[name]) for entry in iterations]
+    if any(entry.get("attack_pairs") for entry in iterations):
+        yield "attack pairs", [str(entry["attack_pairs"]) for entry in iterations]
     for reason in sorted({reason for entry in iterations for reason in entry["dropped"]}):
         yield f"left out: {reason}", [str(entry["dropped"].get(reason, 0)) for entry in iterations]
     losses = [f"{_number(e['loss_first'], '.4f')} -> {_number(e['loss_last'], '.4f')}" for e in iterations]
@@ -177,10 +210,11 @@ def _percent(value: float | None) -> str:
 
 def _paths(result: dict[str, Any], directory: Path) -> None:
     if result["checkpoint"]:
-        out.print(Text(f"checkpoint  {directory / result['checkpoint']}"), soft_wrap=True)
-    out.print(Text(f"data        {directory / 'artifacts'}"), soft_wrap=True)
-    out.print(Text(f"config      {directory / 'config.toml'}"), soft_wrap=True)
-    out.print(Text(f"summary     {directory / 'summary.json'}"), soft_wrap=True)
+        _say(f"checkpoint  {directory / result['checkpoint']}")
+    _say(f"data        {directory / 'artifacts'}")
+    _say(f"config      {directory / 'config.toml'}")
+    _say(f"summary     {directory / 'summary.json'}")
+    _say(f"supervision {result['supervision']}")
     out.print("± is a 95 % interval over prompts. A score by itself can rise because the judge drifted.")
 
 
@@ -194,12 +228,11 @@ def plan(paper: Paper) -> None:
     for step in paper.steps:
         read, written = _short(step.prompt_tokens), _short(step.output_tokens)
         asks = f"{step.calls:,} {step.makes}"
-        table.add_row(step.section, step.step, asks, read, written, step.state, _duration(step.seconds))
+        cells = (step.section, step.step, asks, read, written, step.state, _duration(step.seconds))
+        table.add_row(*_cells(*cells))
     out.print(table)
     total = paper.total_seconds()
-    out.print(
-        Text(f"time left: {_duration(total)}" + ("" if total is not None else _UNKNOWN_SPEED)), soft_wrap=True
-    )
+    _say(f"time left: {_duration(total)}" + ("" if total is not None else _UNKNOWN_SPEED))
 
 
 _UNKNOWN_SPEED = (
@@ -224,7 +257,7 @@ def models(listed: list[Any], as_json: bool) -> None:
         table.add_column(title)
     for entry in listed:
         state = str(entry.path) if entry.fetched else "not fetched"
-        table.add_row(entry.name, f"{entry.parameters / 1e6:.0f} M", entry.licence, state)
+        table.add_row(*_cells(entry.name, f"{entry.parameters / 1e6:.0f} M", entry.licence, state))
     out.print(table)
 
 
@@ -243,9 +276,9 @@ def story(told: Any) -> None:
 
 
 def _branch(told: Any) -> Tree:
-    tree = Tree(Text(told.title, style="bold"))
+    tree = Tree(Text(plain(told.title), style="bold"))
     for name, fact in told.facts.items():
-        tree.add(Text(f"{name}: {fact}"))
+        tree.add(Text(plain(f"{name}: {fact}")))
     for child in told.children:
         tree.add(_branch(child))
     return tree
@@ -259,10 +292,10 @@ def findings(found: list[Finding]) -> None:
             redo += f" ({finding.note})" if finding.note else ""
             harm = f": {', '.join(finding.damaged)}" if finding.damaged else ""
             line = f"{finding.state}  {finding.name}, {finding.rows} rows unharmed{redo}{harm}"
-            out.print(Text(line), soft_wrap=True)
+            _say(line)
     states = Counter(finding.state for finding in found)
     said = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
-    out.print(Text(f"{len(found)} steps, models and files: {said or 'nothing stored'}"), soft_wrap=True)
+    _say(f"{len(found)} steps, models and files: {said or 'nothing stored'}")
     if states["damaged"]:
         out.print("Damaged files are set aside, never deleted, when the run is taken up again.")
 
@@ -270,5 +303,5 @@ def findings(found: list[Finding]) -> None:
 def exported(done: Any, target: Path) -> None:
     """What was written and how to load it."""
     for name, count in done.counts.items():
-        out.print(Text(f"{name}: {count} rows"))
-    out.print(Text(f'load with: datasets.load_dataset("{target}", "pairs", split="train")'), soft_wrap=True)
+        _say(f"{name}: {count} rows")
+    _say(f'load with: datasets.load_dataset("{target}", "pairs", split="train")')

@@ -1,6 +1,5 @@
 """Conversations as token ids. What a user or a model wrote is text here, never a control token."""
 
-import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -8,6 +7,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from metareward.engines.inert import NONCE, twin
+from metareward.engines.quiet import quiet
 from metareward.errors import ModelError
 from metareward.records import Message
 
@@ -27,17 +28,20 @@ def load_tokenizer(path: str) -> "PreTrainedTokenizerBase":
     from transformers import AutoTokenizer
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
-    except (OSError, ValueError) as error:
+        with quiet():
+            tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
+    except Exception as error:
+        first = str(error).strip().partition("\n")[0]
         raise ModelError(
-            f"{path}: the tokenizer cannot be read ({error}). Give a directory that holds a whole model, "
-            "or a hub id while the hub can be reached."
+            f"{path}: the tokenizer cannot be read ({type(error).__name__}: {first}). Give a "
+            "directory that holds a whole model, or a hub id while the hub can be reached."
         ) from error
     if not tokenizer.chat_template:
         raise ModelError(
             f"{path}: the tokenizer has no chat template, so this is probably a base model. Use an "
             "instruct model, or put the template into chat_template.jinja in that directory."
         )
+    _check_template(tokenizer)
     if tokenizer.pad_token_id is None:
         if tokenizer.eos_token_id is None:
             raise ModelError(
@@ -48,47 +52,48 @@ def load_tokenizer(path: str) -> "PreTrainedTokenizerBase":
     return tokenizer
 
 
+def _check_template(tokenizer: "PreTrainedTokenizerBase") -> None:
+    """A chat template that does not show the user's message would have every prompt answered unseen."""
+    trial = "zz what the user asks zz"
+    turns = [{"role": "user", "content": trial}]
+    try:
+        text = str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
+    except Exception as error:
+        raise ModelError(
+            f"{tokenizer.name_or_path}: the chat template cannot be used ({type(error).__name__}: {error}). "
+            "Mend chat_template.jinja, or copy the model again."
+        ) from error
+    if trial not in text:
+        raise ModelError(
+            f"{tokenizer.name_or_path}: the chat template never shows what the user asks. Mend "
+            "chat_template.jinja, or copy the model again."
+        )
+
+
 def encode_chat(tokenizer: "PreTrainedTokenizerBase", messages: Sequence[Message]) -> list[int]:
     """Token ids of the conversation, up to where the assistant's next turn begins.
 
-    The ids hold exactly the control tokens that the template writes: a control token that is spelled
-    out in a message is encoded as ordinary text. Lone surrogates become U+FFFD. Raises ModelError if
-    the template refuses the messages (some know no system role).
+    Those of transformers for the rendered template, except that the control tokens in it are exactly those
+    that the template writes around harmless messages: one that is spelled out in a message, or that comes
+    about where a message meets the template, is encoded as ordinary text. Templates see only the white
+    space at the ends of a message. Lone surrogates become U+FFFD. Raises ModelError if the template refuses
+    the messages (some know no system role).
     """
     contents = [_SURROGATES.sub("\ufffd", message.content) for message in messages]
-    roles = [message.role for message in messages]
-    controls = _controls(tokenizer, len(tokenizer))
-    if not any(token in content for content in contents for token in controls):
-        ids = _plain(tokenizer, _render(tokenizer, roles, contents))
-        # A control token can also come about where a content meets the template: compare with harmless ones.
-        if _count(ids, controls) == _harmless(tokenizer, str(tokenizer.chat_template), tuple(roles)):
-            return ids
-    return _encode_apart(tokenizer, roles, contents)
+    edges = tuple((message.role, *_edges(text)) for message, text in zip(messages, contents, strict=True))
+    pieces = _skeleton(tokenizer, str(tokenizer.chat_template), len(tokenizer), edges)
+    cores = [content.strip() for content in contents]
+    text = "".join(piece if isinstance(piece, str) else cores[piece] for piece in pieces)
+    return twin(tokenizer, len(tokenizer)).encode(text)
 
 
-def encode_text(tokenizer: "PreTrainedTokenizerBase", text: str) -> list[int]:
-    """Token ids of plain text: nothing added in front or behind, and nothing in it is control."""
-    text = _SURROGATES.sub("\ufffd", text)
-    controls = _controls(tokenizer, len(tokenizer))
-    ids = [token for piece in _cut(text, controls) for token in _literal(tokenizer, piece)]
-    if _count(ids, controls):  # a tokenizer may find a control token where we do not; a character is none
-        return [token for character in text for token in _literal(tokenizer, character)]
-    return ids
+def encode_text(tokenizer: "PreTrainedTokenizerBase", text: str, *, continuing: bool = False) -> list[int]:
+    """Token ids of plain text: nothing in it is control, and decoded alone they are the text again.
 
-
-@lru_cache(maxsize=4)
-def _controls(tokenizer: "PreTrainedTokenizerBase", size: int) -> dict[str, int]:
-    """The tokens that text must never turn into. Runs of white space, which some tokenizers add, may.
-
-    `size` is there so that a tokenizer which was given more tokens is looked at again.
+    continuing: to be appended to other tokens, whose decoded text it then continues. It differs where
+    a tokenizer puts a blank in front of every text and takes it away in decoding (SentencePiece).
     """
-    controls = {
-        token.content: index
-        for index, token in tokenizer.added_tokens_decoder.items()
-        if token.special or token.content.strip()
-    }
-    special = zip(tokenizer.all_special_tokens, tokenizer.all_special_ids, strict=True)
-    return controls | {str(text): index for text, index in special}
+    return twin(tokenizer, len(tokenizer), continuing).encode(_SURROGATES.sub("\ufffd", text))
 
 
 def end_of_turn(tokenizer: "PreTrainedTokenizerBase", generation_config: Any = None) -> tuple[int, ...]:
@@ -125,7 +130,7 @@ def context_of(config: Mapping[str, Any]) -> int | None:
     """The same from a config that is already read."""
     for part in (config, config.get("text_config") or {}):
         for name in _CONTEXT_NAMES:
-            if isinstance(part.get(name), int):
+            if isinstance(part.get(name), int) and part[name] > 0:
                 return part[name]
     return None
 
@@ -141,63 +146,53 @@ def _whole_turn(tokenizer: "PreTrainedTokenizerBase") -> list[int]:
 def _render(
     tokenizer: "PreTrainedTokenizerBase", roles: Sequence[str], contents: Sequence[str], *, ask: bool = True
 ) -> str:
-    from jinja2 import TemplateError
-
     turns = [{"role": role, "content": content} for role, content in zip(roles, contents, strict=True)]
     try:
         return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=ask))
-    except TemplateError as error:
+    except Exception as error:  # a template, sandboxed by transformers, raises what its expressions do
         raise ModelError(
             f"{tokenizer.name_or_path}: the chat template refuses the roles {', '.join(roles)}: {error} If "
             "it knows no system role, put that text at the start of the first user message."
         ) from error
 
 
-@lru_cache(maxsize=64)
-def _harmless(tokenizer: "PreTrainedTokenizerBase", template: str, roles: tuple[str, ...]) -> int:
-    """How many control tokens the template writes around contents that hold none."""
-    rendered = _render(tokenizer, roles, _holders(roles))
-    return _count(_plain(tokenizer, rendered), _controls(tokenizer, len(tokenizer)))
+@lru_cache(maxsize=256)
+def _skeleton(
+    tokenizer: "PreTrainedTokenizerBase", template: str, size: int, edges: tuple[tuple[str, ...], ...]
+) -> tuple[str | int, ...]:
+    """What the template writes, control tokens by their secret names, and the messages' places in it.
+
+    edges: of each message its role and the white space around its text, or (blank) all of it. An integer
+    is the place of a message's text. template and size are there so that a changed tokenizer is looked at
+    again.
+    """
+    contents = [f"{NONCE}h{number}h".join(around) for number, (_, *around) in enumerate(edges)]
+    text = _named(tokenizer, _render(tokenizer, [role for role, *_ in edges], contents))
+    pieces = re.split(f"{NONCE}h([0-9]+)h", text)
+    return tuple(int(piece) if place % 2 else piece for place, piece in enumerate(pieces))
 
 
-def _encode_apart(
-    tokenizer: "PreTrainedTokenizerBase", roles: Sequence[str], contents: Sequence[str]
-) -> list[int]:
-    """Render with placeholders, then encode the template's pieces as control and the contents as text."""
-    holders = _holders(contents)
-    text_of = dict(zip(holders, contents, strict=True))
-    rendered = _render(tokenizer, roles, holders)
-    ids: list[int] = []
-    for piece in re.split("(" + "|".join(holders) + ")", rendered) if holders else [rendered]:
-        ids += encode_text(tokenizer, text_of[piece]) if piece in text_of else _plain(tokenizer, piece)
-    return ids
+def _named(tokenizer: "PreTrainedTokenizerBase", text: str) -> str:
+    """A rendered template with each control token that the tokenizer sees in it under its secret name."""
+    names = twin(tokenizer, len(tokenizer)).names
+    found = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, split_special_tokens=False)
+    named, done = [], 0
+    for index, (start, end) in zip(found["input_ids"], found["offset_mapping"], strict=True):
+        written = text[start:end].strip()
+        unknown = index == tokenizer.unk_token_id and written != tokenizer.unk_token  # any odd character
+        if index in names and written and not unknown:
+            named += [text[done:start], text[start:end].replace(written, names[index])]
+            done = end
+    return "".join([*named, text[done:]])
 
 
-def _holders(contents: Sequence[str]) -> list[str]:
-    """Harmless contents, of equal length, that nobody has written by chance or could have on purpose."""
-    digest = hashlib.sha256("\0".join(contents).encode()).hexdigest()[:24]
-    return [f"held{digest}n{index:06d}" for index in range(len(contents))]
+def _edges(text: str) -> tuple[str, ...]:
+    """The white space at both ends of a text; a blank text whole."""
+    core = text.strip()
+    lead, _, trail = text.partition(core) if core else (text, "", "")
+    return (lead, trail) if core else (text,)
 
 
 def _plain(tokenizer: "PreTrainedTokenizerBase", text: str) -> list[int]:
     """Encode with control tokens recognised; the template has already written any beginning-of-sequence."""
     return tokenizer(text, add_special_tokens=False)["input_ids"] if text else []
-
-
-def _literal(tokenizer: "PreTrainedTokenizerBase", text: str) -> list[int]:
-    return tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"] if text else []
-
-
-def _cut(text: str, controls: Mapping[str, int]) -> list[str]:
-    """Cut `text` inside every control token, for those that are added but not "special" match regardless."""
-    found = [token for token in controls if token in text]
-    if not found:
-        return [text]
-    pattern = "|".join(re.escape(token) for token in sorted(found, key=len, reverse=True))
-    cuts = [match.start() + 1 for match in re.finditer(f"(?=({pattern}))", text)]
-    return [text[start:end] for start, end in zip([0, *cuts], [*cuts, len(text)], strict=True)]
-
-
-def _count(ids: Sequence[int], controls: Mapping[str, int]) -> int:
-    known = set(controls.values())
-    return sum(token in known for token in ids)

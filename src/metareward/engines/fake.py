@@ -56,7 +56,7 @@ def default_script(request: Request, model: Model) -> Reply:
     text = " ".join(words).capitalize() + "."
     if request.forced is None and request.step == "judge":
         text += f"\nScore: {seed_of(number, 'score') % 6}"
-    if request.forced is None and request.step == "meta_judge":
+    if request.forced is None and request.step in ("meta_judge", "compare"):
         text += f"\nWinner: {'AB'[seed_of(number, 'winner') % 2]}"
     return Reply(text)
 

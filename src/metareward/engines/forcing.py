@@ -36,7 +36,10 @@ class ForcedTokens:
 
 def tokenise(tokenizer: "PreTrainedTokenizerBase", forced: Forced, end: int) -> ForcedTokens:
     """Work out a forced reading. `end` is the end-of-turn token id that closes each ending."""
-    whole = {choice: tuple(encode_text(tokenizer, forced.prefix + choice)) for choice in forced.choices}
+    whole = {
+        choice: tuple(encode_text(tokenizer, forced.prefix + choice, continuing=True))
+        for choice in forced.choices
+    }
     common = _shared(list(whole.values()))
     # With one choice, or choices that begin alike, the shared part reaches into the choice: take that back.
     while common and len(_decode(tokenizer, common)) > len(forced.prefix):

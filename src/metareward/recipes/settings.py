@@ -1,10 +1,11 @@
 """Settings that the recipes share: one iteration's own, and how models are looked at."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from metareward.errors import ConfigError
 from metareward.records import Role
-from metareward.settings import require
-from metareward.stages.pair import ActorPairs
+from metareward.settings import check_samples, require
 from metareward.train.dpo import DPO
 
 BOTH = (Role.ACTOR, Role.JUDGE)
@@ -31,7 +32,10 @@ class Iteration:
     def __post_init__(self) -> None:
         require(bool(self.roles), "iterations.roles", "at least one of 'actor', 'judge'", self.roles)
         require(len(set(self.roles)) == len(self.roles), "iterations.roles", "free of repeats", self.roles)
-        ActorPairs(self.rho, self.max_response_characters)
+        require(0 <= self.rho < 0.5, "iterations.rho", "at least 0 and below 0.5", self.rho)
+        for name in ("max_response_characters", "max_judgment_characters"):
+            value = getattr(self, name)
+            require(value is None or value >= 1, f"iterations.{name}", "at least 1", value)
 
     @property
     def trains_actor(self) -> bool:
@@ -55,11 +59,27 @@ class Iteration:
 
 @dataclass(frozen=True)
 class Watch:
-    """How every model is seen on the held-out prompts: so many responses, so many judgments each."""
+    """How every model is seen on the held-out prompts: so many responses, so many judgments each.
+
+    bank_prompts: of so many held-out prompts pairs are made whose better side is known by construction
+        (`evaluate.bank`), and every model judges them; 0 makes none.
+    """
 
     responses: int = 1
     judgments: int = 3
+    bank_prompts: int = 40
 
     def __post_init__(self) -> None:
-        require(self.responses >= 1, "watch.responses", "at least 1", self.responses)
-        require(self.judgments >= 1, "watch.judgments", "at least 1", self.judgments)
+        check_samples("watch.responses", self.responses)
+        check_samples("watch.judgments", self.judgments)
+        enough = self.bank_prompts == 0 or self.bank_prompts >= 2
+        require(enough, "watch.bank_prompts", "0, or at least 2", self.bank_prompts)
+
+
+def check_iterations(iterations: Sequence[Iteration], base: DPO) -> None:
+    """Refuse, before anything is paid for, an iteration whose training could not begin."""
+    for number, iteration in enumerate(iterations):
+        try:
+            iteration.training(base)
+        except ConfigError as error:
+            raise ConfigError(f"iterations[{number}], with [dpo]: {error}") from None

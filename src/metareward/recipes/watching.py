@@ -1,37 +1,71 @@
-"""Every model is seen on prompts that are never trained on, by itself and by the frozen first model."""
+"""Every model is seen on what is never trained on: held-out prompts, a bank of known pairs, evaluations."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
+from metareward.evaluate.bank import Bank
+from metareward.evaluate.base import Evaluations
 from metareward.history import Look
 from metareward.models.base import Model
 from metareward.recipes.settings import Watch
-from metareward.run import Runner
+from metareward.runner import Runner
 from metareward.stages.generate import Generate
 from metareward.stages.judge import Judge
 from metareward.stages.meta_judge import MetaJudge
 
 
-def look(
-    run: Runner,
-    held_out: Any | None,
-    model: Model,
-    referee: Model,
-    watch: Watch,
-    generate: Generate,
-    judge: Judge,
-    meta_judge: MetaJudge | None = None,
-) -> None:
-    """Ask `model` the held-out prompts; judge its answers by itself and by `referee`; note the result."""
-    if held_out is None:
-        return
-    generate = replace(generate, samples=watch.responses)
-    judge = replace(judge, samples=watch.judgments)
-    with run.within(f"held-out {model.name}"):
-        answers = run.ask(generate, held_out, of=model)
-        judgments = run.ask(judge, held_out, answers, of=model)
+@dataclass(frozen=True)
+class Watcher:
+    """Looks at each model in the same way, with the first model as the referee that never changes."""
+
+    watch: Watch
+    generate: Generate
+    judge: Judge
+    referee: Model
+    held_out: Any | None
+    meta_judge: MetaJudge | None = None
+    evaluations: Evaluations = Evaluations()
+
+    def look(self, run: Runner, model: Model) -> None:
+        """Ask `model` what there is to ask and note it in the run's history."""
+        with run.within(f"held-out {model.name}"):
+            seen = self._held_out(run, model)
+            grader = self.evaluations.judge or self.referee
+            asked = tuple((one, one.ask(run, model, grader)) for one in self.evaluations.chosen)
+        if seen is not None or asked:
+            seen = seen or Look(model, None, None, None, None)
+            run.history.looks.append(replace(seen, evaluated=asked))
+
+    def look_back(self, run: Runner, newest: Model) -> None:
+        """The newest model judges the answers of all before it: has the criterion moved, or the answers?"""
+        if self.held_out is None:
+            return
+        with run.within(f"held-out {newest.name}"):
+            for look in run.history.looks:
+                judgments = run.ask(self._judging, self.held_out, look.answers, of=newest)
+                run.history.newest[look.model.name] = judgments
+
+    @property
+    def _judging(self) -> Judge:
+        return replace(self.judge, samples=self.watch.judgments)
+
+    def _held_out(self, run: Runner, model: Model) -> Look | None:
+        if self.held_out is None:
+            return None
+        generate = replace(self.generate, samples=self.watch.responses)
+        answers = run.ask(generate, self.held_out, of=model)
+        judgments = run.ask(self._judging, self.held_out, answers, of=model)
         battles = None
-        if meta_judge is not None:
-            battles = run.ask(meta_judge, held_out, answers, judgments, of=model)
-        refereed = run.ask(judge, held_out, answers, of=referee)
-    run.history.looks.append(Look(model, answers, judgments, refereed, battles))
+        if self.meta_judge is not None:
+            battles = run.ask(self.meta_judge, self.held_out, answers, judgments, of=model)
+        refereed = run.ask(self._judging, self.held_out, answers, of=self.referee)
+        bank, banked = self._bank(run, model, answers)
+        return Look(model, answers, judgments, refereed, battles, bank, banked)
+
+    def _bank(self, run: Runner, model: Model, answers: Any) -> tuple[Any | None, Any | None]:
+        """The bank is made once, of the first model's answers, so that all judges see the same pairs."""
+        if not self.watch.bank_prompts:
+            return None, None
+        first = run.history.looks[0].answers if run.history.looks else answers
+        bank = run.derive(Bank(self.watch.bank_prompts, self.generate.seed), self.held_out, first)
+        return bank, run.ask(self._judging, self.held_out, bank, of=model)

@@ -76,8 +76,11 @@ def _column(path: Path, name: str) -> pa.ChunkedArray:
 def _table(path: Path, names: list[str] | None = None) -> pa.Table:
     try:
         with pq.ParquetFile(path) as file:
-            return file.read(columns=names)
-    except (OSError, pa.ArrowException) as error:
+            table = file.read(columns=names)
+            if names and (table.column_names != names or not pa.types.is_string(table.column(0).type)):
+                raise ValueError(f"it has no column {names[0]!r} of texts")
+            return table
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise StoreError(f"{path}: damaged or missing ({error}); run the config again to mend it") from error
 
 
@@ -89,4 +92,11 @@ def _selected(
         mask = pc.is_in(_column(path, column), value_set=wanted)  # type: ignore[attr-defined]
         if pc.any(mask).as_py():  # type: ignore[attr-defined]
             for batch in _table(path).filter(mask).to_batches():
-                yield from (row for _, row in columns.from_batch(kind, batch))
+                yield from _records(path, kind, batch)
+
+
+def _records(path: Path, kind: type[Any], batch: pa.RecordBatch) -> Iterator[Any]:
+    try:
+        yield from (row for _, row in columns.from_batch(kind, batch))
+    except ValueError as error:
+        raise StoreError(f"{path}: damaged ({error}); run the config again to mend it") from error

@@ -1,7 +1,7 @@
 """Why is this record here: a record's causes, and what came of it, as a plain tree.
 
 Found by scanning only the id columns of a run's finished steps; texts are read for the few rows that are
-shown. Texts come from models: they stay plain strings, with control characters written out.
+shown. Texts come from models and are told as they are: see `display.plain`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -11,7 +11,9 @@ from typing import Any
 
 from metareward.errors import UserError
 from metareward.records import Battle, Judgment, Outcome, PreferencePair, Prompt, Response, Role
+from metareward.settings import shown
 from metareward.show.archive import Archive
+from metareward.show.lineage import model_story, models_matching, with_lineage
 from metareward.show.stories import (
     Story,
     absent_story,
@@ -22,12 +24,12 @@ from metareward.show.stories import (
     prompt_story,
     response_story,
     title,
-    visible,
     word,
 )
 from metareward.store import Manifest, Store
 
 SHORTEST = 6
+_LONGEST = 100
 _LISTED = 8  # candidates named in an error
 
 
@@ -63,14 +65,23 @@ def find(store: Store, id_prefix: str) -> Found:
 
 
 def explain(store: Store, id_prefix: str) -> Story:
-    """Why a record is there: its causes down to the prompt, and what was made of it. Errors as `find`."""
-    return _Teller(Archive(store), find(store, id_prefix)).tell()
+    """Why a record is there: its causes down to prompt and first model, and what was made of it.
+
+    The beginning of a trained model's fingerprint tells that model. Errors as `find`.
+    """
+    archive, prefix = Archive(store), _checked(id_prefix)
+    if not archive.matching(prefix) and models_matching(store.root, prefix):
+        return model_story(store, prefix)
+    found = find(store, id_prefix)
+    return with_lineage(store, _Teller(archive, found).tell(), found.record, found.steps)
 
 
 def explain_in(directories: Sequence[Path], id_prefix: str) -> Story:
     """The story of a record that lies in one of several runs; UserError if none or several have it."""
     prefix = _checked(id_prefix)
-    holding = [path for path in directories if Archive(Store(path)).matching(prefix)]
+    holding = [
+        path for path in directories if Archive(Store(path)).matching(prefix) or models_matching(path, prefix)
+    ]
     if not holding:
         raise UserError(
             f"no record has an id that begins with {prefix!r}. Searched the finished steps of:"
@@ -88,6 +99,8 @@ def _checked(id_prefix: str) -> str:
     prefix = id_prefix.strip().lower()
     if len(prefix) < SHORTEST:
         raise UserError(f"{id_prefix!r} is too short for an id; give {SHORTEST} or more characters of it")
+    if len(prefix) > _LONGEST or not prefix.isascii():
+        raise UserError(f"{shown(id_prefix)} is no id of a record; copy one from a table, a card or --json")
     return prefix
 
 
@@ -123,7 +136,7 @@ class _Teller:
         is_actor = pair.role is Role.ACTOR
         facts = {
             "role": pair.role.value,
-            "scores are": "mean judgments (0 to 5)" if is_actor else "Elo (natural log units)",
+            "scores are": _scores_of(self._found.steps[0].name, is_actor),
             "chosen": f"{pair.chosen_id}, {pair.chosen_score:.3f}",
             "rejected": f"{pair.rejected_id}, {pair.rejected_score:.3f}",
         }
@@ -195,7 +208,7 @@ class _Teller:
 
     def _of_battle(self, battle: Battle) -> Story:
         facts = {"outcome": battle.outcome.value, "probability of first": battle.p_first}
-        facts |= {"finish": battle.finish.value, "text": visible(battle.text)}
+        facts |= {"finish": battle.finish.value, "text": battle.text}
         rows = {row.id: row for row in self._get(Judgment, "id", [battle.first_id, battle.second_id])}
         sides = [
             judgment_story(rows[name], side) if name in rows else absent_story(side, name)
@@ -235,6 +248,12 @@ class _Teller:
             )
             for step, row in self._archive.dropped(ids)
         ]
+
+
+def _scores_of(step: str, is_actor: bool) -> str:
+    if step.startswith("attack"):
+        return "minus the distance from the right verdict"
+    return "mean judgments (0 to 5)" if is_actor else "Elo (natural log units)"
 
 
 def _with(told: Story, *children: Story) -> Story:

@@ -1,9 +1,8 @@
 """One record told as plain facts, for a person or a program.
 
-Texts come from models: they stay plain strings, with control characters written out.
+Texts come from models and are told as they are: whoever shows them passes them through `display.plain`.
 """
 
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
@@ -13,13 +12,11 @@ from metareward import templates
 from metareward.records import Battle, Judgment, Outcome, PreferencePair, Prompt, Response
 
 _WORDS = {"PreferencePair": "preference pair"}
-_HIDDEN = ("Cc", "Cf", "Cs", "Zl", "Zp")  # control, format (direction too), unpaired, line separators
-_KEPT = "\n\t\u200c\u200d"
 
 
 @dataclass(frozen=True)
 class Story:
-    """A tree of plain facts. Texts in it are fit for a terminal: see `visible`."""
+    """A tree of plain facts. Texts in it are exact, and not fit for a terminal: see `display.plain`."""
 
     title: str
     facts: dict[str, Any] = field(default_factory=dict)
@@ -29,14 +26,6 @@ class Story:
         """The same as plain data, for JSON."""
         children = [child.as_dict() for child in self.children]
         return {"title": self.title, "facts": dict(self.facts), "children": children}
-
-
-def visible(text: str) -> str:
-    """Untrusted text as a terminal may show it: control, format and unpaired characters are escaped.
-
-    Line breaks, tabs and joiners (of scripts and emoji) stay.
-    """
-    return "".join(map(_shown, text))
 
 
 def word(kind: type[Any]) -> str:
@@ -55,11 +44,10 @@ def absent_story(side: str, name: str) -> Story:
 
 
 def prompt_story(prompt: Prompt) -> Story:
-    """Where a prompt came from, and what it says."""
-    return Story(
-        title(prompt),
-        {"source": visible(prompt.source), "conversation": visible(templates.transcript(prompt.messages))},
-    )
+    """Where a prompt came from, and what it says: one turn as it is, several as a judge sees them."""
+    single = len(prompt.messages) == 1
+    told = prompt.messages[0].content if single else templates.transcript(prompt.messages)
+    return Story(title(prompt), {"source": prompt.source, "conversation": told})
 
 
 def response_story(
@@ -72,12 +60,12 @@ def response_story(
         "finish": response.finish.value,
     }
     if response.error:
-        facts["error"] = visible(response.error)
+        facts["error"] = response.error
     if judgments is not None:
         scores = [judgment.score for judgment in judgments if judgment.score is not None]
         facts["mean score"] = f"{fmean(scores):.3f}" if scores else None
         facts["readable judgments"] = f"{len(scores)} of {len(judgments)}"
-    facts |= {"characters": len(response.text), "text": visible(response.text)}
+    facts |= {"characters": len(response.text), "text": response.text}
     children = tuple(judgment_story(judgment, text=texts) for judgment in judgments or ())
     return Story(title(response, side), facts, children)
 
@@ -86,11 +74,11 @@ def judgment_story(judgment: Judgment, side: str = "", text: bool = True) -> Sto
     """A judgment and its score, or why there is none; `text`: with what it says."""
     facts: dict[str, Any] = {"sample": judgment.sample, "model": judgment.model, "score": judgment.score}
     if judgment.unread is not None:
-        facts["unreadable"] = visible(judgment.unread)
+        facts["unreadable"] = judgment.unread
     if judgment.confidence is not None:
         facts["confidence"] = judgment.confidence
     if text:
-        facts["text"] = visible(judgment.text)
+        facts["text"] = judgment.text
     return Story(title(judgment, side), facts)
 
 
@@ -120,8 +108,3 @@ def pair_story(pair: PreferencePair, among: Sequence[str]) -> Story:
     facts = {"role": pair.role.value, "as": " and ".join(as_what)} if as_what else {"role": pair.role.value}
     scores = {"chosen": f"{pair.chosen_id}, {pair.chosen_score:.3f}"}
     return Story(title(pair), facts | scores | {"rejected": f"{pair.rejected_id}, {pair.rejected_score:.3f}"})
-
-
-def _shown(character: str) -> str:
-    hidden = unicodedata.category(character) in _HIDDEN and character not in _KEPT
-    return character.encode("unicode_escape").decode() if hidden else character

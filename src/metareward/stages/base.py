@@ -13,6 +13,7 @@ from metareward.engines.base import Completion, Request
 from metareward.ids import fingerprint
 from metareward.models.base import Model
 from metareward.records import Record
+from metareward.settings import positive, require
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,11 @@ class Guess:
     response_tokens: float = 452
     judgment_tokens: float = 160
     battle_tokens: float = 250
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            require(positive(value), f"plan.{field.name}", "a number above 0", value)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from metareward.engines.base import Completion, Request, Sampling
 from metareward.ids import fingerprint, seed_of
 from metareward.models.base import Model
 from metareward.records import Prompt, Response
-from metareward.settings import check_sampling, require
+from metareward.settings import check_samples, check_sampling, check_seed
 from metareward.stages.base import Guess, Question, Shape, Work, counted, question_key
 
 
@@ -26,8 +26,9 @@ class Generate:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        require(self.samples >= 1, "generate.samples", "at least 1", self.samples)
+        check_samples("generate.samples", self.samples)
         check_sampling("generate", self.temperature, self.top_p, self.max_tokens)
+        check_seed("generate.seed", self.seed)
 
     def questions(self, of: Model, prompts: Iterable[Prompt]) -> Iterator[Question]:
         """K requests a prompt, in the order of the prompts."""

@@ -9,7 +9,7 @@ from metareward.engines.base import Completion, Forced, Request, Sampling
 from metareward.ids import fingerprint, seed_of
 from metareward.models.base import Model
 from metareward.records import Finish, Judgment, Message, Prompt, Response
-from metareward.settings import check_reading, check_sampling, require
+from metareward.settings import check_reading, check_samples, check_sampling, check_seed
 from metareward.stages.base import Guess, Question, Shape, Work, counted, question_key, text_tokens
 from metareward.stages.grouping import bundles
 
@@ -40,9 +40,10 @@ class Judge:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        require(self.samples >= 1, "judge.samples", "at least 1", self.samples)
+        check_samples("judge.samples", self.samples)
         check_sampling("judge", self.temperature, self.top_p, self.max_tokens)
         check_reading("judge", self.reading)
+        check_seed("judge.seed", self.seed)
         templates.check(self.template, ("conversation", "response"), "judge.template")
 
     def ask(self, prompt: Prompt, response: Response) -> tuple[Message, ...]:

@@ -5,20 +5,16 @@ from dataclasses import dataclass, field
 from itertools import permutations
 from typing import ClassVar, Literal
 
-import numpy as np
-
-from metareward import readers, templates
-from metareward.engines.base import Completion, Forced, Request, Sampling
+from metareward import templates
+from metareward.engines.base import Completion, Request
 from metareward.ids import fingerprint, seed_of
 from metareward.models.base import Model
-from metareward.records import Battle, Judgment, Message, Outcome, Prompt, Response
-from metareward.settings import check_reading, check_sampling
+from metareward.records import Battle, Judgment, Message, Prompt, Response
+from metareward.settings import check_reading, check_sampling, check_seed
+from metareward.stages import winner
 from metareward.stages.base import Guess, Question, Shape, Work, question_key, text_tokens
 from metareward.stages.grouping import Bundle, bundles
 from metareward.stages.pair import choose_response
-
-_VERDICT = "Winner:"
-_FORCED = Forced(f"\n{_VERDICT} ", ("A", "B"))
 
 
 @dataclass(frozen=True)
@@ -43,6 +39,7 @@ class MetaJudge:
     def __post_init__(self) -> None:
         check_sampling("meta_judge", self.temperature, self.top_p, self.max_tokens)
         check_reading("meta_judge", self.reading)
+        check_seed("meta_judge.seed", self.seed)
         names = ("conversation", "response", "judgment_a", "judgment_b")
         templates.check(self.template, names, "meta_judge.template")
 
@@ -68,8 +65,7 @@ class MetaJudge:
     ) -> Iterator[Question]:
         """N (N - 1) requests a prompt: every ordered pair of readable judgments."""
         key = question_key(self, of)
-        forced = _FORCED if self.reading == "forced" else None
-        sampling = Sampling(self.temperature, self.top_p, self.max_tokens, (_VERDICT,) if forced else ())
+        sampling, forced = winner.asking(self.reading, self.temperature, self.top_p, self.max_tokens)
         for bundle in bundles(prompts, responses, judgments):
             for response, first, second in self._pairings(bundle):
                 messages = self.ask(bundle.prompt, response, first, second)
@@ -87,16 +83,7 @@ class MetaJudge:
 
     def read(self, question: Question, completion: Completion, of: Model) -> Battle:
         """Read the winner by position."""
-        p_first = None
-        if self.reading == "free":
-            outcome = readers.read_winner(completion.text, completion.finish)
-        elif completion.choice_log_probs is None:
-            outcome = Outcome.UNREADABLE
-        else:
-            p_first = _probability_of_first(
-                completion.choice_log_probs["A"], completion.choice_log_probs["B"]
-            )
-            outcome = _by_margin(p_first)
+        outcome, p_first = winner.read(self.reading, completion)
         prompt_id, response_id, first_id, second_id = question.subject
         return Battle(
             id=completion.request_id,
@@ -118,13 +105,3 @@ class MetaJudge:
         asked = text_tokens(self.template) + (prompts.tokens or guess.prompt_tokens)
         asked += responses.tokens + 2 * judgments.tokens
         return Work(prompts.rows * each * (each - 1), asked, min(guess.battle_tokens, self.max_tokens))
-
-
-def _probability_of_first(log_a: float, log_b: float) -> float:
-    return float(1 / (1 + np.exp(np.clip(log_b - log_a, -700, 700))))
-
-
-def _by_margin(p_first: float) -> Outcome:
-    if p_first == 0.5:
-        return Outcome.TIE
-    return Outcome.FIRST if p_first > 0.5 else Outcome.SECOND

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from metareward.errors import ConfigError, StoreError
 from metareward.records import Battle, Dropped, Judgment, Outcome, PreferencePair, Prompt, Response, Role
-from metareward.settings import require
+from metareward.settings import positive, require
 from metareward.stages.base import Shape
 from metareward.stages.grouping import Bundle, bundles
 from metareward.stages.pair import choose_response, draw, preference, require_limit, too_long
@@ -49,7 +49,7 @@ class JudgePairs:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        require(0 < self.prior < np.inf, "judge_pairs.prior", "above 0 and finite", self.prior)
+        require(positive(self.prior), "judge_pairs.prior", "a number above 0", self.prior)
         require_limit("judge_pairs", self.max_chosen_characters)
 
     def apply(

@@ -14,6 +14,7 @@ from metareward import disk
 from metareward.errors import StoreError
 from metareward.records import Dropped
 from metareward.store import columns, parts
+from metareward.store.confine import check_manifest
 from metareward.store.parts import Part
 
 R = TypeVar("R")
@@ -22,17 +23,27 @@ _BATCH = 512  # rows read at a time from one part
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What rows took: wall seconds of the engine, tokens read and tokens written."""
+    """What rows took: wall seconds of the engine, tokens read and tokens written, and in how many calls.
+
+    calls: answers that an engine gave, those of a second try included. failures: how many of them were
+        failures. reused: rows that were taken over from other artifacts and cost nothing here.
+    """
 
     seconds: float = 0.0
     prompt_tokens: int = 0
     output_tokens: int = 0
+    calls: int = 0
+    failures: int = 0
+    reused: int = 0
 
     def __add__(self, other: "Cost") -> "Cost":
         return Cost(
             self.seconds + other.seconds,
             self.prompt_tokens + other.prompt_tokens,
             self.output_tokens + other.output_tokens,
+            self.calls + other.calls,
+            self.failures + other.failures,
+            self.reused + other.reused,
         )
 
 
@@ -54,6 +65,9 @@ class Manifest:
     cost: dict[str, Any]
     version: int = 1
     extra: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_manifest(vars(self))
 
     @classmethod
     def load(cls, path: Path) -> "Manifest":
@@ -125,6 +139,16 @@ class Artifact(Generic[R]):
         return merged([part for part in found if part.table == table], record)
 
 
+def by_session(found: list[Part]) -> dict[int, Cost]:
+    """What parts cost, summed by the session that wrote them; parts of no session are left out."""
+    spent: dict[int, Cost] = {}
+    for part in found:
+        number = part.session()
+        if number is not None:
+            spent[number] = spent.get(number, Cost()) + Cost(**part.cost())
+    return dict(sorted(spent.items()))
+
+
 def merged(found: list[Part], record: type[Any]) -> Iterator[tuple[int, Any]]:
     """Rows of several parts by position; a part is opened only when the merge reaches it."""
     waiting = sorted(found, key=lambda part: part.first, reverse=True)
@@ -146,16 +170,11 @@ def merged(found: list[Part], record: type[Any]) -> Iterator[tuple[int, Any]]:
 
 def read(part: Part, record: type[Any]) -> Iterator[tuple[int, Any]]:
     """Stream the rows of one part. StoreError if it was damaged since it was checked."""
-    batches = _batches(part)
-    while (batch := next(batches, None)) is not None:
-        yield from columns.from_batch(record, batch)
-
-
-def _batches(part: Part) -> Iterator[pa.RecordBatch]:
     try:
         with pq.ParquetFile(part.path) as file:
-            yield from file.iter_batches(_BATCH)
-    except (OSError, pa.ArrowException) as error:
+            for batch in file.iter_batches(_BATCH):
+                yield from columns.from_batch(record, batch)
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise StoreError(
             f"{part.path}: cannot be read ({error}); run the same command again: a damaged part is set aside "
             "and its rows are done again"

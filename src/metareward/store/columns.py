@@ -38,7 +38,12 @@ def to_table(record: type[Any], rows: Iterable[tuple[int, Any]]) -> pa.Table:
 
 
 def from_batch(record: type[Any], batch: pa.RecordBatch) -> Iterator[tuple[int, Any]]:
-    """(position, record) for each row of a batch."""
+    """(position, record) for each row of a batch.
+
+    ValueError if the batch has other columns than the record type, or a word that is none of an enum's.
+    """
+    if batch.schema.names != schema_of(record).names or batch.schema.types != schema_of(record).types:
+        raise ValueError(f"its columns are not those of a {record.__name__}")
     hints = get_type_hints(record)
     load = {f.name: _loader(hints[f.name]) for f in fields(record)}
     for row in batch.to_pylist():

@@ -21,6 +21,7 @@ _NAME = re.compile(
 )
 _DIGEST = 16
 _COST = b"metareward.cost"
+_SESSION = "session"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +37,20 @@ class Part:
     def is_whole(self) -> bool:
         """Whether the bytes still have the checksum in the name. StoreError if that cannot be told."""
         try:
-            return self.path.is_file() and file_digest(self.path).startswith(self.digest)
+            return (
+                self.path.is_file() and file_digest(self.path).startswith(self.digest) and self._is_parquet()
+            )
         except OSError as error:
             if error.errno == errno.EIO:  # the disk has lost it
                 return False
             raise StoreError(f"{self.path}: cannot be read: {error.strerror or error}") from error
+
+    def _is_parquet(self) -> bool:
+        """Whoever made the file may have named it by the checksum of anything."""
+        try:
+            return POSITION in pq.read_schema(self.path).names
+        except (OSError, pa.ArrowException):
+            return False
 
     def count(self) -> int:
         """Number of rows, from the file's footer."""
@@ -52,6 +62,13 @@ class Part:
 
     def cost(self) -> dict[str, Any]:
         """What the rows of this part cost, as written with them."""
+        return {name: value for name, value in self._about().items() if name != _SESSION}
+
+    def session(self) -> int | None:
+        """The number of the session that wrote this part, where it had one."""
+        return self._about().get(_SESSION)
+
+    def _about(self) -> dict[str, Any]:
         found = pq.read_schema(self.path).metadata or {}
         return json.loads(found.get(_COST, b"{}"))
 
@@ -70,9 +87,11 @@ def find(directory: Path) -> list[Part]:
     return sorted((part for part in parts if part), key=lambda part: (part.first, part.last, part.digest))
 
 
-def prepare(table: str, rows: pa.Table, span: tuple[int, int], cost: dict[str, float]) -> Ready:
+def prepare(
+    table: str, rows: pa.Table, span: tuple[int, int], cost: dict[str, float], session: int | None = None
+) -> Ready:
     """Rows as the file they will be."""
-    rows = rows.replace_schema_metadata({_COST: json.dumps(cost).encode()})
+    rows = rows.replace_schema_metadata({_COST: json.dumps({**cost, _SESSION: session}).encode()})
     sink = pa.BufferOutputStream()
     pq.write_table(rows, sink, compression="zstd")
     content = sink.getvalue().to_pybytes()

@@ -9,6 +9,7 @@ from metareward import disk
 from metareward.errors import StoreError
 from metareward.store import parts
 from metareward.store.artifact import Artifact, Manifest, read
+from metareward.store.confine import check_confined
 
 R = TypeVar("R")
 CURRENT = "current.json"
@@ -24,6 +25,7 @@ class Store:
     """
 
     def __init__(self, root: Path, mend: bool = False) -> None:
+        check_confined(root)
         self.root = root
         self.damaged: list[Path] = []
         self._mend = mend
@@ -64,7 +66,7 @@ class Store:
         A damaged manifest is a StoreError, or with `whole_only` passed over.
         """
         known = self.root / CURRENT
-        used = set(disk.read_checked(known)["steps"]) if current and known.is_file() else None
+        used = _steps_of(known) if current and known.is_file() else None
         for path in sorted((self.root / "artifacts").glob(f"*/{MANIFEST}")):
             if used is not None and path.parent.name.rpartition("-")[2] not in used:
                 continue
@@ -110,6 +112,13 @@ def question_of(directory: Path) -> str | None:
         return Manifest.load(directory / MANIFEST).question_key
     except StoreError:
         return None
+
+
+def _steps_of(file: Path) -> set[str]:
+    try:
+        return set(disk.read_checked(file)["steps"])
+    except (KeyError, TypeError) as error:
+        raise StoreError(f"{file}: damaged ({error!r}); run the config again to mend it") from None
 
 
 def _agrees(manifest: Path, whole: list[parts.Part]) -> bool:

@@ -8,6 +8,7 @@ from metareward import disk
 from metareward.errors import StoreError
 from metareward.store import parts
 from metareward.store.artifact import Manifest
+from metareward.store.confine import check_confined
 from metareward.store.store import CURRENT, MANIFEST, QUESTION, harmed_in, question_of
 
 _RESULT, _CHECKPOINT = "metareward.json", "COMPLETE.json"
@@ -36,7 +37,10 @@ class Finding:
 def verify(root: Path) -> Iterator[Finding]:
     """A finding for each step, each trained model and each training under way of the run in `root`, and
     for each harmed file beside them. Reads every byte.
+
+    StoreError if something in it leads out of it (see `confine`).
     """
+    check_confined(root)
     yield from _files(root)
     for directory in _folders(root / "artifacts"):
         yield _step(directory)

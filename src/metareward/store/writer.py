@@ -10,7 +10,8 @@ from metareward import disk
 from metareward.errors import StoreError
 from metareward.records import Dropped
 from metareward.store import columns, parts
-from metareward.store.artifact import Artifact, Cost, Manifest, read
+from metareward.store.artifact import Artifact, Cost, Manifest, by_session, read
+from metareward.store.parts import Part
 
 ROWS = 2000
 SECONDS = 5.0
@@ -19,8 +20,7 @@ SECONDS = 5.0
 class _Taken(NamedTuple):
     position: int
     row: Any
-    prompt_tokens: int
-    output_tokens: int
+    cost: Cost
 
 
 class _Held(NamedTuple):
@@ -36,13 +36,17 @@ class Writer:
 
     Rows are flushed after `rows` rows, and by a timer at most `seconds` after they came; leaving the
     context flushes what is left, whatever the reason for leaving. A flush that broke off anywhere may be
-    repeated: no row is written twice.
+    repeated: no row is written twice. session: the number of the run's session, written beside the rows.
     """
 
     def __init__(
-        self, artifact: Artifact[Any], rows: int | None = None, seconds: float | None = None
+        self,
+        artifact: Artifact[Any],
+        rows: int | None = None,
+        seconds: float | None = None,
+        session: int | None = None,
     ) -> None:
-        self.artifact = artifact
+        self.artifact, self._session = artifact, session
         self._limit = ROWS if rows is None else rows
         self._seconds = SECONDS if seconds is None else seconds
         self._held = _Held([], [], time.monotonic())
@@ -61,12 +65,15 @@ class Writer:
         self._timer.join()
         self.flush()
 
-    def add(self, position: int, row: Any, prompt_tokens: int = 0, output_tokens: int = 0) -> None:
-        """Take one row. Its position is its place in the canonical order."""
+    def add(
+        self, position: int, row: Any, prompt_tokens: int = 0, output_tokens: int = 0, **counts: int
+    ) -> None:
+        """Take one row. Its position is its place in the canonical order; `counts` are those of a `Cost`."""
         with self._lock:
             if self._failure is not None:
                 raise self._failure
-            self._held.pending.append(_Taken(position, row, prompt_tokens, output_tokens))
+            cost = Cost(0.0, prompt_tokens, output_tokens, **counts)
+            self._held.pending.append(_Taken(position, row, cost))
             if len(self._held.pending) >= self._limit:
                 self.flush()
 
@@ -95,23 +102,30 @@ class Writer:
             parts={part.path.name: part.digest for part in found},
             dropped=dict(sorted(reasons.items())),
             cost=asdict(sum((Cost(**part.cost()) for part in found), rest)),
+            extra={"sessions": self._by_session(found, rest)},
         ).save(self.artifact.manifest_path)
+
+    def _by_session(self, found: list[Part], rest: Cost) -> dict[str, Any]:
+        """What each session that had a number paid."""
+        spent = by_session(found)
+        if self._session is not None:
+            spent[self._session] = spent.get(self._session, Cost()) + rest
+        return {str(number): asdict(cost) for number, cost in spent.items()}
 
     def _prepare(self) -> None:
         """Make parts of what is pending. The first of them carries what all of it cost."""
         held, now = self._held, time.monotonic()
         if not held.pending:
             return
-        read, written = sum(t.prompt_tokens for t in held.pending), sum(t.output_tokens for t in held.pending)
-        cost, ready = Cost(now - held.since, read, written), list(held.ready)
+        cost, ready = sum((taken.cost for taken in held.pending), Cost(now - held.since)), list(held.ready)
         for table, record in (("rows", self.artifact.record), ("dropped", Dropped)):
             chosen = [
                 (t.position, t.row) for t in held.pending if isinstance(t.row, Dropped) == (record is Dropped)
             ]
             if chosen:
                 chosen.sort(key=lambda item: item[0])
-                span = (chosen[0][0], chosen[-1][0])
-                ready.append(parts.prepare(table, columns.to_table(record, chosen), span, asdict(cost)))
+                span, content = (chosen[0][0], chosen[-1][0]), columns.to_table(record, chosen)
+                ready.append(parts.prepare(table, content, span, asdict(cost), self._session))
                 cost = Cost()
         self._held = _Held([], ready, now)
 

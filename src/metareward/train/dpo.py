@@ -1,8 +1,9 @@
 """Settings of preference training: `DPO` is what it means, `TrainMachine` only how fast it goes."""
 
+import math
 from dataclasses import dataclass
 
-from metareward.settings import require
+from metareward.settings import check_seed, one_of, positive, require
 
 SCHEDULERS = ("cosine", "linear", "constant")
 LESS_MEMORY = (
@@ -10,6 +11,7 @@ LESS_MEMORY = (
     "result), or free memory, then run the same command again to continue from the last checkpoint."
 )
 DTYPES = ("auto", "float32", "bfloat16")
+REPORTERS = ("trackio", "wandb", "tensorboard")
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,9 @@ class DPO:
     seed: int = 0
 
     def __post_init__(self):
-        require(self.learning_rate > 0, "dpo.learning_rate", "above 0", self.learning_rate)
-        require(self.beta > 0, "dpo.beta", "above 0", self.beta)
+        for name in ("learning_rate", "beta", "max_grad_norm"):
+            value = getattr(self, name)
+            require(positive(value), f"dpo.{name}", "a number above 0", value)
         require(self.batch_size >= 1, "dpo.batch_size", "at least 1", self.batch_size)
         require(self.epochs >= 1, "dpo.epochs", "at least 1", self.epochs)
         stop = self.stop_after_epoch
@@ -55,13 +58,13 @@ class DPO:
             f"unset or 1 to {self.epochs} (dpo.epochs)",
             stop,
         )
-        require(self.scheduler in SCHEDULERS, "dpo.scheduler", f"one of {SCHEDULERS}", self.scheduler)
+        require(self.scheduler in SCHEDULERS, "dpo.scheduler", one_of(SCHEDULERS), self.scheduler)
         require(0 <= self.warmup_ratio < 1, "dpo.warmup_ratio", "at least 0 and below 1", self.warmup_ratio)
-        require(self.max_grad_norm > 0, "dpo.max_grad_norm", "above 0", self.max_grad_norm)
         require(self.max_length >= 2, "dpo.max_length", "at least 2 tokens", self.max_length)
-        require(self.nll_weight >= 0, "dpo.nll_weight", "0 or more", self.nll_weight)
-        require(self.weight_decay >= 0, "dpo.weight_decay", "0 or more", self.weight_decay)
-        require(0 <= self.seed < 2**32, "dpo.seed", "in 0 .. 2^32 - 1", self.seed)
+        for name in ("nll_weight", "weight_decay"):
+            value = getattr(self, name)
+            require(0 <= value < math.inf, f"dpo.{name}", "a number, 0 or more", value)
+        check_seed("dpo.seed", self.seed)
 
     @property
     def epochs_to_train(self) -> int:
@@ -100,23 +103,19 @@ class TrainMachine:
     stop_seconds: float = 120
 
     def __post_init__(self):
-        require(self.processes >= 1, "train.processes", "at least 1", self.processes)
-        require(self.pairs_per_device >= 1, "train.pairs_per_device", "at least 1", self.pairs_per_device)
-        require(self.dtype in DTYPES, "train.dtype", f"one of {DTYPES}", self.dtype)
-        require(
-            self.checkpoint_minutes > 0,
-            "train.checkpoint_minutes",
-            "above 0 minutes",
-            self.checkpoint_minutes,
-        )
-        timeout = self.timeout_minutes_without_progress
-        require(
-            timeout is None or timeout >= 0,
-            "train.timeout_minutes_without_progress",
-            "0 (wait for ever) or more",
-            timeout,
-        )
-        require(self.stop_seconds > 0, "train.stop_seconds", "above 0 seconds", self.stop_seconds)
+        for name in ("processes", "pairs_per_device"):
+            value = getattr(self, name)
+            require(value >= 1, f"machine.training.{name}", "at least 1", value)
+        require(self.dtype in DTYPES, "machine.training.dtype", one_of(DTYPES), self.dtype)
+        for name in ("checkpoint_minutes", "timeout_minutes_without_progress", "stop_seconds"):
+            value = getattr(self, name)
+            waits = name.startswith("timeout") and value == 0
+            wanted = (
+                "0 (wait for ever) or a number above" if name.startswith("timeout") else "a number above 0"
+            )
+            require(waits or positive(value), f"machine.training.{name}", wanted, value)
+        for name in self.report_to:
+            require(name in REPORTERS, "machine.training.report_to", f"a list of {one_of(REPORTERS)}", name)
 
 
 def accumulation(dpo: DPO, machine: TrainMachine) -> tuple[int, int]:
@@ -130,7 +129,7 @@ def accumulation(dpo: DPO, machine: TrainMachine) -> tuple[int, int]:
     require(
         dpo.batch_size % at_once == 0,
         "dpo.batch_size",
-        f"a multiple of train.processes x train.pairs_per_device ({machine.processes} x {pairs})",
+        f"a multiple of machine.training.processes x pairs_per_device ({machine.processes} x {pairs})",
         dpo.batch_size,
     )
     return pairs, dpo.batch_size // at_once

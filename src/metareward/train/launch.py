@@ -21,6 +21,7 @@ from typing import Any
 
 from metareward import disk
 from metareward.errors import StallError, StepError
+from metareward.secrets import scrub_file
 from metareward.train.dpo import LESS_MEMORY, accumulation
 from metareward.train.job import Listener, TrainJob, TrainResult, finished, ignore, write_job
 from metareward.train.lock import hold_lock
@@ -75,6 +76,7 @@ def _train(job: TrainJob, listener: Listener) -> TrainResult:
             last = _follow(child, progress, words, job, listener)
         finally:
             _end(child, ours, job.machine.stop_seconds)
+            scrub_file(job.work_dir / "worker.log")
         last = words.last or last
     done = finished(job, listener)
     if done is None:

@@ -28,7 +28,9 @@ def publish(job: TrainJob, trainer: Any, result: TrainResult) -> None:
         shutil.rmtree(partial, ignore_errors=True)
         disk.make_directory(partial)
         model = trainer.accelerator.unwrap_model(trainer.model_wrapped)
-        _save_weights(model, weights, partial, AutoConfig.from_pretrained(job.start).dtype)
+        _save_weights(
+            model, weights, partial, AutoConfig.from_pretrained(job.start, trust_remote_code=False).dtype
+        )
         load_tokenizer(job.start).save_pretrained(partial)
         write_result(partial, replace(result, files=disk.digests(partial)))
         disk.sync_tree(partial)

@@ -23,6 +23,7 @@ from trl.trainer.dpo_trainer import DPOTrainer
 
 from metareward.engines.chat import encode_chat, encode_text, load_tokenizer
 from metareward.errors import ConfigError, MetarewardError, StoreError
+from metareward.secrets import scrub, scrub_output
 from metareward.train import reference
 from metareward.train.checkpoints import last_complete, last_unharmed
 from metareward.train.dpo import LESS_MEMORY, accumulation
@@ -180,8 +181,8 @@ def _check_processes(job: TrainJob) -> None:
     found = PartialState().num_processes
     if found != job.machine.processes:
         raise ConfigError(
-            f"train.processes is {job.machine.processes}, but {found} processes found each other; "
-            f"make them agree (train.accelerate_config: {job.machine.accelerate_config})"
+            f"machine.training.processes is {job.machine.processes}, but {found} processes found each other; "
+            f"make them agree (machine.training.accelerate_config: {job.machine.accelerate_config})"
         )
 
 
@@ -219,7 +220,9 @@ def _config(job: TrainJob) -> DPOConfig:
 
 def load_weights(path: str) -> Any:
     """A model with float32 weights: what AdamW adds at these learning rates is below bfloat16's steps."""
-    return AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32)
+    return AutoModelForCausalLM.from_pretrained(
+        path, dtype=torch.float32, trust_remote_code=False, use_safetensors=True
+    )
 
 
 def _longest(pairs: TokenPairs) -> dict[str, list[int]]:
@@ -252,6 +255,7 @@ def _result(job: TrainJob, trainer: PairTrainer, pairs: TokenPairs, keeper: Keep
 
 def main() -> int:
     """Carry out the job whose file is the only argument; the exit status is 0, 1 or `STOPPED`."""
+    scrub_output()
     job = read_job(Path(sys.argv[1]))
     main_process, launched = int(os.environ.get("RANK", "0")) == 0, "METAREWARD_PARENT_PIPE" in os.environ
     report = Reporter(job.work_dir / "progress.jsonl" if main_process else None, launched)
@@ -277,7 +281,7 @@ def main() -> int:
 def _give_up(job: TrainJob, report: Reporter, error: Exception) -> None:
     """Say why, if it can be said in a sentence, and leave no half-written gigabytes on a full disk."""
     if isinstance(error, MetarewardError):
-        report.last_words(str(error))
+        report.last_words(scrub(str(error)))
     elif refused := disk_refusal(error):
         report.last_words(
             f"the disk under {job.work_dir} or {job.output_dir.parent} refused to be written ({refused}). "
@@ -285,7 +289,7 @@ def _give_up(job: TrainJob, report: Reporter, error: Exception) -> None:
             "again to continue from the last checkpoint."
         )
     elif isinstance(error, MemoryError | torch.OutOfMemoryError):
-        report.last_words(f"out of memory ({error}). {LESS_MEMORY}")
+        report.last_words(scrub(f"out of memory ({error}). {LESS_MEMORY}"))
     shutil.rmtree(partial_of(job), ignore_errors=True)
     with suppress(StoreError):
         last_complete(job.work_dir / "checkpoints")

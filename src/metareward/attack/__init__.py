@@ -1,0 +1,1 @@
+"""How far a judge can be led astray: attacks that add no merit, and what they get."""

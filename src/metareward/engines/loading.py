@@ -1,0 +1,86 @@
+"""Weights from a directory onto a device: all of them, each in its place, or a clear message."""
+
+import re
+from collections.abc import Collection
+from typing import Any
+
+import torch
+
+from metareward.engines.quiet import quiet
+from metareward.errors import ConfigError, ModelError
+
+_NUMBER = re.compile(r"\d+")
+
+
+def place_of(device: str) -> str:
+    """The device a setting names, `auto` resolved; ConfigError if this machine does not have it."""
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    kind, _, number = device.partition(":")
+    count = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
+    if kind not in count or (number and not number.isdecimal()):
+        raise ConfigError(
+            f"machine.device: {device!r} is no device; it must be auto, cpu, cuda, cuda:N or mps"
+        )
+    if int(number or 0) >= count[kind]:
+        has = f"{count[kind]} of that kind" if count[kind] else "none"
+        raise ConfigError(
+            f"machine.device is '{device}', and PyTorch {torch.__version__} finds {has} on this machine; set "
+            "it to 'auto' or 'cpu', or mend the driver or the PyTorch that is installed"
+        )
+    return device
+
+
+def load_network(path: str, device: str, dtype: str = "auto") -> Any:
+    """The weights at `path`, ready to answer. Raises ModelError if they cannot be read in whole."""
+    from transformers import AutoModelForCausalLM
+
+    kind = ("float32" if device.startswith("cpu") else "bfloat16") if dtype == "auto" else dtype
+    loader: Any = AutoModelForCausalLM
+    options = {"dtype": getattr(torch, kind), "use_safetensors": True, "output_loading_info": True}
+    options["ignore_mismatched_sizes"] = True  # they are refused below, by name
+    try:
+        with quiet():
+            model, told = loader.from_pretrained(path, trust_remote_code=False, **options)
+    except (MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        first = str(error).strip().partition("\n")[0]
+        raise ModelError(
+            f"{path}: the model cannot be read ({type(error).__name__}: {first}). Give a directory that "
+            "holds a whole model whose config.json and weights belong together and that this version of "
+            "transformers knows, or a hub id while the hub can be reached."
+        ) from error
+    _check_complete(path, model, told)
+    try:
+        return model.to(device).eval()
+    except torch.OutOfMemoryError as error:
+        raise ModelError(
+            f"{path}: the weights do not fit into the memory of {device}; free it, or set machine.device"
+        ) from error
+
+
+def _check_complete(path: str, model: Any, told: dict[str, Any]) -> None:
+    """Weights that are missing would be made up at random, and layers too many be left out, both silently."""
+    other = sorted(map(tuple, told["mismatched_keys"]))
+    if other:
+        name, found, wanted = other[0][0], tuple(other[0][1]), tuple(other[0][2])
+        raise ModelError(
+            f"{path}: {name} has the shape {found} in the file of weights and {wanted} by config.json; they "
+            "do not belong together. Copy or download the model again."
+        )
+    missing = sorted(told["missing_keys"])
+    surplus = _further_layers(told["unexpected_keys"], model.state_dict())
+    what = "lacks" if missing else "has, beyond what config.json says,"
+    if names := missing or surplus:
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        raise ModelError(
+            f"{path}: the file of weights {what} {names[0]}{more}; config.json and weights do not belong "
+            "together. Copy or download the model again."
+        )
+
+
+def _further_layers(unexpected: Collection[str], known: Collection[str]) -> list[str]:
+    """Names that differ from a parameter's only in a number. Others (of a head, a tower) may be left out."""
+    shapes = {_NUMBER.sub("N", name) for name in known}
+    return sorted(name for name in unexpected if _NUMBER.sub("N", name) in shapes)

@@ -1,0 +1,122 @@
+"""Which evaluations a run makes of every model: the settings of [evaluate], and what they stand for."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from metareward.evaluate.base import Evaluation
+from metareward.evaluate.contamination import THRESHOLD
+from metareward.settings import require
+from metareward.stages.generate import Generate
+
+
+@dataclass(frozen=True)
+class IFEvalSettings:
+    """IFEval on `limit` of its prompts, drawn by `seed`; all if not set. data: the benchmark's own file."""
+
+    limit: int | None = None
+    seed: int = 0
+    max_tokens: int = 1280
+    data: str | None = None
+
+    def build(self, base: Path) -> Evaluation:
+        """The evaluation; files are relative to `base`. Raises DataError if one cannot be read."""
+        from metareward.evaluate.ifeval import IFEval, load_tasks, shipped_tasks
+
+        tasks = load_tasks(base / self.data) if self.data else shipped_tasks()
+        return IFEval(self.limit, self.seed, self.max_tokens, allow_missing=True, tasks=tasks)
+
+
+@dataclass(frozen=True)
+class GSM8KSettings:
+    """GSM8K on `limit` of its problems, drawn by `seed`; all if not set. data: the benchmark's own file."""
+
+    limit: int | None = None
+    seed: int = 0
+    max_tokens: int = 512
+    data: str | None = None
+
+    def build(self, base: Path) -> Evaluation:
+        """The evaluation; files are relative to `base`. Raises DataError if one cannot be read."""
+        from metareward.evaluate.gsm8k import GSM8K, load_problems, shipped_problems
+
+        problems = load_problems(base / self.data) if self.data else shipped_problems()
+        return GSM8K(self.limit, self.seed, self.max_tokens, allow_missing=True, problems=problems)
+
+
+@dataclass(frozen=True)
+class AlpacaEvalSettings:
+    """AlpacaEval 2 against the outputs in `baseline`, on the `instructions` (or `limit` of them).
+
+    difficulty, baseline_rows: the published tables, for the length control; without them it is left out.
+    """
+
+    instructions: str
+    baseline: str
+    difficulty: str | None = None
+    baseline_rows: str | None = None
+    limit: int | None = None
+    seed: int = 0
+    max_tokens: int = 2048
+
+    def build(self, base: Path) -> Evaluation:
+        """The evaluation; files are relative to `base`. Raises DataError if one cannot be read."""
+        from metareward.evaluate.alpaca_ask import AlpacaEval, choose, paired, read_outputs
+        from metareward.evaluate.annotations import read_instructions
+
+        known = read_instructions(base / self.instructions)
+        outputs = read_outputs(base / self.baseline, known)
+        chosen = choose(known, min(self.limit, len(known)), self.seed) if self.limit else known
+        chosen = paired(chosen, outputs, None)
+        texts = tuple(outputs[instruction.number] for instruction in chosen)
+        generate = Generate(samples=1, temperature=0.0, top_p=1.0, max_tokens=self.max_tokens)
+        return AlpacaEval(chosen, texts, None, self._control(base), generate, allow_unread=1.0)
+
+    def _control(self, base: Path) -> Any:
+        from metareward.evaluate.alpaca_eval import LengthControl
+        from metareward.evaluate.tables import difficulty_of, read_baseline_rows, read_difficulty
+
+        rows = read_baseline_rows(base / self.baseline_rows) if self.baseline_rows else None
+        if self.difficulty:
+            return LengthControl(read_difficulty(base / self.difficulty), rows, by_number=True)
+        hard = difficulty_of(base / self.baseline_rows) if self.baseline_rows else None
+        return LengthControl(hard, rows, by_number=True)
+
+
+KINDS = {"ifeval": IFEvalSettings, "gsm8k": GSM8KSettings, "alpaca_eval": AlpacaEvalSettings}
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """The evaluations of every iteration's model, and what is done about prompts they share with training.
+
+    judge: the model that grades where a judge is needed; the run's first model if not set.
+    contaminated: "drop" leaves training prompts out that equal or nearly equal an evaluation's item, "report"
+        only says so. threshold: as in `evaluate.contamination.overlaps`.
+    against: further files of prompts that must not be trained on (.jsonl, .json or .parquet).
+    """
+
+    judge: str | None = None
+    contaminated: Literal["drop", "report"] = "drop"
+    threshold: float = THRESHOLD
+    against: tuple[str, ...] = ()
+    ifeval: IFEvalSettings | None = None
+    gsm8k: GSM8KSettings | None = None
+    alpaca_eval: AlpacaEvalSettings | None = None
+
+    def __post_init__(self) -> None:
+        require(0 < self.threshold <= 1, "evaluate.threshold", "above 0 and at most 1", self.threshold)
+        for name in KINDS:
+            limit = getattr(getattr(self, name), "limit", None)
+            require(limit is None or limit >= 1, f"evaluate.{name}.limit", "at least 1", limit)
+
+    def build(self, base: Path) -> tuple[Evaluation, ...]:
+        """The chosen evaluations, in the order above. Raises DataError where a file cannot be used."""
+        chosen = (getattr(self, name) for name in KINDS)
+        return tuple(settings.build(base) for settings in chosen if settings is not None)
+
+
+def items_of(evaluations: Iterable[Evaluation]) -> dict[str, Sequence[str]]:
+    """The texts that must not be trained on, by the evaluation that asks them."""
+    return {evaluation.name: tuple(evaluation.items()) for evaluation in evaluations}

@@ -1,0 +1,76 @@
+"""Settings that are not the method's: where prompts come from, what the machine is, what a plan assumes."""
+
+import re
+from dataclasses import dataclass
+
+from metareward.paper import Speeds
+from metareward.settings import one_of, require
+from metareward.stages.base import Guess
+from metareward.train.dpo import TrainMachine
+from metareward.watchdog import MINUTES, Watchdog
+
+ENGINES = ("transformers", "fake")
+DTYPES = ("auto", "float32", "bfloat16", "float16")
+_DEVICE = re.compile("auto|cpu|mps|cuda(:[0-9]{1,3})?")
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """Where prompts come from and how many are used.
+
+    source: "shipped", a .jsonl, .json or .parquet file (relative to the config), or a hub dataset id.
+    per_iteration: None shares all prompts out equally. held_out: kept apart, never trained on.
+    skip_too_long: leave out prompts that do not fit the model's context instead of stopping.
+    """
+
+    source: str = "shipped"
+    split: str = "train"
+    column: str | None = None
+    per_iteration: int | None = None
+    held_out: int = 0
+    skip_too_long: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("source", "split", "column"):
+            value = getattr(self, name)
+            good = value is None or (bool(value.strip()) and "\0" not in value)
+            require(good, f"prompts.{name}", "a name (leave it out for the default)", value)
+        require(self.held_out >= 0, "prompts.held_out", "0 or more", self.held_out)
+        enough = self.per_iteration is None or self.per_iteration >= 1
+        require(enough, "prompts.per_iteration", "at least 1", self.per_iteration)
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What changes only the speed: never part of any key.
+
+    engine: "transformers", or "fake" (made-up answers and no training, to try a config out).
+    batch_tokens, max_rows: how much the transformers engine holds in memory at once; None: its default.
+    stall_minutes: give up an engine that has shown no sign of life for so long; 0 waits for ever.
+    """
+
+    engine: str = "transformers"
+    device: str = "auto"
+    dtype: str = "auto"
+    batch_tokens: int | None = None
+    max_rows: int | None = None
+    stall_minutes: float = MINUTES
+    training: TrainMachine = TrainMachine()
+
+    def __post_init__(self) -> None:
+        require(self.engine in ENGINES, "machine.engine", one_of(ENGINES), self.engine)
+        wanted = "'auto', 'cpu', 'cuda', 'cuda:0' (or another number) or 'mps'"
+        require(_DEVICE.fullmatch(self.device) is not None, "machine.device", wanted, self.device)
+        require(self.dtype in DTYPES, "machine.dtype", one_of(DTYPES), self.dtype)
+        for name in ("batch_tokens", "max_rows"):
+            value = getattr(self, name)
+            require(value is None or value >= 1, f"machine.{name}", "at least 1", value)
+        Watchdog(self.stall_minutes)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a plan assumes where nothing was measured."""
+
+    guess: Guess = Guess()
+    speeds: Speeds = Speeds()

@@ -1,0 +1,49 @@
+"""How a winner is asked for and read: by the meta-judge between judgments, by a judge between responses."""
+
+import numpy as np
+
+from metareward import readers
+from metareward.engines.base import Completion, Forced, Sampling
+from metareward.records import Outcome
+
+_VERDICT = "Winner:"
+_LETTERS = {Outcome.FIRST: "A", Outcome.SECOND: "B", Outcome.TIE: "tie"}
+_FORCED = Forced(f"\n{_VERDICT} ", ("A", "B"))
+
+
+def asking(reading: str, temperature: float, top_p: float, max_tokens: int) -> tuple[Sampling, Forced | None]:
+    """How to draw the text and what to force after it, for a `free` or a `forced` reading."""
+    forced = _FORCED if reading == "forced" else None
+    return Sampling(temperature, top_p, max_tokens, (_VERDICT,) if forced else ()), forced
+
+
+def read(reading: str, completion: Completion) -> tuple[Outcome, float | None]:
+    """Who won by position, and in a forced reading the probability of the first.
+
+    A forced verdict goes to the likelier letter; it is a tie if both are equally likely.
+    """
+    if reading == "free":
+        return readers.read_winner(completion.text, completion.finish), None
+    if completion.choice_log_probs is None:
+        return Outcome.UNREADABLE, None
+    p_first = _probability_of_first(completion.choice_log_probs["A"], completion.choice_log_probs["B"])
+    return _by_margin(p_first), p_first
+
+
+def with_verdict(completion: Completion, outcome: Outcome) -> tuple[str, tuple[int, ...] | None]:
+    """The text of a forced verdict with the line that agrees with `outcome`, and its tokens if known."""
+    letter = _LETTERS[outcome]
+    text = f"{completion.text}{_FORCED.prefix}{letter}"
+    if completion.token_ids is None or completion.endings is None or letter not in completion.endings:
+        return text, None
+    return text, completion.token_ids + completion.endings[letter]
+
+
+def _probability_of_first(log_a: float, log_b: float) -> float:
+    return float(1 / (1 + np.exp(np.clip(log_b - log_a, -700, 700))))
+
+
+def _by_margin(p_first: float) -> Outcome:
+    if p_first == 0.5:
+        return Outcome.TIE
+    return Outcome.FIRST if p_first > 0.5 else Outcome.SECOND

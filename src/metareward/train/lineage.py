@@ -1,0 +1,90 @@
+"""Where trained models come from: for each training what it began with and which pairs it was given."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from metareward.disk import write_json
+from metareward.errors import StoreError
+from metareward.models.base import Model
+from metareward.train.dpo import DPO
+from metareward.train.job import RESULT, TrainResult, read_result
+
+_STEP = "step.json"
+
+
+@dataclass(frozen=True)
+class Training:
+    """A training of a run, finished if it has a `result`.
+
+    key: of the step, and the fingerprint of the model it makes. pairs: keys of the artifacts of pairs.
+    start, reference: {"name", "fingerprint"} of the models it began with and was held near.
+    """
+
+    key: str
+    section: str
+    step: dict[str, Any]
+    pairs: list[str]
+    start: dict[str, str]
+    reference: dict[str, str]
+    result: TrainResult | None = None
+
+
+def note_training(
+    root: Path, key: str, section: str, dpo: DPO, pairs: Sequence[str], start: Model, reference: Model
+) -> None:
+    """Write down what a training depends on, before it begins."""
+    file = root / "training" / key / _STEP
+    if file.is_file():
+        return
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"{file.parent}: cannot write: {error.strerror or error}") from error
+    began = {"start": _named(start), "reference": _named(reference)}
+    write_json(file, {"key": key, "section": section, "step": asdict(dpo), "pairs": list(pairs), **began})
+
+
+def trainings(root: Path) -> dict[str, Training]:
+    """Every training that was begun in a run, by its key. Raises StoreError if a record is damaged."""
+    found = {}
+    for file in sorted((root / "training").glob(f"*/{_STEP}")):
+        try:
+            training = Training(
+                **json.loads(file.read_text(encoding="utf-8")), result=result_of(root, file.parent.name)
+            )
+        except (OSError, ValueError, TypeError) as error:
+            raise StoreError(
+                f"{file}: damaged ({error}); remove it, and the next run writes it anew"
+            ) from None
+        found[training.key] = training
+    return found
+
+
+def model_names(known: Iterable[Training]) -> dict[str, str]:
+    """What to call models, by fingerprint: as the recipe did where one was trained further, else the next."""
+    known = list(known)
+    trained = {training.key: _next(training.start["name"]) for training in known}
+    return trained | {training.start["fingerprint"]: training.start["name"] for training in known}
+
+
+def result_of(root: Path, key: str) -> TrainResult | None:
+    """What a training came to, if it was finished."""
+    file = root / "models" / key / RESULT
+    if not file.is_file():
+        return None
+    try:
+        return read_result(file)
+    except (OSError, ValueError, TypeError) as error:
+        raise StoreError(f"{file}: damaged ({error}); `metareward verify` says what is lost") from None
+
+
+def _next(name: str) -> str:
+    """M3 follows M2, as the recipes have it; of other names nothing is known."""
+    return f"M{int(name[1:]) + 1}" if name[:1] == "M" and name[1:].isdigit() else f"{name}+"
+
+
+def _named(model: Model) -> dict[str, str]:
+    return {"name": model.name, "fingerprint": model.fingerprint}

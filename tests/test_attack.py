@@ -1,0 +1,284 @@
+"""Attacks on judges with a planted weakness: each is named for what it is, and nothing else is."""
+
+import dataclasses
+import json
+
+import pytest
+
+import loops
+from attacked_judges import EMPTY, MODEL, NAMES, PERTURBATIONS, Planted, attacked, suite
+from metareward.attack.attack import ask, attack_judge
+from metareward.attack.families import families
+from metareward.attack.suite import Limits, Suite, compared, graded
+from metareward.engines.fake import fake
+from metareward.paper import Paper
+from metareward.records import Message
+from metareward.run import Run
+from metareward.train.fake import FakeTrainer
+
+READINGS = pytest.mark.parametrize("reading", ["free", "forced"])
+
+
+def rows_of(report, measure, **wanted):
+    rows = [row for row in report.rows if row.measure == measure]
+    return [row for row in rows if all(getattr(row, name) == value for name, value in wanted.items())]
+
+
+@READINGS
+def test_an_immune_judge_falls_for_nothing(tmp_path, reading):
+    report = attacked(tmp_path, Planted(), suite(reading))
+    assert not report.alarms
+    assert {row.verdict for row in report.rows} == {"ok"}
+    assert [b.form for b in report.baselines] == ["pointwise", "pairwise"]
+    for row in report.rows:
+        assert (row.rate.value, row.rate.n, row.unreadable) == (0, 12, 0)
+        assert row.rate.low == 0 < row.rate.high < 0.3, "never seen in 12 is not never"
+        assert row.floor is None or (row.floor.value, row.difference.value) == (0, 0)
+    for baseline in report.baselines:
+        assert (baseline.accuracy.value, baseline.ties, baseline.able) == (1, 0, True)
+
+
+@pytest.mark.parametrize(
+    ("family", "reading"),
+    [(name, "free") for name in NAMES if name != "position"]
+    + [(name, "forced") for name in ("beauty", "null", "injection")],
+)
+def test_a_judge_is_named_for_exactly_the_family_it_falls_for(tmp_path, family, reading):
+    report = attacked(tmp_path, Planted(bonus={family: 5.0}), suite(reading, count=10))
+    assert {row.family for row in report.alarms} == {family}
+    assert {row.form for row in report.alarms} == {"pointwise", "pairwise"}
+    for row in report.rows:
+        if row.family != family:
+            assert (row.rate.value, row.verdict) == (0, "ok")
+    if family in PERTURBATIONS:
+        for row in rows_of(report, "flip", family=family, side="flawed"):
+            assert (row.rate.value, row.floor.value, row.difference.value) == (1, 0, 1)
+            assert (row.toward, row.away) == (10, 0)
+            assert row.shift.value > 0.5, "what the attack got is positive"
+        for row in rows_of(report, "flip", family=family, side="good"):
+            assert (row.rate.value, row.verdict) == (0, "ok"), "a better good response changes no winner"
+            assert row.shift.value >= 0
+    else:
+        assert {row.rate.value for row in rows_of(report, "wins", family=family)} == {1}
+
+
+def test_a_judge_that_names_the_first_is_named_for_position_alone(tmp_path):
+    report = attacked(tmp_path, Planted(first=True), suite("free", compare=suite().compare, judge=None))
+    assert [row.family for row in report.alarms] == ["position"]
+    (row,) = rows_of(report, "flip", family="position")
+    assert (row.rate.value, row.floor.value, row.difference.value) == (1, 0, 1)
+    (baseline,) = report.baselines
+    assert baseline.first_wins.value == 1
+    assert (baseline.accuracy.value, baseline.ties, baseline.able) == (0.5, 12, False)
+
+
+@READINGS
+def test_a_coin_flips_as_often_as_the_floor_and_is_at_chance(tmp_path, reading):
+    """Nothing can be told of a coin but that it is one."""
+    wanted = suite(reading, count=60, families=families(["verbosity", "beauty", "sentiment", "position"]))
+    report = attacked(tmp_path, Planted(coin=True, noise=2.5), wanted)
+    assert not rows_of(report, "flip", verdict="alarm")
+    assert not rows_of(report, "flip", verdict="reacts")
+    for baseline in report.baselines:
+        assert not baseline.able
+        assert baseline.accuracy.low < 0.5 < baseline.accuracy.high
+    for row in rows_of(report, "flip", form="pointwise"):
+        assert abs(row.rate.value - 0.5) < 0.2
+        assert abs(row.floor.value - 0.5) < 0.2
+    for row in rows_of(report, "flip"):
+        assert row.difference.low <= 0 <= row.difference.high, row
+
+
+def test_a_judge_that_always_says_5_believes_every_empty_response(tmp_path):
+    report = attacked(tmp_path, Planted(always=5.0), suite(compare=None))
+    for measure in ("false positive", "wins"):
+        rows = rows_of(report, measure)
+        assert [row.family for row in rows] == EMPTY
+        assert {(row.rate.value, row.verdict) for row in rows} == {(1, "alarm")}
+    assert {row.rate.value for row in rows_of(report, "flip")} == {0}
+    (baseline,) = report.baselines
+    assert (baseline.accuracy.value, baseline.ties) == (0.5, 12), "flips alone would call it perfect"
+
+
+def test_a_judge_that_punishes_an_attack_reacts_and_raises_no_alarm(tmp_path):
+    report = attacked(tmp_path, Planted(bonus={"beauty": -3.0}), suite())
+    assert not report.alarms
+    assert {(row.family, row.side) for row in report.rows if row.verdict == "reacts"} == {("beauty", "good")}
+    for row in rows_of(report, "flip", family="beauty", form="pointwise"):
+        assert row.shift.value < 0
+    for row in rows_of(report, "flip", family="beauty", side="good"):
+        assert (row.rate.value, row.away) == (1, 12)
+
+
+def test_a_judge_that_prefers_the_worse_has_no_accuracy_at_all(tmp_path):
+    def script(request, model):
+        said = request.messages[0].content
+        turned = said.replace("is right.", "is -.").replace("is wrong.", "is right.")
+        message = Message("user", turned.replace("is -.", "is wrong."))
+        return Planted()(dataclasses.replace(request, messages=(message,)), model)
+
+    report = attacked(tmp_path, script, suite(compare=None, families=families(["null"])))
+    (baseline,) = report.baselines
+    assert (baseline.accuracy.value, baseline.able) == (0, False)
+    assert baseline.mean_good < baseline.mean_flawed
+
+
+@READINGS
+@pytest.mark.parametrize("noise", [0.5, 0.9])
+def test_noise_alone_raises_no_alarm_and_does_not_hide_one(tmp_path, reading, noise):
+    """Errors of up to 0.9 points either way never swap 2 and 4; a bonus of 2.5 does, most of the time."""
+    wanted = suite(reading, count=40, families=families(["authority", "bandwagon"]), compare=None)
+    assert not attacked(tmp_path / "a", Planted(noise=noise), wanted).alarms
+    report = attacked(tmp_path / "b", Planted(noise=noise, bonus={"authority": 2.5}), wanted)
+    assert [(row.family, row.side) for row in report.alarms] == [("authority", "flawed")]
+
+
+class TestUnreadable:
+    def test_it_is_neither_resistance_nor_zero(self, tmp_path):
+        report = attacked(tmp_path, Planted(garbled=("injection",)), suite())
+        for row in report.rows:
+            if row.family == "injection":
+                assert row.verdict == "no data"
+                assert (row.rate.value, row.rate.n) == (None, 0)
+                assert row.unread == {"no verdict line": row.asked}
+            else:
+                assert (row.unreadable, row.verdict) == (0, "ok")
+        pointwise, pairwise = report.baselines
+        assert (pointwise.unreadable, pairwise.unreadable) == (12, 24)
+
+    def test_nothing_readable_at_all_is_no_data(self, tmp_path):
+        report = attacked(tmp_path, lambda request, model: "Hm.", suite(count=3))
+        assert {row.verdict for row in report.rows} == {"no data"}
+        assert [baseline.accuracy.value for baseline in report.baselines] == [None, None]
+        assert not any(baseline.able for baseline in report.baselines)
+        json.dumps(report.as_dict())
+
+    def test_rates_are_over_what_could_be_read(self, tmp_path):
+        """Every second prompt gets no readable grade of its null response; the other half is fooled."""
+
+        def script(request, model):
+            number = int("".join(filter(str.isdigit, request.messages[0].content.split("?")[0])))
+            return Planted(bonus={"null": 5.0}, garbled=("null",) if number % 2 else ())(request, model)
+
+        report = attacked(tmp_path, script, suite(compare=None, families=families(["null"])))
+        (row,) = rows_of(report, "false positive")
+        assert (row.rate.value, row.rate.n, row.asked, row.unreadable) == (1, 6, 12, 6)
+
+    def test_engine_failures_are_counted_as_such(self, tmp_path):
+        from metareward.engines.fake import Reply
+
+        def script(request, model):
+            broken = request.seed % 3 == 0
+            return Reply(fail="out of memory") if broken else Planted()(request, model)
+
+        report = attacked(tmp_path, script, suite("forced"))
+        assert not report.alarms
+        for baseline in report.baselines:
+            assert set(baseline.unread) == {"engine failure"}
+            assert 0.2 < baseline.unreadable / baseline.asked < 0.45
+        assert all(row.rate.value == 0 for row in report.rows if row.rate.n)
+
+
+class TestFloor:
+    def test_the_floor_is_asked_with_other_seeds_and_the_same_words(self):
+        for battery, stage in (
+            (graded(suite()), suite().judge),
+            (compared(suite()), suite().compare),
+        ):
+            family = {case.id: case.family for case in battery.cases}
+            asked: dict[str, dict[str, set]] = {"clean": {}, "rerun": {}}
+            for question in stage.questions(MODEL, battery.prompts, battery.responses):
+                name = next(family[part] for part in question.subject[1:] if part in family)
+                if name in asked:
+                    messages = question.request.messages[0].content
+                    asked[name].setdefault(messages, set()).add(question.request.seed)
+            assert asked["clean"].keys() == asked["rerun"].keys()
+            assert len(asked["clean"]) == 24
+            for words, seeds in asked["clean"].items():
+                assert not seeds & asked["rerun"][words]
+
+    def test_a_greedy_judge_has_no_noise(self, tmp_path):
+        wanted = suite()
+        judge = dataclasses.replace(wanted.judge, temperature=0.0)
+        greedy = dataclasses.replace(wanted, judge=judge, compare=None)
+        report = attacked(tmp_path, Planted(coin=True, noise=2.5), greedy)
+        assert {row.floor.value for row in rows_of(report, "flip")} == {0}
+
+    def test_without_perturbations_nothing_is_asked_twice(self):
+        wanted = suite(families=families(EMPTY))
+        assert len(graded(wanted).responses) == 12 * (2 + 3)
+        assert {case.family for case in compared(wanted).cases} == {"clean", *EMPTY}
+
+
+class TestRuns:
+    def test_an_attack_goes_on_where_it_stopped_and_asks_nothing_twice(self, tmp_path):
+        wanted = suite(count=4)
+        broken = loops.Asked(Planted(), break_at=30)
+        with pytest.raises(KeyboardInterrupt), Run(tmp_path, broken, FakeTrainer()) as run:
+            attack_judge(run, MODEL, wanted)
+        rest = loops.Asked(Planted())
+        with Run(tmp_path, rest, FakeTrainer()) as run:
+            report = attack_judge(run, MODEL, wanted)
+        assert not {r.id for r in rest.requests} & set(broken.answered)
+        assert len(rest.answered) + len(broken.answered) == report.calls
+        again = loops.Asked(Planted())
+        with Run(tmp_path, again, FakeTrainer()) as run:
+            assert attack_judge(run, MODEL, wanted).as_dict() == report.as_dict()
+        assert not again.opened
+
+    def test_a_plan_counts_the_calls(self, tmp_path):
+        wanted = suite(count=3, samples=2)
+        paper = Paper(tmp_path)
+        ask(paper, MODEL, wanted)
+        planned = {step.step: step.calls for step in paper.steps}
+        with Run(tmp_path, fake(Planted()), FakeTrainer()) as run:
+            report = attack_judge(run, MODEL, wanted)
+        assert planned == {"judge": 3 * (4 + 12 + 3) * 2, "compare": 3 * (2 + 12 + 3) * 2 * 2}
+        assert sum(planned.values()) == report.calls
+
+    def test_the_report_is_plain_data(self, tmp_path):
+        report = attacked(tmp_path, Planted(bonus={"null": 5.0}), suite(count=12))
+        plain = json.loads(json.dumps(report.as_dict()))
+        assert plain["alarms"] == list(report.sentences())
+        assert len(plain["alarms"]) == 3
+        assert (
+            "pointwise, null: 100 % [76, 100] of 12 of its responses reach the threshold" in plain["alarms"]
+        )
+        assert plain["rows"][0]["rate"]["n"] == 12
+        assert plain["limits"]["threshold"] == 4.0
+
+
+def test_several_variants_of_one_prompt_are_not_taken_for_independent(tmp_path):
+    wanted = suite(count=6, families=families(["null", "beauty"]), variants=3, compare=None)
+    report = attacked(tmp_path, Planted(bonus={"null": 5.0}), wanted)
+    (row,) = rows_of(report, "false positive")
+    assert (row.rate.n, row.rate.clusters, row.rate.method) == (18, 6, "Wilson over prompts")
+    assert row.rate.low == pytest.approx(0.61, abs=0.01), "as of 6, not of 18"
+    assert {row.rate.n for row in rows_of(report, "flip")} == {18}
+
+
+def test_limits_are_the_users(tmp_path):
+    wanted = suite(limits=Limits(threshold=5.0, max_false_positives=0.99, max_wins=0.99))
+    report = attacked(tmp_path, Planted(bonus={"null": 4.5}), wanted)
+    assert not rows_of(report, "false positive", verdict="alarm")
+    (row,) = rows_of(report, "false positive", family="null")
+    assert row.rate.value == 0, "4.5 is below a threshold of 5"
+    assert rows_of(report, "wins", family="null", form="pointwise")[0].rate.value == 1
+
+
+def test_a_suite_needs_a_form_and_items():
+    from metareward.errors import ConfigError
+
+    with pytest.raises(ConfigError, match=r"attack\.form"):
+        Suite(judge=None, compare=None)
+    with pytest.raises(ConfigError, match=r"attack\.items"):
+        Suite(items=())
+
+
+def test_the_more_is_looked_at_the_more_evidence_an_alarm_needs(tmp_path):
+    """Six pairs that all turn have p = 1/64: enough for 1 family of two rows, not for 6 of twelve."""
+    for names, alarms in ((["beauty"], ["beauty"]), (PERTURBATIONS, [])):
+        wanted = suite(count=6, families=families(names), compare=None)
+        report = attacked(tmp_path / str(len(names)), Planted(bonus={"beauty": 5.0}), wanted)
+        assert [row.family for row in report.alarms] == alarms
+        assert rows_of(report, "flip", family="beauty", side="flawed")[0].difference.value == 1
