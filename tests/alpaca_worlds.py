@@ -3,6 +3,7 @@
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -43,11 +44,15 @@ def world(rows=120, seed=0, length_effect=-2.0, skill=-0.5):
     return made, difficulty, gamed
 
 
-def short_row(number=0, preference=1.25, base=10, own=12, **more):
+def short_row(
+    number: Any = 0, preference: Any = 1.25, base: Any = 10, own: Any = 12, **more: Any
+) -> dict[str, Any]:
     return {"i": number, "preference": preference, "len_baseline": base, "len_model": own, **more}
 
 
-def full_row(number=0, preference=1.25, base="a baseline", own="a model's", **more):
+def full_row(
+    number: Any = 0, preference: Any = 1.25, base: Any = "a baseline", own: Any = "a model's", **more: Any
+) -> dict[str, Any]:
     names = {"generator_1": "base", "generator_2": "own"}
     texts = {"instruction": f"Do {number}.", "output_1": base, "output_2": own}
     return {**texts, **names, "preference": preference, **more}

@@ -115,7 +115,8 @@ def test_a_model_that_fails_is_unread_and_not_empty(tmp_path):
             return Reply(fail="too long")
         return both(request, model)
 
-    result, asked = run(AlpacaEval(SET, BASE, allow_unread=0.1, details=True), tmp_path, fails)
+    base = tuple("" if n == 7 else text for n, text in enumerate(BASE))  # as empty as a failure
+    result, asked = run(AlpacaEval(SET, base, allow_unread=0.1, details=True), tmp_path, fails)
     assert result["unread"] == 1
     assert result["annotations"][7]["preference"] is None
     assert sum(request.step == "prefer" for request in asked.requests) == 39
@@ -123,10 +124,10 @@ def test_a_model_that_fails_is_unread_and_not_empty(tmp_path):
 
 def test_the_length_control_goes_by_instruction_in_a_sample(tmp_path):
     chosen = choose(SET, 15, seed=3)
-    texts = [tuple(side[one.number] for one in chosen) for side in (BASE, OWN)]
+    base, own = (tuple(side[one.number] for one in chosen) for side in (BASE, OWN))
     difficulty, weights = np.linspace(-1, 1, 40), Weights(-1.0, 1.5, 0.25)
     control = LengthControl(difficulty, weights=weights)
-    result, _ = run(AlpacaEval(chosen, *texts, control, sampled_from=40), tmp_path)
+    result, _ = run(AlpacaEval(chosen, base, own, control, sampled_from=40), tmp_path)
     numbers = [one.number for one in chosen]
     assert numbers != list(range(15))
     expected = 100 * weights.win_probabilities(difficulty[numbers]).mean()

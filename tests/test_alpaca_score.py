@@ -122,13 +122,18 @@ def test_the_interval_covers_what_resampled_data_would_give():
     assert 0.5 < np.mean(widths) / (2 * 1.96 * spread) < 2
 
 
-@pytest.mark.parametrize("named", [True, False])
-def test_the_baseline_itself_is_at_one_half(named):
+def test_the_baseline_itself_is_at_one_half():
     rows = tuple(Annotation(n, 0.5, 10 + n, 10 + n) for n in range(6))
-    given = Annotations(rows, "x", "x") if named else Annotations(rows)
-    found = score(given, LengthControl(np.zeros(6), weights=Weights(1, 1, 1)))
+    found = score(Annotations(rows), LengthControl(np.zeros(6), weights=Weights(1, 1, 1)))
     assert (found["win_rate"], found["standard_error"]) == (50.0, 0.0)
     assert (found["lc_win_rate"], found["lc_standard_error"]) == (50.0, 0.0)
+
+
+def test_a_model_named_as_its_baseline_is_at_one_half_whatever_the_judge_said():
+    rows = tuple(Annotation(n, 0.4, 10 + n, 20 + n) for n in range(6))
+    control = LengthControl(np.zeros(6), weights=Weights(1, 1, 1))
+    assert score(Annotations(rows, "x", "x"), control)["lc_win_rate"] == 50.0
+    assert score(Annotations(rows, "x", "y"), control)["lc_win_rate"] != 50.0
 
 
 def test_ties_of_equal_lengths_only_are_not_the_baseline_if_a_preference_is_not_a_tie():

@@ -14,6 +14,7 @@ from alpaca_worlds import (
     write_table,
 )
 from metareward.cli import main
+from metareward.evaluate import alpaca_eval
 from metareward.evaluate.alpaca_eval import LengthControl, score
 from test_alpaca_ask import BASE, OWN, SET
 
@@ -32,6 +33,7 @@ def call(monkeypatch, capsys, *arguments):
 @pytest.fixture
 def tell(monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(alpaca_eval, "_RESAMPLES", 5)
     return lambda *arguments: call(monkeypatch, capsys, *arguments)
 
 

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 from scipy.special import expit
+from sklearn import model_selection
 
 from alpaca_worlds import world
 from metareward.errors import DataError
@@ -74,9 +75,27 @@ def test_the_penalty_is_the_best_of_ten_in_grouped_cross_validation(seed):
             )
         scores.append(np.mean(losses))
     chosen = fit(length, difficulty, preference, gamed, None).penalty
+    assert chosen is not None
     place = int(np.argmin(np.abs(np.log(np.logspace(-4, 4, 10) / chosen))))
     assert chosen == pytest.approx(np.logspace(-4, 4, 10)[place])
     assert scores[place] == pytest.approx(max(scores), abs=2e-6)
+
+
+def test_both_copies_of_a_row_are_in_one_fold(monkeypatch):
+    seen = []
+
+    class Watched(model_selection.GroupKFold):
+        def split(self, X, y=None, groups=None):
+            seen.append(np.asarray(groups))
+            return super().split(X, y, groups)
+
+    monkeypatch.setattr(model_selection, "GroupKFold", Watched)
+    made, difficulty, gamed = world(30)
+    fit(*columns(made)[:1], difficulty, columns(made)[1], gamed, None)
+    groups = seen[0]
+    assert len(groups) == 2 * 90
+    assert np.array_equal(groups[:90], groups[90:])
+    assert len(set(groups)) == 90
 
 
 def test_unread_rows_are_left_out_of_the_fit():

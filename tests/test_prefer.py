@@ -84,7 +84,7 @@ def test_the_probability_is_shared_between_the_two_answers(first, second):
 
 def test_an_answer_without_probability():
     assert probability_of_first(-1.0, -math.inf) == 1.0
-    assert probability_of_first(-math.inf, -1.0) < 1e-300
+    assert probability_of_first(-math.inf, -1.0) == pytest.approx(0.0, abs=1e-300)
     assert probability_of_first(-math.inf, -math.inf) is None
 
 

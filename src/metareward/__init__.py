@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from metareward.engines.fake import fake
     from metareward.engines.transformers import open_transformers
     from metareward.errors import MetarewardError, UserError
+    from metareward.evaluate.alpaca_ask import AlpacaEval
+    from metareward.evaluate.alpaca_eval import LengthControl
     from metareward.evaluate.gsm8k import GSM8K
     from metareward.evaluate.ifeval import IFEval
     from metareward.export import export_run
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from metareward.stages.meta_judge import MetaJudge
     from metareward.stages.pair import ActorPairs, KeepDistinct
     from metareward.stages.pair_judge import JudgePairs
+    from metareward.stages.prefer import Prefer
     from metareward.summary import summarise
     from metareward.train.dpo import DPO, TrainMachine
     from metareward.train.fake import FakeTrainer
@@ -48,6 +51,8 @@ _HOMES = {
     "engines.fake": ("fake",),
     "engines.transformers": ("open_transformers",),
     "errors": ("MetarewardError", "UserError"),
+    "evaluate.alpaca_ask": ("AlpacaEval",),
+    "evaluate.alpaca_eval": ("LengthControl",),
     "evaluate.gsm8k": ("GSM8K",),
     "evaluate.ifeval": ("IFEval",),
     "export": ("export_run",),
@@ -76,6 +81,7 @@ _HOMES = {
     "stages.meta_judge": ("MetaJudge",),
     "stages.pair": ("ActorPairs", "KeepDistinct"),
     "stages.pair_judge": ("JudgePairs",),
+    "stages.prefer": ("Prefer",),
     "summary": ("summarise",),
     "train.dpo": ("DPO", "TrainMachine"),
     "train.fake": ("FakeTrainer",),

@@ -212,7 +212,7 @@ def _by_dataset(rows: Iterable[Annotation]) -> dict[str, dict[str, Any]]:
 
 def _standard_error(values: Array) -> float | None:
     """Of the mean, in percent, with ddof 1; None for a single value."""
-    return 100 * float(values.std(ddof=0)) / math.sqrt(len(values)) if len(values) > 1 else None
+    return 100 * float(values.std(ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else None
 
 
 def _interval(mean: float, error: float) -> list[float]:
