@@ -13,12 +13,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
+from metareward.cli.screen import Screen
 from metareward.config import Config
 from metareward.display import one_line, plain
 from metareward.events import Event, Listener, Noticed, StepFinished, StepProgress, StepStarted, ignore
@@ -26,8 +26,8 @@ from metareward.paper import Paper
 from metareward.store import Finding
 
 _WIDTH = None if sys.stdout.isatty() else 120  # a pipe has no width; tables need one
-out = Console(highlight=False, width=_WIDTH)
-err = Console(stderr=True, highlight=False)
+out = Screen(highlight=False, width=_WIDTH)
+err = Screen(stderr=True, highlight=False)
 _PLAIN_SECONDS = 15.0  # between lines where there is no terminal
 
 
