@@ -4,9 +4,7 @@ Every text goes through `display.plain` on its way out, so that it is neither ma
 terminal; JSON is for programs, exact, and in ASCII.
 """
 
-import errno
 import json
-import os
 import sys
 import time
 from collections import Counter
@@ -15,12 +13,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
+from metareward.cli.screen import Screen
 from metareward.config import Config
 from metareward.display import one_line, plain
 from metareward.events import Event, Listener, Noticed, StepFinished, StepProgress, StepStarted, ignore
@@ -31,17 +29,8 @@ from metareward.store import Finding
 _WIDTH = (
     None if sys.stdout is not None and sys.stdout.isatty() else 120
 )  # a pipe has no width; tables need one
-
-
-class _Output(Console):
-    def on_broken_pipe(self) -> None:
-        """Rich would end the process without a word."""
-        self.quiet = True
-        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
-
-
-out = _Output(highlight=False, width=_WIDTH)
-err = Console(stderr=True, highlight=False)
+out = Screen(highlight=False, width=_WIDTH)
+err = Screen(stderr=True, highlight=False)
 _PLAIN_SECONDS = 15.0  # between lines where there is no terminal
 
 
