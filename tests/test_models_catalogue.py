@@ -67,7 +67,8 @@ def test_every_entry_is_pinned_and_named_like_its_key() -> None:
         assert len({part.sha256 for part in entry.parts}) == len(entry.parts)
         for digest in (entry.sha256, *(part.sha256 for part in entry.parts)):
             assert re.fullmatch("[0-9a-f]{64}", digest)
-        assert len(entry.parts) > 1 or entry.sha256 == entry.parts[0].sha256
+        if len(entry.parts) == 1:
+            assert [part.sha256 for part in entry.parts] == [entry.sha256]
 
 
 def test_the_larger_model_lies_in_parts_that_make_up_its_size() -> None:

@@ -188,6 +188,7 @@ def test_leavings_of_a_killed_process_are_swept_after_a_day_but_not_before(
     for name, age in ages.items():
         (models / name).mkdir(parents=True)
         (models / name / "model.gguf").write_bytes(b"half")
-        os.utime(models / name, (time.time() - age,) * 2)
+        then = time.time() - age
+        os.utime(models / name, (then, then))
     get(TINY.name, tmp_path)
     assert lying_in(models) == [".fetch-young", ".parts-young", TINY.name]
