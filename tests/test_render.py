@@ -6,9 +6,11 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from metareward.cli import render
+from metareward.cli import render, render_summary
 from metareward.events import Noticed, StepFinished, StepProgress, StepStarted
 from metareward.paper import Paper
+
+NOTHING = {"iterations": [], "checkpoint": None, "supervision": "none"}
 
 
 @pytest.fixture
@@ -53,8 +55,9 @@ def iteration(**changes):
 
 
 def test_the_table_shows_numbers_with_intervals_and_a_dash_for_nothing(screen, tmp_path):
-    result = {"models": [model("M0"), model("M1")], "iterations": [iteration()], "checkpoint": "models/k"}
-    render.summary(result, SimpleNamespace(directory=tmp_path))  # type: ignore[arg-type]
+    result = {"models": [model("M0"), model("M1")], "iterations": [iteration()]}
+    result |= {"checkpoint": "models/k", "supervision": "none"}
+    render_summary.summary(result, SimpleNamespace(directory=tmp_path))  # type: ignore[arg-type]
     said = screen.export_text()
     assert "2.65 ± 0.20" in said, "1.96 standard errors"
     assert "left out: equal scores" in said
@@ -67,15 +70,48 @@ def test_the_table_shows_numbers_with_intervals_and_a_dash_for_nothing(screen, t
 
 def test_fences_in_the_data_are_told_where_there_are_any(screen, tmp_path):
     for rate, told in ((0.0, False), (0.25, True)):
-        result = {"models": [model("M0", disarmed_rate=rate)], "iterations": [], "checkpoint": None}
-        render.summary(result, SimpleNamespace(directory=tmp_path))  # type: ignore[arg-type]
+        result = {
+            "models": [model("M0", disarmed_rate=rate)],
+            "iterations": [],
+            "checkpoint": None,
+            "supervision": "none",
+        }
+        render_summary.summary(result, SimpleNamespace(directory=tmp_path))  # type: ignore[arg-type]
         assert ("a fence in the data" in screen.export_text()) is told
 
 
 def test_a_run_without_any_model_yet_does_not_break_the_table(screen, tmp_path):
-    result = {"models": [model("M0", held_out=False)], "iterations": [], "checkpoint": None}
-    render.summary(result, SimpleNamespace(directory=tmp_path))  # type: ignore[arg-type]
+    result = {
+        "models": [model("M0", held_out=False)],
+        "iterations": [],
+        "checkpoint": None,
+        "supervision": "none",
+    }
+    render_summary.summary(result, SimpleNamespace(directory=tmp_path))  # type: ignore[arg-type]
     assert "checkpoint" not in screen.export_text()
+
+
+def test_anchors_and_evaluations_stand_in_the_table_with_their_intervals(screen, tmp_path):
+    bank = {"overall": {"value": 0.75, "lower": 0.5, "upper": 0.9, "n": 8}}
+    gsm8k = {"flexible": {"accuracy": 0.25, "lower": 0.1, "upper": 0.4}}
+    alpaca = {"lc_win_rate": None, "win_rate": 12.5, "win_rate_interval": [10.0, 15.0]}
+    evaluations = {"gsm8k": gsm8k, "alpaca_eval": alpaca, "judge": {"error": "nothing could be read"}}
+    first = {"model": "M0", "elo": 0.0, "lower": 0.0, "upper": 0.0}
+    second = {"model": "M1", "elo": 41.2, "lower": -3.0, "upper": 80.0}
+    result = {
+        "models": [model("M0", bank=bank, evaluations=evaluations), model("M1", bank=None)],
+        "iterations": [],
+        "ladders": {"referee": [first, second], "newest": None},
+        "contaminated": [{}, {}],
+        "checkpoint": None,
+        "supervision": "none",
+    }
+    render_summary.summary(result, SimpleNamespace(directory=tmp_path))  # type: ignore[arg-type]
+    said = screen.export_text()
+    for shown in ("75.0 % [50.0, 90.0]", "41.2 [-3.0, 80.0]", "25.0 % [10.0, 40.0]", "12.5 % [10.0, 15.0]"):
+        assert shown in said
+    assert "by the newest judge  " not in said
+    assert "2 prompts equal or nearly equal evaluation items" in said
 
 
 @pytest.mark.parametrize("hostile", ["[bold red]x[/]", "[link=file:///etc]y[/link]", "[/]", "\\[x"])

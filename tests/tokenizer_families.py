@@ -45,7 +45,8 @@ CHATML = (
 )
 ODD = ("<odd_l>", "<odd_r>", "<odd_word>", "<odd_norm>", "<end>")
 ODD_TEMPLATE = (
-    "{% for m in messages %}<odd_l>{{ m['role'] }} <odd_word> <odd_r>{{ m['content'] }}<odd_norm><end>"
+    "{% for m in messages %}<odd_l>{{ m['role'] }} <odd_word> <odd_word><odd_r>{{ m['content'] }}"
+    "<odd_norm><end>"
     "{% endfor %}{% if add_generation_prompt %}<odd_l>assistant{% endif %}"
 )
 BERT = ("[UNK]", "[CLS]", "[SEP]", "[MASK]")

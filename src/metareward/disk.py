@@ -27,6 +27,7 @@ ADVICE = {
     errno.EACCES: "give write permission",
     errno.EPERM: "give write permission",
     errno.EIO: "look after the disk",
+    errno.EFBIG: "let files grow (ulimit -f)",
 }
 _CHECKSUM = "checksum"
 _READERS = 4  # large files are hashed side by side
@@ -80,8 +81,8 @@ def replace(path: Path, content: bytes) -> None:
     """Write a file so that it has this content or, whatever happens, what it had before."""
     aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        write(aside, content)
-        sync(aside)
+        _do("write", aside, lambda: aside.write_bytes(content), told=path)
+        _do("sync", aside, lambda: _sync(aside), told=path)
         rename(aside, path)
         sync(path.parent)
     except StoreError:
@@ -158,11 +159,12 @@ def refusal(place: object, error: OSError, what: str = "cannot write: ") -> str:
     )
 
 
-def _do(operation: str, path: Path, act: Act) -> None:
+def _do(operation: str, path: Path, act: Act, told: Path | None = None) -> None:
+    """Carry out one change; what the disk refuses is said of `told`, the file that the user knows."""
     try:
         _guard(operation, path, act)
     except OSError as error:
-        raise StoreError(refusal(path, error)) from error
+        raise StoreError(refusal(told or path, error)) from error
 
 
 def _sync(path: Path) -> None:

@@ -47,6 +47,8 @@ def _fault(template: str, required: frozenset[str]) -> str | None:
     data = {name: f"trial0of0{name}" for name in required}  # no spelling of any fence
     try:
         filled = render(template, **data)
+    except ConfigError as error:
+        return str(error)
     except Exception as error:  # noqa: BLE001 - a template can raise whatever its expressions do
         return f"the template cannot be filled: {type(error).__name__}: {error}"
     missing = sorted(name for name, text in data.items() if text not in filled)

@@ -173,10 +173,10 @@ TEMPLATES = [
     template("a name that is never shown", "{% if false %}" + BOTH + "{% endif %}", "the template never shows {{ "
              "conversation }}; add it"),
     template("an unknown filter", BOTH + "{{ response | shorten }}", "the template cannot be parsed: No filter named…"),
-    template("another file included", BOTH + "{% include '/etc/passwd' %}", "the template cannot be filled: TypeError: no "
-             "loader for this environment specified"),
+    template("another file included", BOTH + "{% include '/etc/passwd' %}", "the template cannot be filled: no loader "
+             "for this environment specified; mend what it computes"),
     template("a way out of the sandbox", BOTH + "{{ response.__class__ }}", "the template cannot be filled: "
-             "SecurityError: access to attribute '__class__' of 'str' object is unsafe."),
+             "access to attribute '__class__' of 'str' object is unsafe.; mend what it computes"),
     template("a loop without an end", BOTH + "{% for i in range(99999999999) %}x{% endfor %}", "the template cannot be "
-             "filled: OverflowError: Range too big.…"),
+             "filled: Range too big.…"),
 ]  # fmt: skip

@@ -109,11 +109,11 @@ CASES = [
     run("prompts of fewer lines than it was begun with", write("p.jsonl", TWO), "…need 6 prompts, and there are 2…"),
     run("its `config.json` damaged", write("runs/c/config.json", "{"), "runs/c/config.json: damaged (…); remove it to go "
         "on: the rows are kept", code=1),
-    run("its `config.json` a list", write("runs/c/config.json", "[]"), "runs/c/config.json: damaged (it holds no settings);"
+    run("its `config.json` a list", write("runs/c/config.json", "[]"), "runs/c/config.json: damaged (its content does not have its checksum);"
         " remove it to go on: the rows are kept", code=1),
     run("its `config.json` damaged, in an export", write("runs/c/config.json", "3"), "runs/c/config.json: damaged (it holds "
         "no settings); remove it and run the config again", "metareward export runs/c out", code=1),
-    run("parts of it cut short, in a check", truncate, "…damaged … rows would be done again: rows-….parquet …Damaged files are "
+    run("parts of it cut short, in a check", truncate, "…damaged … would be done again (…): rows-….parquet …Damaged files are "
         "set aside, never deleted, when the run is taken up again.", "metareward verify runs/c", code=1),
     run("parts of it cut short, in an export", truncate, "….parquet: damaged or missing; run the config again to mend it, then "
         "export", "metareward export runs/c out", code=1),

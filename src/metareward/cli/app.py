@@ -16,7 +16,7 @@ from metareward.cli import eval_alpaca as eval_alpaca
 from metareward.cli import eval_arena as eval_arena
 from metareward.cli import eval_judge as eval_judge
 from metareward.cli import eval_objective as eval_objective
-from metareward.cli import render
+from metareward.cli import render, render_summary
 from metareward.cli.attack import attack
 from metareward.cli.cost import cost
 from metareward.cli.diff import diff
@@ -66,7 +66,7 @@ def run(
     if as_json:
         _print_json(result)
     else:
-        render.summary(result, loaded)
+        render_summary.summary(result, loaded)
 
 
 @app.command()

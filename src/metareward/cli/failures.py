@@ -14,6 +14,8 @@ from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from rich.text import Text
+
 from metareward.cli import render
 from metareward.errors import MetarewardError, StallError, UserError
 from metareward.secrets import scrub
@@ -102,7 +104,7 @@ def _exit_status(command: Callable[[], object]) -> int:
 
 
 def _tell_fault(error: BaseException) -> None:
-    sys.stderr.write(scrub("".join(traceback.format_exception(error))))
+    render.err.print(Text(scrub("".join(traceback.format_exception(error)))), soft_wrap=True, end="")
     versions = ", ".join(f"{name} {found}" for name in _TOLD if (found := _version(name)))
     render.complain(
         f"the lines above are a fault of metareward, not a mistake of yours ({type(error).__name__}). What "

@@ -4,9 +4,7 @@ Every text goes through `display.plain` on its way out, so that it is neither ma
 terminal; JSON is for programs, exact, and in ASCII.
 """
 
-import errno
 import json
-import os
 import sys
 import time
 from collections import Counter
@@ -15,13 +13,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from metareward.config import Config
+from metareward.cli.screen import Screen
 from metareward.display import one_line, plain
 from metareward.events import Event, Listener, Noticed, StepFinished, StepProgress, StepStarted, ignore
 from metareward.paper import Paper
@@ -31,17 +28,8 @@ from metareward.store import Finding
 _WIDTH = (
     None if sys.stdout is not None and sys.stdout.isatty() else 120
 )  # a pipe has no width; tables need one
-
-
-class _Output(Console):
-    def on_broken_pipe(self) -> None:
-        """Rich would end the process without a word."""
-        self.quiet = True
-        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
-
-
-out = _Output(highlight=False, width=_WIDTH)
-err = Console(stderr=True, highlight=False)
+out = Screen(highlight=False, width=_WIDTH)
+err = Screen(stderr=True, highlight=False)
 _PLAIN_SECONDS = 15.0  # between lines where there is no terminal
 
 
@@ -102,25 +90,27 @@ class _Lines:
     def __call__(self, event: Event) -> None:
         now = time.monotonic()
         if isinstance(event, Noticed):
-            _say(_noticed(event))
+            say(_noticed(event))
         elif isinstance(event, StepFinished):
-            _say(_finished(event))
+            say(_finished(event))
         elif isinstance(event, StepStarted):
             self._began, self._told, self._done_before = now, now, event.done
-            _say(f"{event.section}: {event.step}, {event.done} of at most {event.total} done")
+            say(f"{event.section}: {event.step}, {event.done} of at most {event.total} done")
         elif now - self._told >= _PLAIN_SECONDS:
             self._told = now
             left = _remaining(event, now - self._began, self._done_before)
             where = f"{event.section}: {event.step}, {event.done} of {event.total}"
-            _say(f"{where}, {_speed(event, self._began)}{left}")
+            say(f"{where}, {_speed(event, self._began)}{left}")
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
+    """One line of plain text, however long."""
     out.print(Text(plain(text)), soft_wrap=True)
 
 
-def _cells(*cells: str) -> list[Text]:
-    return [Text(one_line(cell)) for cell in cells]
+def cells(*texts: str) -> list[Text]:
+    """Texts as the cells of a table."""
+    return [Text(one_line(text)) for text in texts]
 
 
 def _speed(event: StepProgress, began: float) -> str:
@@ -154,70 +144,6 @@ def _duration(seconds: float | None) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
-def summary(result: dict[str, Any], config: Config) -> None:
-    """The run's table and where everything lies."""
-    table = Table(title="Models" + (" on held-out prompts" if result["models"][0]["held_out"] else ""))
-    for title in ("", *(entry["model"] for entry in result["models"])):
-        table.add_column(Text(one_line(title)), justify="left" if not title else "right")
-    for name, cells in _model_rows(result["models"]):
-        table.add_row(*_cells(name, *cells))
-    out.print(table)
-    steps = Table(title="Iterations")
-    for title in ("", *(f"{entry['iteration']}" for entry in result["iterations"])):
-        steps.add_column(title, justify="left" if not title else "right")
-    for name, cells in _iteration_rows(result["iterations"]):
-        steps.add_row(*_cells(name, *cells))
-    out.print(steps)
-    _paths(result, config.directory)
-
-
-def _model_rows(models: list[dict[str, Any]]) -> Iterator[tuple[str, list[str]]]:
-    yield "mean score by itself (0-5)", [_with_error(m, "mean_score") for m in models]
-    yield "mean score by the first model", [_with_error(m, "referee_score") for m in models]
-    yield "mean length (characters)", [_number(m["mean_length"], ".0f") for m in models]
-    yield "answers cut off", [_percent(m["cut_off_rate"]) for m in models]
-    yield "unreadable judgments", [_percent(m["unreadable_rate"]) for m in models]
-    if any(m.get("disarmed_rate") for m in models):
-        yield "judge prompts with a fence in the data", [_percent(m.get("disarmed_rate")) for m in models]
-    yield "battles tied", [_percent(m["tie_rate"]) for m in models]
-    yield "battles won by the first shown", [_percent(m["first_position_win_rate"]) for m in models]
-
-
-def _iteration_rows(iterations: list[dict[str, Any]]) -> Iterator[tuple[str, list[str]]]:
-    for name in ("prompts", "responses", "judgments", "battles", "actor_pairs", "judge_pairs"):
-        yield name.replace("_", " "), [str(entry[name]) for entry in iterations]
-    if any(entry.get("attack_pairs") for entry in iterations):
-        yield "attack pairs", [str(entry["attack_pairs"]) for entry in iterations]
-    for reason in sorted({reason for entry in iterations for reason in entry["dropped"]}):
-        yield f"left out: {reason}", [str(entry["dropped"].get(reason, 0)) for entry in iterations]
-    losses = [f"{_number(e['loss_first'], '.4f')} -> {_number(e['loss_last'], '.4f')}" for e in iterations]
-    yield "DPO loss, first -> last step", losses
-    yield "seconds", [f"{sum(entry['seconds'].values()):.0f}" for entry in iterations]
-
-
-def _with_error(model: dict[str, Any], name: str) -> str:
-    error = model[f"{name}_standard_error"]
-    return _number(model[name], ".2f") + (f" ± {1.96 * error:.2f}" if error is not None else "")
-
-
-def _number(value: float | None, form: str) -> str:
-    return "-" if value is None else format(value, form)
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.0f} %"
-
-
-def _paths(result: dict[str, Any], directory: Path) -> None:
-    if result["checkpoint"]:
-        _say(f"checkpoint  {directory / result['checkpoint']}")
-    _say(f"data        {directory / 'artifacts'}")
-    _say(f"config      {directory / 'config.toml'}")
-    _say(f"summary     {directory / 'summary.json'}")
-    _say(f"supervision {result['supervision']}")
-    out.print("± is a 95 % interval over prompts. A score by itself can rise because the judge drifted.")
-
-
 def plan(paper: Paper) -> None:
     """Every step with its calls, tokens and time."""
     table = Table(title="Plan (upper bounds: identical responses are judged once)")
@@ -228,11 +154,11 @@ def plan(paper: Paper) -> None:
     for step in paper.steps:
         read, written = _short(step.prompt_tokens), _short(step.output_tokens)
         asks = f"{step.calls:,} {step.makes}"
-        cells = (step.section, step.step, asks, read, written, step.state, _duration(step.seconds))
-        table.add_row(*_cells(*cells))
+        shown = (step.section, step.step, asks, read, written, step.state, _duration(step.seconds))
+        table.add_row(*cells(*shown))
     out.print(table)
     total = paper.total_seconds()
-    _say(f"time left: {_duration(total)}" + ("" if total is not None else _UNKNOWN_SPEED))
+    say(f"time left: {_duration(total)}" + ("" if total is not None else _UNKNOWN_SPEED))
 
 
 _UNKNOWN_SPEED = (
@@ -257,7 +183,7 @@ def models(listed: list[Any], as_json: bool) -> None:
         table.add_column(title)
     for entry in listed:
         state = str(entry.path) if entry.fetched else "not fetched"
-        table.add_row(*_cells(entry.name, f"{entry.parameters / 1e6:.0f} M", entry.licence, state))
+        table.add_row(*cells(entry.name, f"{entry.parameters / 1e6:.0f} M", entry.licence, state))
     out.print(table)
 
 
@@ -292,10 +218,10 @@ def findings(found: list[Finding]) -> None:
             redo += f" ({finding.note})" if finding.note else ""
             harm = f": {', '.join(finding.damaged)}" if finding.damaged else ""
             line = f"{finding.state}  {finding.name}, {finding.rows} rows unharmed{redo}{harm}"
-            _say(line)
+            say(line)
     states = Counter(finding.state for finding in found)
     said = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
-    _say(f"{len(found)} steps, models and files: {said or 'nothing stored'}")
+    say(f"{len(found)} steps, models and files: {said or 'nothing stored'}")
     if states["damaged"]:
         out.print("Damaged files are set aside, never deleted, when the run is taken up again.")
 
@@ -303,5 +229,5 @@ def findings(found: list[Finding]) -> None:
 def exported(done: Any, target: Path) -> None:
     """What was written and how to load it."""
     for name, count in done.counts.items():
-        _say(f"{name}: {count} rows")
-    _say(f'load with: datasets.load_dataset("{target}", "pairs", split="train")')
+        say(f"{name}: {count} rows")
+    say(f'load with: datasets.load_dataset("{target}", "pairs", split="train")')

@@ -16,7 +16,7 @@ from metareward.records import Dropped, Finish, Judgment, Prompt, Response
 from metareward.settings import require
 from metareward.stages.base import Shape
 from metareward.stages.grouping import bundles
-from metareward.stats.bootstrap import Estimate, mean_of_clusters
+from metareward.stats.proportions import clustered_wilson
 
 GENUINE = "genuine"
 KINDS = ("other instruction", "truncated", "changed details", "constant answer", "master key")
@@ -125,7 +125,7 @@ def changed(text: str, other: str | None, seed: int) -> str | None:
     return _LONG_WORD.sub(word, numbers_changed) if foreign else numbers_changed
 
 
-def bank_accuracy(bank: Iterable[Response], judgments: Iterable[Judgment], seed: int = 0) -> dict[str, Any]:
+def bank_accuracy(bank: Iterable[Response], judgments: Iterable[Judgment]) -> dict[str, Any]:
     """How often a judge scores the genuine response above the constructed one; an equal score is half.
 
     Intervals are over prompts. A pair with an unreadable side is left out and counted: it is neither right
@@ -149,15 +149,23 @@ def bank_accuracy(bank: Iterable[Response], judgments: Iterable[Judgment], seed:
         right = 0.5 if better == worse else float(better > worse)
         by_kind[kind].append([right])
         by_prompt.setdefault(row.prompt_id, []).append(right)
-    kinds = {kind: _entry(rights, unread[kind], seed) for kind, rights in by_kind.items()}
-    return {"overall": _entry(list(by_prompt.values()), sum(unread.values()), seed), "kinds": kinds}
+    kinds = {kind: _entry(rights, unread[kind]) for kind, rights in by_kind.items()}
+    return {"overall": _entry(list(by_prompt.values()), sum(unread.values())), "kinds": kinds}
 
 
-def _entry(clusters: list[list[float]], unread: int, seed: int) -> dict[str, Any]:
+def _entry(clusters: list[list[float]], unread: int) -> dict[str, Any]:
+    """The share of right ones; Wilson's interval at the effective number of prompts, for banks are small."""
     if not clusters:
         return {"value": None, "lower": None, "upper": None, "n": 0, "unread": unread}
-    estimate: Estimate = mean_of_clusters(clusters, seed)
-    return {**estimate.as_dict(), "unread": unread}
+    won, tried = [sum(cluster) for cluster in clusters], [len(cluster) for cluster in clusters]
+    lower, upper = clustered_wilson(won, tried)
+    return {
+        "value": sum(won) / sum(tried),
+        "lower": lower,
+        "upper": upper,
+        "n": len(clusters),
+        "unread": unread,
+    }
 
 
 def _mean_scores(judgments: Iterable[Judgment]) -> dict[str, float]:

@@ -1,0 +1,139 @@
+"""The tables at the end of a run: its models, its iterations, and what the anchors say of both."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from metareward.cli import render
+from metareward.config import Config
+from metareward.display import one_line
+
+_HEADLINES: Mapping[str, tuple[str, ...]] = {  # where in an evaluation's numbers its first one stands
+    "ifeval": ("strict", "prompt"),
+    "gsm8k": ("flexible",),
+    "judge": ("accuracy",),
+    "mt_bench": ("mean",),
+    "arena_hard": (),
+}
+
+
+def summary(result: dict[str, Any], config: Config) -> None:
+    """The run's table and where everything lies."""
+    table = Table(title="Models" + (" on held-out prompts" if result["models"][0]["held_out"] else ""))
+    for title in ("", *(entry["model"] for entry in result["models"])):
+        table.add_column(Text(one_line(title)), justify="left" if not title else "right")
+    for name, row in (*_model_rows(result["models"]), *_anchor_rows(result)):
+        table.add_row(*render.cells(name, *row))
+    render.out.print(table)
+    steps = Table(title="Iterations")
+    for title in ("", *(f"{entry['iteration']}" for entry in result["iterations"])):
+        steps.add_column(title, justify="left" if not title else "right")
+    for name, row in _iteration_rows(result["iterations"]):
+        steps.add_row(*render.cells(name, *row))
+    render.out.print(steps)
+    _paths(result, config.directory)
+
+
+def _model_rows(models: list[dict[str, Any]]) -> Iterator[tuple[str, list[str]]]:
+    yield "mean score by itself (0-5)", [_with_error(m, "mean_score") for m in models]
+    yield "mean score by the first model", [_with_error(m, "referee_score") for m in models]
+    yield "mean length (characters)", [_number(m["mean_length"], ".0f") for m in models]
+    yield "answers cut off", [_percent(m["cut_off_rate"]) for m in models]
+    yield "unreadable judgments", [_percent(m["unreadable_rate"]) for m in models]
+    if any(m.get("disarmed_rate") for m in models):
+        yield "judge prompts with a fence in the data", [_percent(m.get("disarmed_rate")) for m in models]
+    yield "battles tied", [_percent(m["tie_rate"]) for m in models]
+    yield "battles won by the first shown", [_percent(m["first_position_win_rate"]) for m in models]
+
+
+def _anchor_rows(result: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
+    """The bank, both ladders and the evaluations; only what the run has."""
+    models = result["models"]
+    banks = [(model.get("bank") or {}).get("overall") for model in models]
+    if any(banks):
+        yield "right on pairs known by construction", [_interval(bank, "value", 100, " %") for bank in banks]
+    for judge, title in (("referee", "the first judge"), ("newest", "the newest judge")):
+        found = {entry["model"]: entry for entry in ((result.get("ladders") or {}).get(judge) or ())}
+        if found:
+            entries = [found.get(model["model"]) for model in models]
+            yield f"Elo above the first model, by {title}", [_interval(e, "elo", 1, "") for e in entries]
+    for name in dict.fromkeys(name for model in models for name in model.get("evaluations", {})):
+        yield (
+            name.replace("_", " "),
+            [_headline(name, model.get("evaluations", {}).get(name)) for model in models],
+        )
+
+
+def _headline(name: str, numbers: Mapping[str, Any] | None) -> str:
+    """The number that stands for an evaluation, with its interval; summary.json says why there is none."""
+    if numbers is None or "error" in numbers:
+        return "none" if numbers else "-"
+    if name == "alpaca_eval":
+        prefix = "" if numbers.get("lc_win_rate") is None else "lc_"
+        lower, upper = (
+            numbers.get(f"{prefix}win_rate_interval") or numbers.get(f"{prefix}interval") or (None, None)
+        )
+        shown = {"value": numbers[f"{prefix}win_rate"], "lower": lower, "upper": upper}
+        return _interval(shown, "value", 1, " %" + (" (length-controlled)" if prefix else ""))
+    part: Any = numbers
+    for step in _HEADLINES.get(name, ()):
+        part = part[step]
+    key = next((key for key in ("accuracy", "value", "score", "mean") if key in part), "")
+    fraction = name not in ("mt_bench", "arena_hard")
+    return (
+        _interval(part, key, 100 if fraction else 1, " %" if fraction else "") if key else "see summary.json"
+    )
+
+
+def _interval(numbers: Mapping[str, Any] | None, key: str, times: float, unit: str) -> str:
+    if numbers is None or numbers.get(key) is None:
+        return "-"
+    value = f"{times * numbers[key]:.1f}{unit}"
+    if numbers.get("lower") is None or (key == "elo" and numbers["lower"] == numbers["upper"]):
+        return value
+    return f"{value} [{times * numbers['lower']:.1f}, {times * numbers['upper']:.1f}]"
+
+
+def _iteration_rows(iterations: list[dict[str, Any]]) -> Iterator[tuple[str, list[str]]]:
+    for name in ("prompts", "responses", "judgments", "battles", "actor_pairs", "judge_pairs"):
+        yield name.replace("_", " "), [str(entry[name]) for entry in iterations]
+    if any(entry.get("attack_pairs") for entry in iterations):
+        yield "attack pairs", [str(entry["attack_pairs"]) for entry in iterations]
+    for reason in sorted({reason for entry in iterations for reason in entry["dropped"]}):
+        yield f"left out: {reason}", [str(entry["dropped"].get(reason, 0)) for entry in iterations]
+    losses = [f"{_number(e['loss_first'], '.4f')} -> {_number(e['loss_last'], '.4f')}" for e in iterations]
+    yield "DPO loss, first -> last step", losses
+    yield "seconds", [f"{sum(entry['seconds'].values()):.0f}" for entry in iterations]
+
+
+def _with_error(model: dict[str, Any], name: str) -> str:
+    error = model[f"{name}_standard_error"]
+    return _number(model[name], ".2f") + (f" ± {1.96 * error:.2f}" if error is not None else "")
+
+
+def _number(value: float | None, form: str) -> str:
+    return "-" if value is None else format(value, form)
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.0f} %"
+
+
+def _paths(result: dict[str, Any], directory: Path) -> None:
+    if result["checkpoint"]:
+        render.say(f"checkpoint  {directory / result['checkpoint']}")
+    render.say(f"data        {directory / 'artifacts'}")
+    render.say(f"config      {directory / 'config.toml'}")
+    render.say(f"summary     {directory / 'summary.json'}")
+    render.say(f"supervision {result['supervision']}")
+    if found := result.get("contaminated"):
+        render.say(
+            f"contaminated {len(found)} prompts equal or nearly equal evaluation items; summary.json has them"
+        )
+    render.out.print(
+        "± and [ ] are 95 % intervals over prompts. A score by itself can rise because the judge drifted: "
+        "then Elo by the newest judge rises alone, or its share of known pairs falls."
+    )

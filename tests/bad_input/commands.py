@@ -1,0 +1,52 @@
+"""What can be wrong with attacks, comparisons and evaluations."""
+
+import json
+
+from bad_input.case import FAKE, Case
+from bad_input.runs import nothing, run
+
+SECRET = "[prompts]\nper_iteration = 4\nheld_out = 2" + FAKE
+BATTLE = json.dumps({"model_a": "a", "model_b": "b", "winner": "model_a"})
+CASES = [
+    Case("a key in a config", "metareward plan c.toml", "c.toml: 'api_key' looks like a secret (a key, token or password). A config "
+         "is copied into runs and exports, so it may hold none: remove it here, set it as an environment variable of the library "
+         "that wants it (such as HF_TOKEN), and change it if this file was ever shared",
+         files={"c.toml": "api_key = 'abc123def456'\n" + SECRET}),
+    Case("an unknown evaluation in a config", "metareward plan c.toml", "c.toml: unknown setting 'ifevl' in [evaluate]; did you "
+         "mean 'ifeval'?…", files={"c.toml": "[evaluate.ifevl]\n" + SECRET}),
+    Case("a limit of 0 in an evaluation", "metareward plan c.toml", "c.toml: evaluate.ifeval.limit must be at least 1, not 0",
+         files={"c.toml": "[evaluate.ifeval]\nlimit = 0\n" + SECRET}),
+    Case("an unknown way with contaminated prompts", "metareward plan c.toml", "c.toml: evaluate.contaminated…'drop' or 'report'…",
+         files={"c.toml": "[evaluate]\ncontaminated = 'keep'\n" + SECRET}),
+    Case("a bank of one prompt", "metareward plan c.toml", "c.toml: watch.bank_prompts must be 0, or at least 2, not 1",
+         files={"c.toml": "[watch]\nbank_prompts = 1\n" + SECRET}),
+    Case("an unknown evaluation", "metareward eval alpaca", "no evaluation named 'alpaca'; did you mean alpaca-eval? there are: …"),
+    Case("`eval` of nothing in particular", "metareward eval judge", "give --verdicts FILE to score a file; or --judge MODEL and "
+         "either --pairs or --ranks to ask one"),
+    Case("`eval` of a file that is not there", "metareward eval judge --verdicts none.jsonl", "none.jsonl: there is no such file"),
+    Case("`eval` of an empty file", "metareward eval judge --verdicts v.jsonl", "v.jsonl: there are no rows in it",
+         files={"v.jsonl": ""}),
+    Case("`eval` of what is no JSON", "metareward eval arena-hard --battles v.jsonl --baseline b", "v.jsonl:1: not a line of JSON "
+         "Lines: …", files={"v.jsonl": "{"}),
+    Case("another benchmark's file", "metareward eval arena-hard --battles v.jsonl --baseline b", "v.jsonl: 1 of 1 rows are of "
+         "another form (row 1, which has i, preference). A file of battles has …",
+         files={"v.jsonl": '{"i": 0, "preference": 1.5}'}),
+    Case("a baseline that fought no battle", "metareward eval arena-hard --battles v.jsonl --baseline gpt", "no battle of 'gpt', "
+         "which all are measured against; the models are: a, b", files={"v.jsonl": BATTLE}),
+    Case("battles without a baseline", "metareward eval arena-hard --battles v.jsonl", "--battles needs --baseline NAME: the model "
+         "that all are measured against", files={"v.jsonl": BATTLE}),
+    Case("verdicts none of which can be read", "metareward eval judge --verdicts v.jsonl", "none of 1 pairs has a readable verdict "
+         "and a better side (2 verdicts could not be read, 0 pairs are equal); there is no accuracy to report",
+         files={"v.jsonl": '{"label": 1, "verdicts": [null, null]}'}),
+    Case("a preference that is no number", "metareward eval alpaca-eval --annotations v.jsonl", "v.jsonl: 1 of 1 rows …",
+         files={"v.jsonl": '{"i": 0, "preference": "NaN", "len_baseline": 3, "len_model": 4}'}),
+    Case("IFEval of responses to other prompts", "metareward eval ifeval --responses v.jsonl", "the responses do not fit IFEval: 1 prompts that are not among "
+         "its 541 (first: v.jsonl:1, 'Hello'); 541 prompts without a response …; not one response fits",
+         files={"v.jsonl": '{"prompt": "Hello", "response": "Hi"}'}),
+    Case("a family of attacks that is none", "metareward attack --judge smollm2-135m-instruct --families flattery",
+         "…flattery…"),
+    run("`cost` of nothing", nothing, "nowhere holds no run; give the directory of one (the config's `directory`)",
+        "metareward cost nowhere"),
+    run("`diff` with nothing", nothing, "nowhere holds no run; give the directory of one, or DIRECTORY@SESSION",
+        "metareward diff runs/c nowhere"),
+]  # fmt: skip
