@@ -11,7 +11,7 @@ import pytest
 
 import loops
 import planted
-from metareward import session
+from metareward import disk, session
 from metareward.config import load
 from metareward.errors import DataError, StoreError
 from metareward.events import Noticed, ignore
@@ -259,15 +259,19 @@ def test_a_session_killed_before_it_wrote_a_word_or_damaged_is_passed_over(tmp_p
     assert supervision_of(tmp_path) == "none"
 
 
+def write_record(file, facts):
+    disk.write_checked(file, {name: value for name, value in facts.items() if name != "checksum"})
+
+
 def test_a_full_disk_at_the_end_hides_no_other_error(tmp_path, monkeypatch):
     def full(*_):
         raise StoreError("no room")
 
     with pytest.raises(StoreError, match="no room"), Session(tmp_path):
-        monkeypatch.setattr(sessions, "write_json", full)
+        monkeypatch.setattr(sessions.disk, "write_checked", full)
     monkeypatch.undo()
     with pytest.raises(DataError, match="bad") as caught, Session(tmp_path):
-        monkeypatch.setattr(sessions, "write_json", full)
+        monkeypatch.setattr(sessions.disk, "write_checked", full)
         raise DataError("bad")
     assert "could not be completed: no room" in caught.value.__notes__[0]
 
@@ -338,7 +342,7 @@ def test_a_session_that_was_stopped_stands_for_the_whole_run(tmp_path, loaded):
     whole = [step["key"] for step in facts(root)["steps"]]
     stopped = facts(root)
     file = root / "sessions/0002.json"
-    file.write_text(json.dumps({**stopped, "session": 2, "steps": stopped["steps"][:3]}))
+    write_record(file, {**stopped, "session": 2, "steps": stopped["steps"][:3]})
     first, second = records(root)
     assert [step["key"] for step in steps_of(root, second)] == whole
     (tmp_path / "tiny.toml").write_text(FAKE.replace("rho = 0.3", "rho = 0.1"))
@@ -347,5 +351,5 @@ def test_a_session_that_was_stopped_stands_for_the_whole_run(tmp_path, loaded):
     assert [step["key"] for step in steps_of(root, third)] == [step["key"] for step in third.steps] != whole
     assert [step["key"] for step in steps_of(root, first)] == whole
     file = root / "sessions/0003.json"
-    file.write_text(json.dumps({**facts(root, 3), "steps": facts(root, 3)["steps"][:3]}))
+    write_record(file, {**facts(root, 3), "steps": facts(root, 3)["steps"][:3]})
     assert len(steps_of(root, records(root)[2])) == 3, "what others had is not its own"

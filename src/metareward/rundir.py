@@ -127,8 +127,6 @@ def keep_config(config: Config) -> dict[str, str]:
         "resolved": fingerprint("config", json.loads(json.dumps(config.resolved()))),
     }
     disk.make_directory(folder)
-    if not (folder / f"{names['given']}.toml").is_file():
-        disk.replace(folder / f"{names['given']}.toml", given)
-    if not (folder / f"{names['resolved']}.json").is_file():
-        disk.write_json(folder / f"{names['resolved']}.json", config.resolved())
+    disk.replace(folder / f"{names['given']}.toml", given)  # even if it is there: it may be damaged
+    disk.write_json(folder / f"{names['resolved']}.json", config.resolved())
     return names

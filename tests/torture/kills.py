@@ -25,13 +25,13 @@ recipe = "meta_rewarding"
 model = "../model"
 directory = "run"
 [prompts]
-per_iteration = 6
+per_iteration = 4
 held_out = 2
 [generate]
 samples = 4
 max_tokens = 24
 [judge]
-samples = 3
+samples = 2
 max_tokens = 8
 reading = "forced"
 template = "judge_brief"

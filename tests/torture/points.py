@@ -1,6 +1,7 @@
 """Faults on the fake engine: every change of the disk, every answer, every file of a finished run."""
 
 import random
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ import faults
 from faults import DISK_KINDS, ENGINE_KINDS, FaultyDisk, FaultyEngine, Session, judge, phase_of, session
 from torture.table import Outcome
 
+_DIGEST = re.compile(r"-[0-9a-f]{16}(?=\.parquet)")  # of a part: its costs, so its digest, differ each time
 HARMS = ("flipped", "cut", "emptied", "removed")
 Point = tuple[str, str]  # what goes wrong, and where
 
@@ -32,7 +34,8 @@ class Bench:
             last = self._opened if kind == "cannot be opened" else self._answers
             found += [(kind, str(at)) for at in range(1, last + 1)]
         files = [path for path in sorted(self.whole.rglob("*")) if path.is_file() and path.name != "lock"]
-        return found + [(how, str(path.relative_to(self.whole))) for how in HARMS for path in files]
+        names = sorted({_DIGEST.sub("-*", str(path.relative_to(self.whole))) for path in files})
+        return found + [(how, name) for how in HARMS for name in names]
 
     def sample(self, count: int, seed: int) -> list[Point]:
         """So many points, every kind of fault in turn."""
@@ -49,8 +52,9 @@ class Bench:
         shutil.rmtree(folder, ignore_errors=True)
         if kind in HARMS:
             shutil.copytree(self.whole, folder)
-            harm(folder / where, kind)
-            first, phase = Session(FaultyEngine()), phase_of(folder / where)
+            victim = next(folder.glob(where))
+            harm(victim, kind)
+            first, phase = Session(FaultyEngine()), phase_of(victim)
             verdict = judge(folder, first, self.expected, kind, None)
         else:
             verdict = self._disturbed(folder, kind, int(where))

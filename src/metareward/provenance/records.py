@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from metareward import disk
 from metareward.errors import StoreError
+from metareward.ids import fingerprint
 
 FOLDER = "sessions"
 CONFIGS = "configs"
@@ -54,7 +56,10 @@ def config_of(root: Path, record: Record) -> dict[str, Any] | None:
         return None
     file = root / CONFIGS / f"{record.config}.json"
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
+        config = json.loads(file.read_text(encoding="utf-8"))
+        if fingerprint("config", config) != record.config:
+            raise ValueError("its content is not what its name says")
+        return config
     except (OSError, ValueError) as error:
         raise StoreError(
             f"{file}: damaged or missing ({error}); session {record.number} of this run cannot be told"
@@ -91,7 +96,6 @@ def at_home(text: str) -> str:
 
 def _facts(file: Path) -> dict[str, Any]:
     try:
-        facts = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return disk.read_checked(file)
+    except StoreError:
         return {}
-    return facts if isinstance(facts, dict) else {}

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from metareward.disk import write_json
+from metareward import disk
 from metareward.errors import MetarewardError, StoreError
 from metareward.events import Listener, Noticed, ignore
 from metareward.provenance.machine import environment, gpus
@@ -88,7 +88,7 @@ class Session:
     def _save(self) -> None:
         self._saved = time.monotonic()
         facts = {**self._facts, "seconds": round(self._saved - self._began, 3), "steps": self._steps}
-        write_json(self.root / FOLDER / f"{self.number:04d}.json", {"session": self.number, **facts})
+        disk.write_checked(self.root / FOLDER / f"{self.number:04d}.json", {"session": self.number, **facts})
 
 
 def supervision_of(root: Path) -> str:

@@ -66,6 +66,13 @@ def _files(root: Path) -> Iterator[Finding]:
         except StoreError:
             note = "is written anew by the next run" if name in _REWRITTEN else "remove it to go on"
             yield Finding(name, "", "damaged", 0, 0, (name,), note)
+    for file in sorted([*root.glob("sessions/*.json"), *root.glob("training/*/step.json")]):
+        try:
+            if file.stat().st_size:  # a session that was killed at once has left an empty one
+                disk.read_checked(file)
+        except StoreError:
+            note = "a record; nothing is done again"
+            yield Finding(str(file.relative_to(root)), "", "damaged", 0, 0, (file.name,), note)
 
 
 def _step(directory: Path) -> Finding:

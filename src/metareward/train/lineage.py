@@ -1,12 +1,11 @@
 """Where trained models come from: for each training what it began with and which pairs it was given."""
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from metareward.disk import write_json
+from metareward import disk
 from metareward.errors import StoreError
 from metareward.models.base import Model
 from metareward.train.dpo import DPO
@@ -38,13 +37,16 @@ def note_training(
     """Write down what a training depends on, before it begins."""
     file = root / "training" / key / _STEP
     if file.is_file():
-        return
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreError(f"{file.parent}: cannot write: {error.strerror or error}") from error
+        try:
+            disk.read_checked(file)
+        except StoreError:
+            disk.set_aside(file)
+        else:
+            return
+    disk.make_directory(file.parent)
     began = {"start": _named(start), "reference": _named(reference)}
-    write_json(file, {"key": key, "section": section, "step": asdict(dpo), "pairs": list(pairs), **began})
+    about = {"key": key, "section": section, "step": asdict(dpo), "pairs": list(pairs)}
+    disk.write_checked(file, {**about, **began})
 
 
 def trainings(root: Path) -> dict[str, Training]:
@@ -52,13 +54,9 @@ def trainings(root: Path) -> dict[str, Training]:
     found = {}
     for file in sorted((root / "training").glob(f"*/{_STEP}")):
         try:
-            training = Training(
-                **json.loads(file.read_text(encoding="utf-8")), result=result_of(root, file.parent.name)
-            )
-        except (OSError, ValueError, TypeError) as error:
-            raise StoreError(
-                f"{file}: damaged ({error}); remove it, and the next run writes it anew"
-            ) from None
+            training = Training(**disk.read_checked(file), result=result_of(root, file.parent.name))
+        except (StoreError, TypeError) as error:
+            raise StoreError(f"{file}: damaged, the next run writes it anew ({error})") from None
         found[training.key] = training
     return found
 
