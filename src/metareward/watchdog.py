@@ -6,11 +6,13 @@ does is judged by its answers alone.
 
 import ctypes
 import faulthandler
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from metareward.errors import StallError
 from metareward.settings import require
@@ -111,8 +113,9 @@ class _Watch(threading.Thread):
 
     def _lasts_too_long(self) -> bool:
         """Also keeps a watch over code that never lets go of the interpreter, where this cannot run."""
-        if self._dog.last_resort:
-            faulthandler.dump_traceback_later(self._seconds + self._dog.grace_seconds, exit=True)
+        if self._dog.last_resort and (stream := _own_stderr()):
+            later = self._seconds + self._dog.grace_seconds
+            faulthandler.dump_traceback_later(later, exit=True, file=stream)
         return time.monotonic() - _last > self._seconds
 
     def _dump(self) -> None:
@@ -120,7 +123,8 @@ class _Watch(threading.Thread):
             with self._stacks.open("w") as file:
                 faulthandler.dump_traceback(file, all_threads=True)
         except OSError:  # a full disk: then at least to where the user looks
-            faulthandler.dump_traceback(all_threads=True)
+            if stream := _own_stderr():
+                faulthandler.dump_traceback(stream, all_threads=True)
 
     def _store(self) -> None:
         """Rescue what there is, but do not wait for ever: the disk may be what hangs."""
@@ -133,3 +137,11 @@ class _Watch(threading.Thread):
             self._rescue()
         except Exception as error:  # noqa: BLE001 - said, and the engine is given up all the same
             self.message += f" But what it had answered last could not be stored: {error}"
+
+
+def _own_stderr() -> Any:
+    """The process's own standard error, whatever stands for it just now; None if it was closed."""
+    try:
+        return sys.__stderr__ if sys.__stderr__ is not None and sys.__stderr__.fileno() >= 0 else None
+    except (OSError, ValueError):
+        return None

@@ -44,7 +44,7 @@ CASES = [
          "its 541 (first: v.jsonl:1, 'Hello'); 541 prompts without a response …; not one response fits",
          files={"v.jsonl": '{"prompt": "Hello", "response": "Hi"}'}),
     Case("a family of attacks that is none", "metareward attack --judge smollm2-135m-instruct --families flattery",
-         "…flattery…"),
+         "attack.families: 'flattery' is not a family of attacks; known: position, …"),
     run("`cost` of nothing", nothing, "nowhere holds no run; give the directory of one (the config's `directory`)",
         "metareward cost nowhere"),
     run("`diff` with nothing", nothing, "nowhere holds no run; give the directory of one, or DIRECTORY@SESSION",

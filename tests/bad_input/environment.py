@@ -88,7 +88,7 @@ CASES = [
     Case("the disk behind standard output is full", "metareward plan c.toml > /dev/full", "standard output: No space left on "
          f"device. What was stored before is kept; make room, {AGAIN}", 1, files=PLAIN, process=True),
     Case("files may not grow (`ulimit`)", "ulimit -f 4; metareward run c.toml", "runs/c/config.json: cannot write: File too large. "
-         f"What was stored before is kept; let files grow (ulimit -f), {AGAIN}",
+         "What was stored before is kept; let files grow (ulimit -f), then run the same command again.",
          1, files=PLAIN, process=True),
     Case("nobody reads the output", "metareward run c.toml | true; exit ${PIPESTATUS[0]}", "nobody reads the output any more, so "
          "this stopped; what was stored is kept. The same command goes on.", 1, files=PLAIN, process=True),
