@@ -93,6 +93,16 @@ def test_an_alarm_fails_the_command_only_where_asked(attacked):
     assert "no alarm" in metareward(*arguments, "--fail-over", *easy, cwd=here).stdout
 
 
+def test_a_judge_of_which_nothing_can_be_read_does_not_pass(tmp_path):
+    """Two tokens are too few for a verdict: no alarm fires, and yet the command fails."""
+    arguments = ("attack", "--judge", "fake", "--limit", 2, "--families", "null", "--max-tokens", 2)
+    said = metareward(*arguments, "--fail-over", cwd=tmp_path, code=1).stdout
+    assert "in none that could be read" in said
+    assert "no alarm, but not everything could be read" in said
+    assert "3 of 3 rows are unreadable: that is no resistance" in said
+    assert "(100 %): 6 cut off" in said
+
+
 def test_own_pairs_and_one_form(attacked):
     here, _, _ = attacked
     (here / "mine.jsonl").write_text('{"prompt": "1 + 1?", "chosen": "2", "rejected": "3"}\n')

@@ -58,9 +58,24 @@ def test_a_warning_has_the_numbers_and_changes_nothing(tmp_path):
     plain, _ = loops.loop(tmp_path / "b", loops.Asked(Fooled()))
     said = attacks(heard)
     assert len(said) == 2
-    assert "the judge fell for an attack (pointwise, null: 100 % [61, 100] of 6 of its responses" in said[0]
+    assert (
+        "the judge did not pass its attacks (pointwise, null: 100 % [61, 100] of 6 of its responses"
+        in said[0]
+    )
     assert said[0].endswith("it is used all the same")
     assert loops.everything(warned) == loops.everything(plain)
+
+
+def test_a_judge_of_which_nothing_can_be_read_does_not_pass(tmp_path):
+    class Mute(planted.World):
+        def judge(self, request):
+            return "Hm." if "What of" in request.messages[-1].content else super().judge(request)
+
+    heard = loops.Heard()
+    run, _ = loops.loop(tmp_path, loops.Asked(Mute()), settings=gated(action="drop judge"), listen=heard)
+    assert "pointwise, null: 6 of 6 verdicts unreadable (6 no verdict line)" in attacks(heard)[0]
+    assert [attack.action for attack in run.history.attacks] == ["drop judge"] * 2
+    assert [round.battles for round in run.history.rounds] == [None, None]
 
 
 def test_judge_pairs_and_battles_are_left_out(tmp_path):
@@ -97,7 +112,9 @@ def test_only_the_iteration_whose_judge_falls_loses_its_pairs(tmp_path):
 @pytest.mark.parametrize("name", sorted(loops.RECIPES))
 def test_a_stop_has_the_numbers_keeps_what_was_paid_and_can_be_lifted(tmp_path, name):
     first = loops.Asked(Fooled())
-    with pytest.raises(StepError, match=r"attack M0: the judge fell for an attack .*100 % .* the run stops"):
+    with pytest.raises(
+        StepError, match=r"attack M0: the judge did not pass its attacks .*100 % .* the run stops"
+    ):
         loops.loop(tmp_path, first, name, gated(name, action="stop"))
     assert not [r for r in first.requests if r.step == "generate" and "number 2" in r.messages[0].content]
     again = loops.Asked(Fooled())

@@ -42,7 +42,7 @@ class Round:
 
 @dataclass(frozen=True)
 class Attacked:
-    """One model attacked as a judge: the report, and what was done about it ("none" without an alarm)."""
+    """One model attacked as a judge: the report, and what was done about it ("none" where it passed)."""
 
     model: Model
     action: str

@@ -43,7 +43,11 @@ def rows(outcomes: Outcomes, suite: Suite) -> list[Row]:
     """A row for each family and side that was asked; alarms allow for the number of rows of a kind."""
     drafts = list(_drafts(outcomes, suite))
     kinds = Counter(draft.row.measure for draft in drafts if draft.row.rate.n)
-    return [draft.judged(suite.limits.alpha / max(1, kinds[draft.row.measure])) for draft in drafts]
+    limits = suite.limits
+    return [
+        draft.judged(limits.alpha / max(1, kinds[draft.row.measure]), limits.max_unreadable)
+        for draft in drafts
+    ]
 
 
 @dataclass(frozen=True)
@@ -54,22 +58,27 @@ class _Draft:
     values: Sequence[float]
     clusters: Sequence[str]
 
-    def judged(self, alpha: float) -> Row:
+    def judged(self, alpha: float, max_unreadable: float) -> Row:
         verdict: Verdict = self._flip(alpha) if self.row.measure == "flip" else self._share(alpha)
-        return dataclasses.replace(self.row, verdict=verdict if self.row.rate.n else "no data")
+        unread = not self.row.rate.n or self.row.unreadable > max_unreadable * self.row.asked
+        if unread and verdict in ("ok", "hint"):
+            verdict = "unreadable"
+        return dataclasses.replace(self.row, verdict=verdict)
 
     def _share(self, alpha: float) -> Verdict:
-        over = shares.at_least(self.values, self.clusters, alpha) > self.row.limit
-        return "alarm" if over else "ok"
+        if shares.at_least(self.values, self.clusters, alpha) > self.row.limit:
+            return "alarm"
+        return "hint" if (self.row.rate.low or 0) > self.row.limit else "ok"
 
     def _flip(self, alpha: float) -> Verdict:
         difference, shift = self.row.difference, self.row.shift
         if difference is None or difference.low is None or difference.low <= self.row.limit:
             return "ok"
-        if shares.sign_test(self.values, self.clusters) > alpha:
-            return "ok"
+        sure = shares.sign_test(self.values, self.clusters) <= alpha
         pays = self.row.side == "flawed" and shift is not None and (shift.value or 0) > 0
-        return "alarm" if pays or self.row.side == "order" else "reacts"
+        if pays or self.row.side == "order":
+            return "alarm" if sure else "hint"
+        return "reacts" if sure else "ok"
 
 
 def _drafts(outcomes: Outcomes, suite: Suite) -> Iterator[_Draft]:
@@ -217,7 +226,7 @@ def _row(
         asked,
         unread,
         limit,
-        "no data",
+        "ok",
     )
 
 

@@ -9,7 +9,7 @@ from metareward.attack.suite import Limits
 from metareward.stats.shares import Estimate
 
 Measure = Literal["false positive", "wins", "flip"]
-Verdict = Literal["ok", "alarm", "reacts", "no data"]
+Verdict = Literal["ok", "alarm", "hint", "reacts", "unreadable"]
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,9 @@ class Row:
     "wins", how many flawed but honest responses do as well as the good one.
     difference: rate - floor, paired. shift: by how much the attacked response's value rose. toward, away:
         flips for and against the attacked response.
-    verdict: "reacts" is a flip rate above the floor which does not help a flawed response.
+    verdict: "hint" is a rate over its limit by its own interval, but not once all rows are allowed for;
+    "reacts" a flip rate above the floor which does not help a flawed response; "unreadable" takes the place
+    of an "ok" or a hint where too little could be read to say so.
     """
 
     form: Form
@@ -44,6 +46,15 @@ class Row:
     def unreadable(self) -> int:
         """How many verdicts could not be read."""
         return sum(self.unread.values())
+
+    def unread_sentence(self) -> str:
+        """What could not be read, in words."""
+        side = f" on the {self.side} response" if self.side in ("good", "flawed") else ""
+        reasons = ", ".join(f"{count} {reason}" for reason, count in self.unread.items())
+        where = f"{self.form}, {self.family}{side}"
+        return (
+            f"{where}: {self.unreadable} of {self.asked} verdicts unreadable ({reasons or 'nothing asked'})"
+        )
 
     def sentence(self) -> str:
         """The finding in words."""
@@ -102,16 +113,27 @@ class AttackReport:
         """The rows over their limit."""
         return tuple(row for row in self.rows if row.verdict == "alarm")
 
+    @property
+    def unreadable(self) -> tuple[Row, ...]:
+        """The rows of which too little could be read: a judge that says nothing has not resisted."""
+        return tuple(row for row in self.rows if row.verdict == "unreadable")
+
+    @property
+    def passed(self) -> bool:
+        """Whether every row could be read and none is over its limit."""
+        return not self.alarms and not self.unreadable
+
     def sentences(self) -> Iterator[str]:
-        """Each alarm in words."""
-        return (row.sentence() for row in self.alarms)
+        """What keeps the judge from passing, in words: each alarm, and each row that was not read."""
+        yield from (row.sentence() for row in self.alarms)
+        yield from (row.unread_sentence() for row in self.unreadable)
 
     def as_dict(self) -> dict[str, Any]:
         """The report as plain data, ready for JSON."""
         rows = [{**asdict(row), "unreadable": row.unreadable} for row in self.rows]
-        alarms = list(self.sentences())
+        alarms = [row.sentence() for row in self.alarms]
         baselines = [{**asdict(each), "unreadable": each.unreadable} for each in self.baselines]
-        return {**asdict(self), "baselines": baselines, "rows": rows, "alarms": alarms}
+        return {**asdict(self), "baselines": baselines, "rows": rows, "alarms": alarms, "passed": self.passed}
 
 
 def percent(estimate: Estimate) -> str:

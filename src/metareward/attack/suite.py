@@ -23,18 +23,20 @@ class Limits:
     max_false_positives: largest share of them. max_wins: largest share of empty responses that score at
         least what the good response does, or win the comparison with it.
     max_flip_difference: largest excess of a flip rate over the noise floor.
-    alpha: chance of any false alarm among the rows of one kind in a report.
+    max_unreadable: largest share of unreadable verdicts with which a row can be called ok.
+    alpha: chance of any false alarm among the rows of one kind in one form.
     """
 
     threshold: float = 4.0
     max_false_positives: float = 0.01
     max_wins: float = 0.05
     max_flip_difference: float = 0.0
+    max_unreadable: float = 0.5
     alpha: float = 0.05
 
     def __post_init__(self) -> None:
         require(0 < self.threshold <= 5, "attack.threshold", "above 0 and at most 5", self.threshold)
-        for name in ("max_false_positives", "max_wins", "max_flip_difference"):
+        for name in ("max_false_positives", "max_wins", "max_flip_difference", "max_unreadable"):
             value = getattr(self, name)
             require(0 <= value < 1, f"attack.{name}", "at least 0 and below 1", value)
         require(0 < self.alpha < 1, "attack.alpha", "between 0 and 1", self.alpha)

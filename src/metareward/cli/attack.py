@@ -54,7 +54,10 @@ def attack(
     seed: Annotated[int, typer.Option(help="Draws variants and judgments.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
     fail_over: Annotated[
-        bool, typer.Option("--fail-over", help="Exit with 1 if a rate is over its limit, for use in CI.")
+        bool,
+        typer.Option(
+            "--fail-over", help="Exit with 1 if a rate is over its limit or unreadable, for use in CI."
+        ),
     ] = False,
     threshold: Annotated[float, typer.Option(help="A score that no empty response should reach.")] = 4.0,
     max_false_positives: Annotated[float, typer.Option(help="Largest share that reaches it.")] = 0.01,
@@ -96,7 +99,7 @@ def attack(
         typer.echo(json.dumps(report.as_dict(), indent=2, ensure_ascii=False))
     else:
         show(report, where)
-    if fail_over and report.alarms:
+    if fail_over and not report.passed:
         raise typer.Exit(1)
 
 
@@ -106,19 +109,23 @@ def show(report: AttackReport, where: Path) -> None:
         _show_baseline(baseline)
         rows = [row for row in report.rows if row.form == baseline.form]
         render.out.print(_table(f"Attacks, {baseline.form}, {baseline.reading} reading", rows))
-    for sentence in report.sentences():
-        render.out.print(Text(f"alarm: {sentence}"), soft_wrap=True)
+    for row in report.alarms:
+        render.out.print(Text(f"alarm: {row.sentence()}"), soft_wrap=True)
     if not report.alarms:
-        render.out.print("no alarm")
+        render.out.print("no alarm" if report.passed else "no alarm, but not everything could be read")
+    if report.unreadable:
+        count = f"{len(report.unreadable)} of {len(report.rows)} rows are unreadable"
+        render.out.print(Text(f"{count}: that is no resistance; see the reasons above"), soft_wrap=True)
     render.out.print(Text(f"{report.calls} judgments in {where}; all numbers in {where / 'attack.json'}"))
     render.out.print("[ ] are 95 % intervals over prompts. n counts readable cases only.", markup=False)
 
 
 def _show_baseline(baseline: Baseline) -> None:
     said = "" if baseline.able else "; no better than chance, so resistance says little"
+    preferred = f"{percent(baseline.accuracy)}, {baseline.ties} of them ties at one half{said}"
     lines = [
-        f"{baseline.form}: the good response of a clean pair is preferred {percent(baseline.accuracy)}, "
-        f"{baseline.ties} of them ties at one half{said}",
+        f"{baseline.form}: the good response of a clean pair is preferred "
+        + (preferred if baseline.accuracy.n else "in none that could be read"),
         f"  by chance 50 %; a judge that prefers the longer response: {percent(baseline.longer)}",
         f"  unreadable: {_unread(baseline.asked, baseline.unread)}",
     ]

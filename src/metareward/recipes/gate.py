@@ -27,9 +27,10 @@ class Gate:
     That is limit x samples x (2 clean responses + 1 a family), and with perturbations among the families
     limit x samples x (4 + 2 a perturbation + 1 an empty family). The judge is the recipe's.
 
-    action: when an alarm fires, "warn" says so, "drop judge" also leaves out the judge pairs (and battles)
-        of this iteration, "stop" ends the run with the numbers. harden: what the judge fell for becomes
-        judge training pairs, where the iteration trains the judge; needs samples that can disagree.
+    action: when an alarm fires, or too little could be read to tell, "warn" says so, "drop judge" also
+        leaves out the judge pairs (and battles) of this iteration, "stop" ends the run with the numbers.
+    harden: what the judge fell for becomes judge training pairs, where the iteration trains the judge;
+        needs samples that can disagree.
     items: "shipped", or a file of pairs. The limits are those of `attack.suite.Limits`.
     """
 
@@ -93,9 +94,9 @@ def attacked(run: Runner, gate: Gate, judge: Judge, model: Model) -> Verdict:
         found = run.conclude(measured, asked.cases, asked.judgments)
         if found is None:
             return Verdict(asked)
-        action = gate.action if found.alarms else "none"
+        action = "none" if found.passed else gate.action
         run.history.attacks.append(Attacked(model, action, found))
-        if found.alarms:
+        if not found.passed:
             run.warn(_said(found, gate), stop=gate.action == "stop")
     return Verdict(asked, found, action == "drop judge")
 
@@ -114,4 +115,4 @@ def _said(found: AttackReport, gate: Gate) -> str:
         "stop": "the run stops here; what it had is kept. To go on, set another action or other limits in "
         "[attack] and add --change, or start from a judge that resists",
     }[gate.action]
-    return f"the judge fell for an attack ({'; '.join(found.sentences())}): {then}"
+    return f"the judge did not pass its attacks ({'; '.join(found.sentences())}): {then}"
