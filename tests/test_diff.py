@@ -28,6 +28,8 @@ samples = 2
 [dpo]
 batch_size = 2
 epochs = 1
+[watch]
+bank_prompts = 0
 [[iterations]]
 rho = 0.3
 [[iterations]]
@@ -68,7 +70,8 @@ def test_the_same_config_twice_differs_in_nothing(plain, tmp_path):
     found = against(plain, tmp_path)
     assert found.is_empty
     assert {step.state for step in found.steps} == {SAME}
-    assert len(found.steps) == 2 * 8 + 3 * 4 + 1, "8 steps an iteration, 4 a look, and the held-out prompts"
+    iterations, looks, back = 2 * 8, 3 * 4, 3
+    assert len(found.steps) == iterations + looks + back + 1, "and the held-out prompts"
 
 
 def test_a_changed_rho_invalidates_pairs_and_what_follows_but_nothing_before(plain, tmp_path):
@@ -168,7 +171,7 @@ def test_a_role_left_out_and_a_learning_rate(plain, tmp_path):
 def test_another_model_is_the_first_cause_of_everything(plain, tmp_path, monkeypatch):
     from metareward.models.base import Model
 
-    monkeypatch.setattr(session, "_model", lambda config: Model("other", "", "other weights"))
+    monkeypatch.setattr(session, "model_of", lambda name, machine: Model("other", "", "other weights"))
     found = against(plain, tmp_path)
     said = states(found)
     assert {s for (_, step), s in said.items() if step == "prompts"} == {SAME}

@@ -59,7 +59,7 @@ def test_impossible_settings_are_refused_by_name(setting: str, value: Any):
         ("pairs_per_device", 0),
         ("dtype", "int8"),
         ("checkpoint_minutes", 0),
-        ("timeout_minutes_without_progress", 0),
+        ("timeout_minutes_without_progress", -1),
         ("stop_seconds", 0),
     ],
 )

@@ -51,6 +51,11 @@ def asked(run: Run, name: str) -> dict[str, Any]:
     return found
 
 
+def looked_back(run: Run) -> dict[str, Any]:
+    """What the newest model said of the answers of all."""
+    return {row.id: row for artifact in run.history.newest.values() for row in artifact}
+
+
 def plain(row: Any) -> dict[str, Any]:
     return json.loads(json.dumps(dataclasses.asdict(row)))
 
@@ -64,7 +69,7 @@ def place_off(row: dict[str, Any]) -> dict[str, Any]:
 def test_every_row_a_model_gave_is_there_once_and_unchanged(run, folder):
     expected = {
         "responses": asked(run, "answers"),
-        "judgments": asked(run, "judgments") | asked(run, "refereed"),
+        "judgments": asked(run, "judgments") | asked(run, "refereed") | looked_back(run),
         "battles": asked(run, "battles"),
     }
     for config, by_id in expected.items():

@@ -161,6 +161,7 @@ def test_a_session_says_what_it_ran_with_and_what_came_of_it(tmp_path, loaded):
         "generate.seed": 0,
         "judge.seed": 0,
         "meta_judge.seed": 0,
+        "attack.seed": 0,
         "dpo.seed": 0,
     }
     assert said["supervision"] == {"level": "none", "detail": ""}
@@ -175,7 +176,9 @@ def test_a_session_says_what_it_ran_with_and_what_came_of_it(tmp_path, loaded):
     assert (tmp_path / f"run/configs/{said['config']['given']}.toml").read_text() == FAKE
     names = [(step["section"], step["step"]) for step in said["steps"]]
     assert ("iteration 0", "train") in names
-    assert names.count(("held-out M1", "judge")) == 2
+    assert names.count(("held-out M1", "judge")) == 5, (
+        "itself, the referee, the bank, and back at both models"
+    )
 
 
 def _shipped():

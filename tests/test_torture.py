@@ -50,7 +50,8 @@ def test_the_table_adds_up_and_tells_violations(tmp_path):
     book.add(
         Outcome("full", "judge", "a", again=3), Outcome("full", "judge", "b", lost=2, wrong="rows differ")
     )
-    (tmp_path / "outcomes.jsonl").open("a").write('{"kind": "cut sho')
+    with (tmp_path / "outcomes.jsonl").open("a") as cut:
+        cut.write('{"kind": "cut sho')
     again = Book(tmp_path / "outcomes.jsonl")
     assert again.points == {"a", "b"}
     row = summed(again.outcomes)["full", "judge"]
