@@ -53,6 +53,7 @@ def attack(
     max_tokens: Annotated[int, typer.Option(help="Most tokens of one judgment.")] = 512,
     seed: Annotated[int, typer.Option(help="Draws variants and judgments.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
+    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
     fail_over: Annotated[
         bool,
         typer.Option(
@@ -87,7 +88,7 @@ def attack(
     )
     if form == "pointwise" and [family.kind for family in suite.families] == ["order"]:
         raise ConfigError("position is about two responses: attack it with --form pairwise or both")
-    machine = Machine(engine="fake" if judge == "fake" else "transformers", device=device)
+    machine = Machine(engine="fake" if judge == "fake" else "transformers", device=device, dtype=dtype)
     model = session.model_of(judge, machine)
     where = directory or Path("runs") / f"attack-{model.name.strip('/').replace('/', '-')}"
     open_engine, trainer = session.machinery(machine)

@@ -35,6 +35,7 @@ MaxTokens = Annotated[int, typer.Option(min=1, help="The longest answer of --mod
 Directory = Annotated[_File, typer.Option("--directory", "-d", help="Keeps every answer of this evaluation.")]
 Engine = Annotated[str, typer.Option(help="transformers, or fake to try a command out.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Dtype = Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16: of the weights in memory.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
 
 
@@ -55,6 +56,7 @@ def arena_hard(
     directory: Directory = None,
     engine: Engine = "transformers",
     device: Device = "auto",
+    dtype: Dtype = "auto",
     as_json: Json = False,
 ) -> None:
     """Arena-Hard: battles against a baseline, five-way verdicts in both orders.
@@ -80,7 +82,7 @@ def arena_hard(
         generate = Generate(samples=1, temperature=0.0, top_p=1.0, max_tokens=max_tokens)
         five = FiveWay(max_tokens=judge_tokens, reading=reading)  # type: ignore[arg-type]
         evaluation = ArenaHard(qas, texts, generate, five, method)
-        machine = Machine(engine=engine, device=device)
+        machine = Machine(engine=engine, device=device, dtype=dtype)
         named = model or Path(str(answers)).stem
         one = measured(evaluation, model or judge, judge, directory, machine, as_json, named)
         result = {"benchmark": "arena-hard", "method": method, "baseline": baseline, "models": {named: one}}

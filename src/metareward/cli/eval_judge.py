@@ -37,6 +37,7 @@ Save = Annotated[_File, typer.Option(help="Write the verdicts here, to be scored
 Directory = Annotated[_File, typer.Option("--directory", "-d", help="Keeps every answer of this evaluation.")]
 Engine = Annotated[str, typer.Option(help="transformers, or fake to try a command out.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Dtype = Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16: of the weights in memory.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
 
 
@@ -59,6 +60,7 @@ def judge(
     directory: Directory = None,
     engine: Engine = "transformers",
     device: Device = "auto",
+    dtype: Dtype = "auto",
     as_json: Json = False,
 ) -> None:
     """How well a judge tells better from worse: accuracy, consistency, baselines, rank agreement.
@@ -86,7 +88,7 @@ def judge(
         else:
             rated, unrated = read_ranked(ranks or Path())
             asked = JudgeRanks(chosen_prompts(rated, limit, seed), grade, unrated)
-        machine = Machine(engine=engine, device=device)
+        machine = Machine(engine=engine, device=device, dtype=dtype)
         result = measured(asked, judge, None, directory, machine, as_json)
         _save(result.pop("verdicts", None), save)
     if as_json:
