@@ -170,7 +170,7 @@ def a_loop(directory: Path, engine: "FaultyEngine") -> Tell:
     return lambda: {"rows": loops.everything(run), "summary": untimed(result), "plan": plan(directory)}
 
 
-def one_step(directory: Path, engine: "FaultyEngine") -> Tell:
+def one_step(directory: Path, engine: Any) -> Tell:
     """One stage and one rule, for trials in milliseconds."""
     with Run(directory, engine, FakeTrainer()) as run:
         answers = run.ask(Generate(samples=3), run.prompts(planted.prompts(4)), of=loops.START)
@@ -181,7 +181,7 @@ def one_step(directory: Path, engine: "FaultyEngine") -> Tell:
 def session(
     directory: Path,
     engine: FaultyEngine | None = None,
-    guard: FaultyDisk | None = None,
+    guard: Any = None,
     work: Work | None = None,
 ) -> Session:
     """Work in a directory until it is done or the fault ends it."""

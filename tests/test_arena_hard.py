@@ -103,7 +103,7 @@ def test_the_newer_script_takes_the_mean_of_resamples_and_ninety_percent():
     found = score(battles, "base", "mean")
     for name in ("x", "y"):
         won = [1 - battle.won for battle in battles if battle.second == name]
-        spread = 100 * np.std(won) / math.sqrt(len(won))
+        spread = float(100 * np.std(won) / math.sqrt(len(won)))
         assert found[name]["score"] == pytest.approx(100 * np.mean(won), abs=spread)
         assert found[name]["upper"] - found[name]["lower"] == pytest.approx(2 * 1.645 * spread, rel=0.4)
 

@@ -1,5 +1,7 @@
 """The bank: every pair's worse side is worse by construction, and accuracy on it has the right sign."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -35,7 +37,7 @@ def asked(texts):
     return prompts, responses
 
 
-def made(texts=TEXTS, **settings):
+def made(texts=TEXTS, **settings) -> list[Any]:
     return list(Bank(**settings).apply(*asked(texts)))
 
 

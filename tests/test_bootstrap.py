@@ -34,7 +34,7 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say():
     covered = 0
     for seed in range(300):
         levels = generator.normal(0.3, 1.0, size=40)
-        clusters = [generator.normal(level, 0.5, size=3) for level in levels]
+        clusters = [generator.normal(level, 0.5, size=3).tolist() for level in levels]
         estimate = mean_of_clusters(clusters, seed, draws=500)
         covered += estimate.lower <= 0.3 <= estimate.upper
     assert 0.90 <= covered / 300 <= 0.98

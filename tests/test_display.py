@@ -118,7 +118,7 @@ def test_show_is_fit_for_a_terminal_and_its_json_is_exact(run, monkeypatch, capf
 
 def test_errors_show_what_they_quote(monkeypatch, capfd, tmp_path):
     for error, expected in ((UserError(NASTY), 2), (StoreError(NASTY), 1)):
-        monkeypatch.setattr(cli.app, "app", lambda error=error: (_ for _ in ()).throw(error))
+        monkeypatch.setattr("metareward.cli.app.app", lambda error=error: (_ for _ in ()).throw(error))
         status, told, said = command(monkeypatch, capfd)
         assert (status, told) == (expected, "")
         assert not UNSAFE.search(said)

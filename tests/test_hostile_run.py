@@ -109,8 +109,8 @@ def test_a_claimed_run_directory_is_checked_before_its_lock_is_written(tmp_path)
     (tmp_path / "run" / "lock").symlink_to(victim)
     with (
         pytest.raises(StoreError, match="lock: a link"),
-        claimed(SimpleNamespace(directory=tmp_path / "run")),
-    ):  # type: ignore[arg-type]
+        claimed(SimpleNamespace(directory=tmp_path / "run")),  # type: ignore[arg-type]
+    ):
         pass
     assert victim.read_text() == "precious"
 

@@ -3,6 +3,7 @@
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -96,7 +97,7 @@ def test_pairs_of_every_published_form_are_read():
     assert {pair.better for pair in mini} == {1.0}
 
 
-def rows(*verdicts, label=1):
+def rows(*verdicts: tuple[Any, ...], label: Any = 1) -> list[Any]:
     return [{"label": label, "verdicts": list(both)} for both in verdicts]
 
 

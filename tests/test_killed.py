@@ -70,7 +70,7 @@ def test_a_hard_kill_loses_five_seconds_of_answers_at_most(tmp_path):
     child.kill()
     ended = time.monotonic()
     child.communicate()
-    answered = dict(reversed(line.split()) for line in (tmp_path / "log").read_text().splitlines())
+    answered = {line.split()[1]: line.split()[0] for line in (tmp_path / "log").read_text().splitlines()}
     stored = {id for name, id in faults.stored_ids(tmp_path / "run") if name.startswith("generate-")}
     lost = {id: ended - float(when) for id, when in answered.items() if id not in stored}
     assert stored <= set(answered)

@@ -17,10 +17,10 @@ class Look:
     """
 
     model: Model
-    answers: Any | None
-    judgments: Any | None
-    refereed: Any | None
-    battles: Any | None
+    answers: Any
+    judgments: Any
+    refereed: Any
+    battles: Any
     bank: Any | None = None
     banked: Any | None = None
     evaluated: tuple[tuple[Any, tuple[Any, ...]], ...] = ()

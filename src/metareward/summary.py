@@ -45,10 +45,11 @@ def save(history: History, root: Path) -> dict[str, Any]:
 def _model(name: str, look: Look | None, round: Round | None) -> dict[str, Any]:
     """A model on the held-out prompts; without any, on the prompts it was asked in its iteration."""
     seen = look if look and look.answers is not None else None
-    answers = (seen or round).answers if seen or round else []
-    judgments = (seen or round).judgments if seen or round else []
-    battles = ((seen or round).battles if seen or round else None) or []
-    mean, error, judged = mean_score(judgments or ())
+    source: Any = seen or round
+    answers = source.answers if source else []
+    judgments = source.judgments if source else []
+    battles = (source.battles if source else None) or []
+    mean, error, judged = mean_score(judgments)
     referee, referee_error, _ = mean_score(seen.refereed or ()) if seen else (None, None, 0)
     return {
         "model": name,

@@ -133,9 +133,9 @@ def bank_accuracy(bank: Iterable[Response], judgments: Iterable[Judgment]) -> di
     where no pair could be read.
     """
     scores = _mean_scores(judgments)
-    by_kind: dict[str, list[list[float]]] = {kind: [] for kind in KINDS}
+    by_kind: dict[str, list[list[float]]] = {str(kind): [] for kind in KINDS}
     by_prompt: dict[str, list[float]] = {}
-    unread = dict.fromkeys(KINDS, 0)
+    unread: dict[str, int] = dict.fromkeys(by_kind, 0)
     genuine: dict[str, float | None] = {}
     for row in bank:
         kind = row.model.removeprefix("bank: ")

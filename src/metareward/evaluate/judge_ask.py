@@ -154,10 +154,13 @@ def _pointwise(rows: Iterable[Judgment]) -> Mapping[str, _Told]:
 def _judged(pair: KnownPair, told: _Told) -> Judged:
     lengths = (len(pair.first), len(pair.second))
     straight, swapped, p_first = _mean(told.straight), _mean(told.swapped), _mean(told.p_first)
-    verdicts = [
-        None if mean is None else 0.5 + 0.5 * float(np.sign(mean - 0.5)) for mean in (straight, swapped)
-    ]
-    return Judged(pair.better, *verdicts, pair.category, lengths, pair.cluster, p_first, told.unread)
+    straight, swapped = _sign(straight), _sign(swapped)
+    return Judged(pair.better, straight, swapped, pair.category, lengths, pair.cluster, p_first, told.unread)
+
+
+def _sign(mean: float | None) -> float | None:
+    """A mean of verdicts as one verdict."""
+    return None if mean is None else 0.5 + 0.5 * float(np.sign(mean - 0.5))
 
 
 def _row(pair: KnownPair, one: Judged) -> dict[str, Any]:

@@ -56,7 +56,7 @@ def llmbar(path: Path, rows: Sequence[Row], pairs: Path, seed: int = 0) -> list[
     for row in rows:
         gold, first, second = labels[row["subset"]], row["winners_order1"], row["winners_order2_unswapped"]
         about = {name: row[name] for name in ("subset", "judge", "prompt") if name in row}
-        judged = [_judged(*three) for three in zip(gold, first, second, strict=True)]
+        judged = [_judged(label, a, b) for label, a, b in zip(gold, first, second, strict=True)]
         runs.append(
             {**about, "statistics": llmbar_statistics(gold, first, second), **judge_pairs.score(judged, seed)}
         )

@@ -90,7 +90,7 @@ def start(job: TrainJob, command: list[str], stdin: socket.socket) -> subprocess
         with (job.work_dir / "worker.log").open("wb") as log:
             return subprocess.Popen(
                 command,
-                stdin=stdin,
+                stdin=stdin.fileno(),
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env=_environment(job),
