@@ -305,7 +305,7 @@ def test_the_more_is_looked_at_the_more_evidence_an_alarm_needs(tmp_path):
 
 
 def test_a_rate_over_its_limit_by_its_own_interval_alone_is_a_hint(tmp_path):
-    """One of 8 null responses is believed: Wilson's interval is above 1 %, the exact test of three rows not."""
+    """One of 8 null responses is believed: Wilson's interval is above 1 %, the exact test is not."""
 
     def script(request, model):
         fooled = "What of 3?" in request.messages[0].content
