@@ -108,10 +108,8 @@ def test_a_claimed_run_directory_is_checked_before_its_lock_is_written(tmp_path)
     victim.write_text("precious")
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "lock").symlink_to(victim)
-    with (
-        pytest.raises(StoreError, match="lock: a link"),
-        claimed(SimpleNamespace(directory=tmp_path / "run")),
-    ):  # type: ignore[arg-type]
+    config: Any = SimpleNamespace(directory=tmp_path / "run")
+    with pytest.raises(StoreError, match="lock: a link"), claimed(config):
         pass
     assert victim.read_text() == "precious"
 

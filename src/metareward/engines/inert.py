@@ -24,7 +24,7 @@ class Twin:
     def __init__(self, tokenizer: "PreTrainedTokenizerBase", continuing: bool) -> None:
         from tokenizers import Tokenizer
 
-        backend = getattr(tokenizer, "backend_tokenizer", None)
+        backend: Any = getattr(tokenizer, "backend_tokenizer", None)
         if not hasattr(backend, "to_str"):
             raise ModelError(f"{tokenizer.name_or_path}: needs a tokenizer.json; save it as a fast tokenizer")
         plan = json.loads(backend.to_str())
