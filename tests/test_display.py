@@ -163,17 +163,21 @@ def test_events_and_stories_are_shown_plainly(monkeypatch):
 
     from metareward.events import Noticed, StepFinished, StepProgress, StepStarted
 
-    screen = Console(width=200, record=True, force_terminal=True, color_system=None)
+    screen = Console(width=500, record=True, force_terminal=True, color_system=None)
     monkeypatch.setattr(render, "out", screen)
     for fragment in (NASTY, *FRAGMENTS):
         with render.progress() as bars:
             for listen in (render._Lines(), bars):
                 listen(StepStarted(fragment, fragment, 3, 0))
                 listen(StepProgress(fragment, fragment, 1, 3, 5, fragment))
-                getattr(getattr(listen, "_bars", None), "refresh", int)()  # drawn now, not some time later
                 listen(StepFinished(fragment, fragment, 1, 1.0, False, fragment))
                 listen(Noticed(fragment, fragment))
         render.story(SimpleNamespace(title=fragment, facts={fragment: fragment}, children=[]))
+    paper = Console(width=500, color_system=None)
+    with render.progress() as bars, paper.capture() as drawn:
+        bars(StepProgress(NASTY, NASTY, 1, 3, 5, NASTY))
+        paper.print(bars._bars.get_renderable())  # type: ignore[attr-defined]
+    assert drawn.get().count("[bold red]x[/]") == 3, "section, step and note, none of them as markup"
     said = screen.export_text(styles=False)
     assert said.count("[bold red]x[/]") > 8
     assert not UNSAFE.search(said)

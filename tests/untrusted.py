@@ -64,7 +64,8 @@ def hostile_run(root: Path, given: Sequence[Prompt], script: Hostile) -> tuple[R
 
 def check_rows(run: Run, given: Sequence[Prompt], script: Hostile) -> None:
     """Every row on the disk has the very text that was given or said; pairs are of such texts."""
-    done: Any = run.history.rounds[0]
+    (done,) = run.history.rounds
+    assert done.battles is not None
     assert [row.messages for row in done.prompts] == [prompt.messages for prompt in given]
     for artifact in (done.answers, done.judgments, done.battles):
         for row in artifact:
@@ -80,7 +81,8 @@ def pairs_of(run: Run) -> list[PreferencePair]:
 
 def check_export(run: Run, target: Path) -> None:
     """The exported texts are the stored ones, but for lone surrogates, which UTF-8 cannot hold."""
-    done: Any = run.history.rounds[0]
+    done = run.history.rounds[0]
+    assert done.battles is not None
     export_run(run.store.root, target)
     for name, artifact in (
         ("responses", done.answers),
