@@ -120,8 +120,8 @@ def _missing(
     if any(missing.values()) and not allowed:
         said = ", ".join(f"{count} of {name}" for name, count in sorted(missing.items()) if count)
         raise DataError(
-            f"{path}: of {len(wanted)} turns these have no judgment: {said}. With --allow-missing the rest is "
-            "scored, and they are counted"
+            f"{path}: of {len(wanted)} turns these have no judgment: {said}. With --allow-missing the rest "
+            "is scored, and they are counted"
         )
     return missing
 

@@ -1,4 +1,4 @@
-"""A judge grades one turn of a conversation from 1 to 10, by a reference answer where there is one (MT-Bench)."""
+"""A judge rates one turn of a conversation from 1 to 10, by a reference answer if there is one (MT-Bench)."""
 
 import re
 from collections.abc import Iterable, Iterator

@@ -1,4 +1,4 @@
-"""A judge says which of two conversations' last responses is better, or neither, in both orders (MT-Bench)."""
+"""A judge says which of two models answered a turn better, or neither, in both orders (MT-Bench)."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -113,7 +113,7 @@ class ThreeWay:
 
     def work(self, guess: Guess, *shapes: Shape) -> Work:
         """Two calls for each response of the model that has fewer."""
-        prompts, responses, other_prompts, other_responses, *references = shapes
+        prompts, responses, _, other_responses, *references = shapes
         asked = text_tokens(self.template) + 2 * (prompts.tokens or guess.prompt_tokens)
         asked += responses.tokens + other_responses.tokens + sum(shape.tokens for shape in references)
         calls = 2 * min(responses.rows, other_responses.rows)
