@@ -1,4 +1,4 @@
-"""MT-Bench scores: against the published scripts' own arithmetic, written as theirs is, and real judgments."""
+"""MT-Bench scores: against the published script's own arithmetic, and on published judgments."""
 
 import json
 from collections import defaultdict
@@ -198,7 +198,7 @@ def test_judgments_must_be_of_the_questions(tmp_path):
     with pytest.raises(DataError, match=r"1 of 5 rows have a question_id that is not among .* \(row 5: 3"):
         score_file(write(tmp_path / "b.jsonl", [*rows, single(3, 5)]), known)
     few = write(tmp_path / "c.jsonl", rows[:3])
-    with pytest.raises(DataError, match="of 4 turns these have no judgment: 1 of m. With --allow-missing"):
+    with pytest.raises(DataError, match=r"of 4 turns these have no judgment: 1 of m\. With --allow-missing"):
         score_file(few, known)
     assert score_file(few, known, allow_missing=True)["models"]["m"]["missing"] == 1
 
