@@ -105,12 +105,13 @@ def test_instructions_that_are_not_of_the_set_are_counted(tmp_path):
     [
         ("", "no rows"),
         ("[]", "no rows"),
-        ("{not json", r":1: not a line"),
+        ("{not json", "a.jsonl:1: not JSON"),
         ("[1, 2", "not valid JSON"),
-        ("3\n4\n", "row 1 is not an object but int"),
-        ('{"a": 1}\n\n{"b"', ":3: not a line"),
+        ("3\n4\n", "a.jsonl:1: a JSON int, not an object"),
+        ('{"a": 1}\n\n{"b"', "a.jsonl:3: not JSON"),
         ("[" * 100_000, "not valid JSON"),
-        ("\x00\x01", "not a line"),
+        ("\x00\x01", "not JSON"),
+        ("[3]", "row 1 is not an object but int"),
     ],
 )
 def test_files_that_are_not_rows(tmp_path, text, message):
@@ -123,10 +124,10 @@ def test_files_that_are_not_rows(tmp_path, text, message):
 def test_files_that_are_not_there_or_not_text(tmp_path):
     with pytest.raises(DataError, match="no such file"):
         read_annotations(tmp_path / "nothing")
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match="is a directory"):
         read_annotations(tmp_path)
     (tmp_path / "b").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match="not UTF-8"):
         read_annotations(tmp_path / "b")
 
 

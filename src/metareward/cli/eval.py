@@ -43,6 +43,12 @@ def print_json(content: Any) -> None:
     typer.echo(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False))
 
 
+def place_of(evaluation: str, named: str) -> Path:
+    """The directory that keeps an evaluation's answers where none is given; any name makes a safe one."""
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", named).strip("-.") or "model"
+    return Path("runs", f"eval-{evaluation}-{plain}")
+
+
 def measured(
     evaluation: Evaluation,
     model: str | None,
@@ -56,8 +62,7 @@ def measured(
 
     named: of the model, for the directory where none is given; its model's name if not given.
     """
-    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", named or model or "").strip("-.") or "model"
-    place = directory or Path("runs", f"eval-{evaluation.name}-{plain}")
+    place = directory or place_of(evaluation.name, named or model or "")
     stopping = Stopping()
     try:
         with render.progress(quiet=quiet) as listen:

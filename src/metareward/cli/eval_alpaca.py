@@ -1,16 +1,13 @@
 """`metareward eval alpaca-eval`: AlpacaEval 2, from annotations or by asking a judge."""
 
 import json
-import re
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from metareward import session
-from metareward.cli import render, render_alpaca
-from metareward.cli.eval import eval_app, print_json
-from metareward.cli.stopping import Stopping
+from metareward.cli import render_alpaca
+from metareward.cli.eval import eval_app, measured, place_of, print_json
 from metareward.errors import ConfigError
 from metareward.evaluate.alpaca_ask import AlpacaEval, choose, paired, read_outputs
 from metareward.evaluate.alpaca_eval import LengthControl, check_same_set, score
@@ -194,18 +191,8 @@ def _measure(
     quiet: bool,
 ) -> dict[str, Any]:
     named = model or (outputs.stem if outputs else "outputs")
-    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", named).strip("-.") or "model"
-    place = directory or Path("runs", f"eval-alpaca-{plain}")
-    stopping = Stopping()
-    try:
-        with render.progress(quiet=quiet) as listen:
-            subject = model or judge  # given outputs have no model to load
-            result = session.measure(evaluation, subject, place, machine, stopping.before(listen), judge)
-    except KeyboardInterrupt:
-        render.complain(
-            "interrupted; everything answered so far is kept. The same command goes on from here."
-        )
-        raise typer.Exit(130) from None
+    place = directory or place_of("alpaca", named)
+    result = measured(evaluation, model, judge, place, machine, quiet)
     result.pop("fingerprint", None)
     return {**result, "model": named, "judge": judge}
 

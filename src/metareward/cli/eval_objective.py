@@ -1,6 +1,5 @@
 """`metareward eval ifeval` and `eval gsm8k`: scored by rule, from a file of responses or a model's own."""
 
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,14 +8,11 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from metareward import session
 from metareward.cli import render
-from metareward.cli.eval import eval_app, print_json
-from metareward.cli.stopping import Stopping
+from metareward.cli.eval import eval_app, measured, print_json
 from metareward.errors import ConfigError
 from metareward.evaluate import gsm8k as problems
 from metareward.evaluate import ifeval as tasks
-from metareward.evaluate.base import Evaluation
 from metareward.evaluate.language import require_packages
 from metareward.evaluate.responses import join
 from metareward.options import Machine
@@ -69,7 +65,7 @@ def ifeval(
         result = _score_ifeval(responses, known, allow_missing, details)
     else:
         asked = tasks.IFEval(limit, seed, max_tokens, allow_missing, details, known)
-        result = _measure(asked, model or "", directory, Machine(engine=engine, device=device), as_json)
+        result = measured(asked, model, None, directory, Machine(engine=engine, device=device), as_json)
     _print(result, as_json, _ifeval_table)
 
 
@@ -97,7 +93,7 @@ def gsm8k(
         asked = problems.GSM8K(
             limit, seed, max_tokens, allow_missing=allow_missing, details=details, problems=known
         )
-        result = _measure(asked, model or "", directory, Machine(engine=engine, device=device), as_json)
+        result = measured(asked, model, None, directory, Machine(engine=engine, device=device), as_json)
     _print(result, as_json, _gsm8k_table)
 
 
@@ -135,22 +131,6 @@ def _score_gsm8k(
 
 def _brought(agreement: Mapping[str, int] | None) -> dict[str, Any]:
     return {} if agreement is None else {"agreement_with_file": agreement}
-
-
-def _measure(
-    evaluation: Evaluation, model: str, directory: Path | None, machine: Machine, quiet: bool
-) -> dict[str, Any]:
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", model).strip("-.") or "model"
-    place = directory or Path("runs", f"eval-{evaluation.name}-{name}")
-    stopping = Stopping()
-    try:
-        with render.progress(quiet=quiet) as listen:
-            return session.measure(evaluation, model, place, machine, stopping.before(listen))
-    except KeyboardInterrupt:
-        render.complain(
-            "interrupted; everything answered so far is kept. The same command goes on from here."
-        )
-        raise typer.Exit(130) from None
 
 
 def _print(result: dict[str, Any], as_json: bool, table: Any) -> None:

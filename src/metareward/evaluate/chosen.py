@@ -1,7 +1,7 @@
 """Which evaluations a run makes of every model: the settings of [evaluate], and what they stand for."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -9,6 +9,7 @@ from metareward.evaluate.base import Evaluation
 from metareward.evaluate.contamination import THRESHOLD
 from metareward.settings import require
 from metareward.stages.generate import Generate
+from metareward.templates import shipped
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class AlpacaEvalSettings:
         chosen = choose(known, min(self.limit, len(known)), self.seed) if self.limit else known
         chosen = paired(chosen, outputs, None)
         texts = tuple(outputs[instruction.number] for instruction in chosen)
-        generate = Generate(samples=1, temperature=0.0, top_p=1.0, max_tokens=self.max_tokens)
+        generate = _greedy(self.max_tokens)
         return AlpacaEval(chosen, texts, None, self._control(base), generate, allow_unread=1.0)
 
     def _control(self, base: Path) -> Any:
@@ -84,7 +85,105 @@ class AlpacaEvalSettings:
         return LengthControl(hard, rows, by_number=True)
 
 
-KINDS = {"ifeval": IFEvalSettings, "gsm8k": GSM8KSettings, "alpaca_eval": AlpacaEvalSettings}
+@dataclass(frozen=True)
+class ArenaHardSettings:
+    """Arena-Hard against the answers in `baseline`, on the `questions` (or `limit` of them)."""
+
+    questions: str
+    baseline: str
+    limit: int | None = None
+    seed: int = 0
+    max_tokens: int = 4096
+    method: Literal["bradley-terry", "mean"] = "bradley-terry"
+    reading: Literal["free", "forced"] = "free"
+    judge_tokens: int = 4096
+
+    def build(self, base: Path) -> Evaluation:
+        """The evaluation; files are relative to `base`. Raises DataError if one cannot be read."""
+        from metareward.evaluate.arena_ask import ArenaHard, paired, read_answers, read_questions
+        from metareward.stages.five_way import FiveWay
+
+        known, answers = read_questions(base / self.questions), read_answers(base / self.baseline)
+        pairs, _ = paired(known, answers, None, self.limit, self.seed)
+        judge = FiveWay(max_tokens=self.judge_tokens, reading=self.reading)
+        return ArenaHard(pairs, None, _greedy(self.max_tokens), judge, self.method)
+
+
+@dataclass(frozen=True)
+class MTBenchSettings:
+    """MT-Bench on the `questions` (or `limit` of them), rated, or compared with the answers in `baseline`.
+
+    references: answers by which reasoning, math and coding are judged; without them the judge has only its
+    own knowledge.
+    """
+
+    questions: str
+    references: str | None = None
+    baseline: str | None = None
+    limit: int | None = None
+    seed: int = 0
+    max_tokens: int = 1024
+    reading: Literal["free", "forced"] = "free"
+    judge_tokens: int = 2048
+
+    def build(self, base: Path) -> Evaluation:
+        """The evaluation; files are relative to `base`. Raises DataError if one cannot be read."""
+        from metareward.evaluate.mt_ask import MTBench, chosen_questions
+        from metareward.evaluate.mt_files import read_answers, read_questions
+        from metareward.stages.rate import Rate
+        from metareward.stages.three_way import ThreeWay
+
+        references = read_answers(base / self.references) if self.references else None
+        baseline = read_answers(base / self.baseline) if self.baseline else None
+        known = read_questions(base / self.questions)
+        asked = chosen_questions(known, self.limit, self.seed, references, None, baseline)
+        rate = Rate(max_tokens=self.judge_tokens, reading=self.reading)
+        compare = ThreeWay(max_tokens=self.judge_tokens, reading=self.reading)
+        generate = replace(_greedy(self.max_tokens), seed=self.seed)
+        return MTBench(asked, references, None, baseline, generate, rate, compare)
+
+
+@dataclass(frozen=True)
+class JudgePairsSettings:
+    """How well each iteration's model itself judges the `pairs` of a file, or those of `limit` prompts.
+
+    form: "pairwise", in both orders, or "pointwise", by its scores of both. brief: the short prompts.
+    """
+
+    pairs: str
+    form: Literal["pairwise", "pointwise"] = "pairwise"
+    reading: Literal["free", "forced"] = "free"
+    brief: bool = False
+    limit: int | None = None
+    seed: int = 0
+
+    def build(self, base: Path) -> Evaluation:
+        """The evaluation; the file is relative to `base`. Raises DataError if it cannot be read."""
+        from metareward.evaluate.judge_ask import JudgePairs, chosen_prompts
+        from metareward.evaluate.judge_data import read_pairs
+        from metareward.stages.compare import Compare
+        from metareward.stages.judge import Judge
+
+        known = chosen_prompts(read_pairs(base / self.pairs), self.limit, self.seed)
+        ending = "_brief" if self.brief else ""
+        asking: dict[str, Any] = {"samples": 1, "temperature": 0.0, "reading": self.reading}
+        compare = Compare(template=shipped(f"compare{ending}"), seed=self.seed, **asking)
+        judge = Judge(template=shipped(f"judge{ending}"), seed=self.seed, **asking)
+        return JudgePairs(known, self.form, compare, judge)
+
+
+def _greedy(max_tokens: int) -> Generate:
+    return Generate(samples=1, temperature=0.0, top_p=1.0, max_tokens=max_tokens)
+
+
+KINDS = {
+    "ifeval": IFEvalSettings,
+    "gsm8k": GSM8KSettings,
+    "alpaca_eval": AlpacaEvalSettings,
+    "arena_hard": ArenaHardSettings,
+    "mt_bench": MTBenchSettings,
+    "judge_pairs": JudgePairsSettings,
+}
 
 
 @dataclass(frozen=True)
@@ -104,12 +203,16 @@ class Evaluate:
     ifeval: IFEvalSettings | None = None
     gsm8k: GSM8KSettings | None = None
     alpaca_eval: AlpacaEvalSettings | None = None
+    arena_hard: ArenaHardSettings | None = None
+    mt_bench: MTBenchSettings | None = None
+    judge_pairs: JudgePairsSettings | None = None
 
     def __post_init__(self) -> None:
         require(0 < self.threshold <= 1, "evaluate.threshold", "above 0 and at most 1", self.threshold)
         for name in KINDS:
-            limit = getattr(getattr(self, name), "limit", None)
-            require(limit is None or limit >= 1, f"evaluate.{name}.limit", "at least 1", limit)
+            for setting in ("limit", "max_tokens", "judge_tokens"):
+                value = getattr(getattr(self, name), setting, None)
+                require(value is None or value >= 1, f"evaluate.{name}.{setting}", "at least 1", value)
 
     def build(self, base: Path) -> tuple[Evaluation, ...]:
         """The chosen evaluations, in the order above. Raises DataError where a file cannot be used."""

@@ -4,13 +4,13 @@ A response that is missing, given twice or belongs to no prompt is an error with
 happens to be left would be another benchmark's.
 """
 
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from metareward.errors import DataError
+from metareward.evaluate.jsonrows import numbered_rows
 
 _SHOWN = 60
 _FORMS = (  # names that tell whose rows these are, most telling first
@@ -64,14 +64,7 @@ class _Faults:
 
 def read_rows(path: Path) -> list[Row]:
     """The objects of a JSON Lines file. DataError for one that is empty or cannot be read."""
-    try:
-        rows = list(_lines(path))
-    except FileNotFoundError:
-        raise DataError(f"{path}: there is no such file") from None
-    except IsADirectoryError:
-        raise DataError(f"{path} is a directory; name a .jsonl file in it") from None
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
+    rows = numbered_rows(path)
     if not rows:
         raise DataError(f"{path}: the file is empty")
     return rows
@@ -139,26 +132,6 @@ def text_of(value: Any, where: str, name: str) -> str | None:
     if value is None or isinstance(value, str):
         return value
     raise DataError(f"{where}: {name!r} must be a text, not {type(value).__name__} ({_brief(str(value))})")
-
-
-def _lines(path: Path) -> Iterator[Row]:
-    with path.open("rb") as lines:
-        for number, line in enumerate(lines, 1):
-            where = f"{path.name}:{number}"
-            if line.strip():
-                yield where, _object(line, where)
-
-
-def _object(line: bytes, where: str) -> Mapping[str, Any]:
-    try:
-        row = json.loads(line.decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        raise DataError(f"{where}: not UTF-8 (byte {error.start + 1}: {error.reason})") from None
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{where}: not JSON: {error}; one object a line is wanted") from None
-    if not isinstance(row, dict):
-        raise DataError(f"{where}: a JSON {type(row).__name__}, not an object; one object a line is wanted")
-    return row
 
 
 def _brief(text: str) -> str:
