@@ -1,6 +1,5 @@
 """A run's directory from a stranger is read as data or refused in one sentence, and leads nowhere else."""
 
-import json
 import os
 import shutil
 import sys
@@ -16,7 +15,7 @@ from hypothesis import strategies as st
 
 import loops
 import planted
-from metareward import cli
+from metareward import cli, disk
 from metareward.errors import MetarewardError, StoreError
 from metareward.export import export_run
 from metareward.ids import file_digest
@@ -108,8 +107,10 @@ def test_a_claimed_run_directory_is_checked_before_its_lock_is_written(tmp_path)
     victim.write_text("precious")
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "lock").symlink_to(victim)
-    config: Any = SimpleNamespace(directory=tmp_path / "run")
-    with pytest.raises(StoreError, match="lock: a link"), claimed(config):
+    with (
+        pytest.raises(StoreError, match="lock: a link"),
+        claimed(SimpleNamespace(directory=tmp_path / "run")),  # type: ignore[arg-type]
+    ):
         pass
     assert victim.read_text() == "precious"
 
@@ -132,8 +133,8 @@ PATHS = (
 @pytest.mark.parametrize("name", PATHS)
 def test_parts_are_names_of_parts(run, name):
     file = manifest_of(run, "generate")
-    content = json.loads(file.read_text())
-    file.write_text(json.dumps({**content, "parts": {**content["parts"], name: "00"}}))
+    content = disk.read_checked(file)
+    disk.write_checked(file, {**content, "parts": {**content["parts"], name: "00"}})
     with pytest.raises(StoreError, match="damaged"):
         Manifest.load(file)
     for _, use in readers_of(run)[1:3]:
@@ -141,7 +142,7 @@ def test_parts_are_names_of_parts(run, name):
             use()
     assert [f.state for f in verify(run) if f.name == file.parent.name] == ["damaged"]
     for word in ("key", "name", "record"):
-        file.write_text(json.dumps({**content, word: name}))
+        disk.write_checked(file, {**content, word: name})
         with pytest.raises(StoreError, match="damaged"):
             Manifest.load(file)
 
@@ -164,7 +165,7 @@ def test_any_field_of_a_manifest_may_lie(made, tmp_path_factory, field, value):
     file = manifest_of(root, "generate")
     original = file.read_text()
     try:
-        file.write_text(json.dumps({**json.loads(original), field: value}))
+        disk.write_checked(file, {**disk.read_checked(file), field: value})
         for use in (
             lambda: export_run(root, tmp_path_factory.mktemp("out") / "o"),
             lambda: explain(Store(root), "abcdef1234"),
@@ -215,13 +216,13 @@ def test_json_that_is_none_or_says_other_things_is_one_sentence(run, pattern, mo
 def forged(run: Path, table: pa.Table | bytes) -> Path:
     """Replace a part by another whose name has the right checksum, and name it in the manifest."""
     file = manifest_of(run, "generate")
-    content = json.loads(file.read_text())
+    content = disk.read_checked(file)
     (old,) = content["parts"]
     path = file.parent / old
     pq.write_table(table, path) if isinstance(table, pa.Table) else path.write_bytes(table)
     digest = file_digest(path)[:16]
     new = path.rename(file.parent / f"rows-000000000-000000011-{digest}.parquet")
-    file.write_text(json.dumps({**content, "parts": {new.name: digest}}))
+    disk.write_checked(file, {**content, "parts": {new.name: digest}})
     return new
 
 
@@ -250,16 +251,16 @@ def test_words_that_are_none_of_an_enum_are_damage(run):
     place = table.column_names.index("finish")
     bad = table.set_column(place, table.schema.field("finish"), pa.array(["exploded"] * len(table)))
     part = forged(run, bad.replace_schema_metadata(table.schema.metadata))
-    with pytest.raises(StoreError, match=r"damaged.*exploded"):
+    with pytest.raises(StoreError, match=r"cannot be read.*exploded"):
         export_run(run, run.parent / "exported")
 
 
 def test_a_models_name_in_a_manifest_is_no_path(run):
     (run.parent / "outside" / "metareward.json").write_text('{"key": "stolen"}')
     file = manifest_of(run, "generate")
-    content = json.loads(file.read_text())
-    file.write_text(
-        json.dumps({**content, "model": "../../outside", "section": "x | <img src=y> [a](b)\n# H `"})
+    content = disk.read_checked(file)
+    disk.write_checked(
+        file, {**content, "model": "../../outside", "section": "x | <img src=y> [a](b)\n# H `"}
     )
     export_run(run, run.parent / "exported")
     card = (run.parent / "exported" / "README.md").read_text()
