@@ -1,12 +1,17 @@
 """[evaluate.arena_hard], [evaluate.mt_bench] and [evaluate.judge_pairs]: built from files, in a whole run."""
 
 import json
+import re
+from dataclasses import fields
+from pathlib import Path
 
 import pytest
 
 from metareward import session
+from metareward.cli.eval import eval_app
 from metareward.errors import ConfigError, DataError
 from metareward.evaluate.arena_ask import ArenaHard
+from metareward.evaluate.chosen import KINDS
 from metareward.evaluate.judge_ask import JudgePairs
 from metareward.evaluate.mt_ask import MTBench
 from metareward.events import ignore
@@ -130,3 +135,26 @@ def test_questions_that_are_trained_on_are_found_in_both_turns(tmp_path):
     loaded = load(tmp_path, MT + "limit = 6", extra=["Second question 3?"])
     (overlap,) = session.execute(loaded, ignore)["contaminated"]
     assert (overlap["evaluation"], overlap["item"]) == ("mt_bench", "Second question 3?")
+
+
+DOCS = (Path(__file__).parent.parent / "docs" / "evaluate.md").read_text(encoding="utf-8")
+
+
+def test_the_config_that_the_docs_show_loads(tmp_path):
+    (shown,) = re.findall(r"```toml\n(.*?)```", DOCS, re.DOTALL)
+    evaluate = load(tmp_path, shown).evaluate
+    assert evaluate.mt_bench is not None
+    assert evaluate.judge_pairs is not None
+    assert evaluate.judge_pairs.brief
+
+
+def test_the_docs_name_every_setting_and_every_evaluation():
+    rows = [line for line in DOCS.splitlines() if line.startswith("| `[evaluate.")]
+    told = {
+        name: set(re.findall(r"`(\w+)`", row.split("|")[2]))
+        for row in rows
+        for name in re.findall(r"\[evaluate\.(\w+)\]", row)
+    }
+    assert told == {name: {field.name for field in fields(kind)} for name, kind in KINDS.items()}
+    commands = re.findall(r"^\| `([\w-]+)` \| .* \| (?:yes|no|is measured) \|", DOCS, re.MULTILINE)
+    assert set(commands) == {command.name for command in eval_app.registered_commands}

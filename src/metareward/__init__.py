@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from metareward.evaluate.alpaca_eval import LengthControl
     from metareward.evaluate.gsm8k import GSM8K
     from metareward.evaluate.ifeval import IFEval
+    from metareward.evaluate.mt_ask import MTBench
     from metareward.export import export_run
     from metareward.models import Model, resolve
     from metareward.recipes.gate import Gate
@@ -67,6 +68,7 @@ _HOMES = {
     "evaluate.alpaca_eval": ("LengthControl",),
     "evaluate.gsm8k": ("GSM8K",),
     "evaluate.ifeval": ("IFEval",),
+    "evaluate.mt_ask": ("MTBench",),
     "export": ("export_run",),
     "models": ("Model", "resolve"),
     "recipes.gate": ("Gate",),
