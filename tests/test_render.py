@@ -96,6 +96,7 @@ def test_anchors_and_evaluations_stand_in_the_table_with_their_intervals(screen,
     gsm8k = {"flexible": {"accuracy": 0.25, "lower": 0.1, "upper": 0.4}}
     alpaca = {"lc_win_rate": None, "win_rate": 12.5, "win_rate_interval": [10.0, 15.0]}
     evaluations = {"gsm8k": gsm8k, "alpaca_eval": alpaca, "judge": {"error": "nothing could be read"}}
+    evaluations["mt_bench"] = {"score": {"value": 6.25, "lower": 6.0, "upper": 6.5, "n": 80}}
     first = {"model": "M0", "elo": 0.0, "lower": 0.0, "upper": 0.0}
     second = {"model": "M1", "elo": 41.2, "lower": -3.0, "upper": 80.0}
     result = {
@@ -108,7 +109,13 @@ def test_anchors_and_evaluations_stand_in_the_table_with_their_intervals(screen,
     }
     render_summary.summary(result, SimpleNamespace(directory=tmp_path))  # type: ignore[arg-type]
     said = screen.export_text()
-    for shown in ("75.0 % [50.0, 90.0]", "41.2 [-3.0, 80.0]", "25.0 % [10.0, 40.0]", "12.5 % [10.0, 15.0]"):
+    for shown in (
+        "75.0 % [50.0, 90.0]",
+        "41.2 [-3.0, 80.0]",
+        "25.0 % [10.0, 40.0]",
+        "12.5 % [10.0, 15.0]",
+        "6.2 [6.0, 6.5]",
+    ):
         assert shown in said
     assert "by the newest judge  " not in said
     assert "2 prompts equal or nearly equal evaluation items" in said

@@ -15,7 +15,7 @@ _HEADLINES: Mapping[str, tuple[str, ...]] = {  # where in an evaluation's number
     "ifeval": ("strict", "prompt"),
     "gsm8k": ("flexible",),
     "judge": ("accuracy",),
-    "mt_bench": ("mean",),
+    "mt_bench": ("score",),
     "arena_hard": (),
 }
 
@@ -80,7 +80,7 @@ def _headline(name: str, numbers: Mapping[str, Any] | None) -> str:
         return _interval(shown, "value", 1, " %" + (" (length-controlled)" if prefix else ""))
     part: Any = numbers
     for step in _HEADLINES.get(name, ()):
-        part = part[step]
+        part = part.get(step) or {}
     key = next((key for key in ("accuracy", "value", "score", "mean") if key in part), "")
     fraction = name not in ("mt_bench", "arena_hard")
     return (
