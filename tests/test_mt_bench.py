@@ -159,7 +159,7 @@ def test_minus_one_and_what_is_off_the_scale_are_unread(tmp_path):
 
 
 BAD = [
-    ([{"i": 0, "preference": 1.5}], r"1 of 1 rows are of another form, with i, preference"),
+    ([{"i": 0, "preference": 1.5}], r"1 of 1 rows are of another form \(row 1, which has i, preference\)"),
     ([{"judge": "j", "model_a": "a", "model_b": "b", "winner": "tie"}], "eval judge --verdicts"),
     ([single(1, "9")], "have a score that is no number"),
     ([single(1, None)], "have a score that is no number"),
@@ -206,7 +206,7 @@ def test_judgments_must_be_of_the_questions(tmp_path):
 @pytest.mark.parametrize(
     ("rows", "said"),
     [
-        ([{"prompt": "x", "uid": 1}], "1 of 1 rows are of another form, with prompt, uid"),
+        ([{"prompt": "x", "uid": 1}], r"1 of 1 rows are of another form \(row 1, which has prompt, uid\)"),
         ([question(1, ("only",))], "have not two turns"),
         ([question(1, turns=[]) | {"turns": ["a", 3]}], "have not two turns"),
         ([question(1) | {"turns": ["a", " "]}], "have a blank turn"),

@@ -74,8 +74,8 @@ class Judgment:
     """One sampled judgment of one response.
 
     `messages` is the exact judge prompt. `score` is None exactly when `unread` says why. In a forced
-    reading `score` is the expected value over the stage's scale, and `text` ends in the nearest verdict line;
-    `confidence` is the probability the model gave to all allowed verdicts together.
+    reading `score` is the expected value over the stage's scale and `text` ends in the verdict line nearest
+    to it; `confidence` is the probability the model gave to all allowed verdicts together.
     """
 
     id: str

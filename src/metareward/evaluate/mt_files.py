@@ -14,10 +14,11 @@ from metareward.evaluate.mt_bench import HIGHEST, LOWEST, TURNS, Match, Rated, s
 _SINGLE = {"question_id", "model", "turn", "score"}
 _PAIR = {"question_id", "model_1", "model_2", "g1_winner", "g2_winner", "turn"}
 _WON = {"model_1": 1.0, "model_2": 0.0, "tie": 0.5, "error": None}
-_QUESTIONS = 'questions have rows {"question_id", "category", "turns": [first, second]}'
-_ANSWERS = 'answers have rows {"question_id", "choices": [{"turns": [first, second]}]}'
+_OTHER = "are of another form"
+_QUESTIONS = 'Questions have rows {"question_id", "category", "turns": [first, second]}'
+_ANSWERS = 'Answers have rows {"question_id", "choices": [{"turns": [first, second]}]}'
 _JUDGMENTS = (
-    'a file of single judgments has rows {"question_id", "model", "turn", "judge", "score"}, where -1 is an '
+    'A file of single judgments has rows {"question_id", "model", "turn", "judge", "score"}, where -1 is an '
     'unread one; of pairwise judgments {"question_id", "model_1", "model_2", "g1_winner", "g2_winner", '
     '"turn", "judge"}, where a winner is model_1, model_2, tie or error; votes with one winner are for '
     "`metareward eval judge --verdicts`"
@@ -147,7 +148,7 @@ def _asked(row: Row) -> tuple[str, int]:
 
 def _single_fault(row: Row) -> str | None:
     if not row.keys() >= _SINGLE:
-        return f"are of another form, with {_fields(row)}"
+        return _OTHER
     score = row["score"]
     if not isinstance(row["model"], str) or not row["model"]:
         return "name no model"
@@ -158,7 +159,7 @@ def _single_fault(row: Row) -> str | None:
 
 def _pair_fault(row: Row) -> str | None:
     if not row.keys() >= _PAIR:
-        return f"are of another form, with {_fields(row)}"
+        return _OTHER
     names = [row["model_1"], row["model_2"]]
     if not all(isinstance(name, str) and name for name in names) or names[0] == names[1]:
         return "name no two models"
@@ -169,7 +170,7 @@ def _pair_fault(row: Row) -> str | None:
 
 def _turns_fault(turns: Any, row: Row, *texts: str) -> str | None:
     if "question_id" not in row or turns is None:
-        return f"are of another form, with {_fields(row)}"
+        return _OTHER
     if any(not isinstance(row.get(name), str) for name in texts):
         return f"have no {' and '.join(texts)}"
     whole = isinstance(turns, list) and len(turns) == len(TURNS) and all(isinstance(t, str) for t in turns)
@@ -199,7 +200,12 @@ def _place(number: int, row: Row) -> str:
 
 
 def _faults(rows: Sequence[Row], fault: Callable[[Row], str | None]) -> list[tuple[str, str]]:
-    return [(said, f"row {number}") for number, row in enumerate(rows, 1) if (said := fault(row))]
+    found = ((fault(row), number, row) for number, row in enumerate(rows, 1))
+    return [
+        (said, f"row {number}" + (f", which has {_fields(row)}" if said is _OTHER else ""))
+        for said, number, row in found
+        if said
+    ]
 
 
 def _repeats(rows: Sequence[Row], key: Callable[[Row], Any]) -> list[tuple[str, str]]:
