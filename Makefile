@@ -21,7 +21,7 @@ check: $(MARK)         ## style, types and the fast tests, in under two minutes
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 -m "not slow and not model"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 -m "not slow and not model and not thorough"
 
 slow: $(MARK)          ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow

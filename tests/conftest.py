@@ -1,9 +1,40 @@
 """What several test files share."""
 
+from pathlib import Path
+
 import pytest
 
 from metareward.models.base import Model
 from metareward.models.resolve import resolve
+
+# Files whose tests start many processes, wait, or take whole loops apart: all of `make test`, not of `make check`.
+THOROUGH = {
+    "test_attack",
+    "test_bad_input",
+    "test_cli",
+    "test_diff",
+    "test_disks",
+    "test_dpo_loss",
+    "test_export",
+    "test_faults",
+    "test_hostile_run",
+    "test_killed",
+    "test_ledger",
+    "test_provenance",
+    "test_recipes",
+    "test_run",
+    "test_secrets",
+    "test_torture",
+    "test_untrusted",
+    "test_watchdog",
+}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark whole files as thorough."""
+    for item in items:
+        if Path(item.fspath).stem in THOROUGH:
+            item.add_marker("thorough")
 
 
 @pytest.fixture(scope="session")

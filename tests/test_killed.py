@@ -154,7 +154,13 @@ def test_a_closed_terminal_is_a_request_to_stop(tmp_path):
     config = "recipe = 'self_rewarding'\n[prompts]\nper_iteration = 150\nheld_out = 2\n[[iterations]]\n"
     (tmp_path / "long.toml").write_text(config + "[machine]\nengine = 'fake'\n[generate]\nsamples = 30\n")
     command = [sys.executable, "-m", "metareward", "run", "long.toml"]
-    child = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    child = subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # these tests may run under nohup
+    )
     wait_for(tmp_path / "runs/long/lock", child)
     while not list(tmp_path.glob("runs/long/artifacts/*/question")) and child.poll() is None:
         time.sleep(0.01)
