@@ -7,7 +7,7 @@ import pytest
 from metareward.models.base import Model
 from metareward.models.resolve import resolve
 
-# Files whose tests start many processes, wait, or take whole loops apart: all of `make test`, not of `make check`.
+# Files whose tests start many processes, wait, or take whole loops apart: `make test` has them, `make check` not.
 THOROUGH = {
     "test_attack",
     "test_bad_input",
