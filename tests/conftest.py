@@ -7,7 +7,7 @@ import pytest
 from metareward.models.base import Model
 from metareward.models.resolve import resolve
 
-# Files whose tests start many processes, wait, or take whole loops apart: `make test` has them, `make check` not.
+# Tests with many processes, waiting, or whole loops: `make test` has them, `make check` has not.
 THOROUGH = {
     "test_attack",
     "test_bad_input",
