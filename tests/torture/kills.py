@@ -61,6 +61,7 @@ class Zygote:
     """Forks sessions; see torture.zygote."""
 
     def __init__(self) -> None:
+        self._ended: dict[int, int] = {}
         self._process = subprocess.Popen(
             [sys.executable, "-m", "torture.zygote"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
@@ -72,7 +73,13 @@ class Zygote:
         return self._ask({"do": "start", **command})["pid"]
 
     def status(self, pid: int) -> int | None:
-        return self._ask({"do": "poll", "pid": pid})["status"]
+        """The exit status of a session, None while it lives; it may be asked for again and again."""
+        if pid not in self._ended:
+            status = self._ask({"do": "poll", "pid": pid})["status"]
+            if status is None:
+                return None
+            self._ended[pid] = status
+        return self._ended[pid]
 
     def close(self) -> None:
         assert self._process.stdin is not None
