@@ -2,6 +2,7 @@
 
 import json
 from collections import defaultdict
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ def write(path, rows):
     return path
 
 
-def single(question, score, turn=1, model="m", judge="gpt-4"):
+def single(question, score, turn: Any = 1, model: Any = "m", judge="gpt-4"):
     return {"question_id": question, "model": model, "turn": turn, "judge": [judge, "v1"], "score": score}
 
 

@@ -114,14 +114,16 @@ class MTBench:
             for both, other in zip(turns, others, strict=True)
         ]
 
-    def _told(self, prompts: Any, answers: Any, last: Any, judgments: Sequence[Any]) -> list[Any]:
+    def _told(
+        self, prompts: Mapping[str, tuple[TwoTurns, int]], answers: Any, last: Any, judgments: Sequence[Any]
+    ) -> list[Any]:
         if self.baseline is None:
             return [_rated(row, *prompts[row.prompt_id]) for rows in judgments for row in rows]
         ours = {row.id for rows in (answers, last) for row in rows}
         games: dict[str, dict[bool, float | None]] = {}
         for row in (row for rows in judgments for row in rows):
             games.setdefault(row.prompt_id, {}).update([_game(row, ours)])
-        return [_match(*prompts[prompt], won) for prompt, won in games.items()]
+        return [_match(prompts[prompt], won) for prompt, won in games.items()]
 
 
 def by_temperature(questions: Iterable[TwoTurns]) -> dict[float, list[TwoTurns]]:
@@ -204,7 +206,8 @@ def _game(row: Comparison, ours: set[str]) -> tuple[bool, float | None]:
     return is_first, won if won is None or is_first else 1 - won
 
 
-def _match(question: TwoTurns, turn: int, won: Mapping[bool, float | None]) -> Match:
+def _match(asked: tuple[TwoTurns, int], won: Mapping[bool, float | None]) -> Match:
+    question, turn = asked
     return Match(question.id, turn, (won.get(True), won.get(False)), question.category)
 
 
