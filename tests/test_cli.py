@@ -214,6 +214,22 @@ def test_interrupted_it_says_so_and_goes_on(tmp_path, how):
     metareward("run", "tiny.toml", cwd=tmp_path)
 
 
+@pytest.mark.parametrize("command", ["run", "plan"])
+def test_interrupted_before_there_is_anything_to_stop_it_says_so_too(tmp_path, monkeypatch, capfd, command):
+    from metareward import config
+    from metareward.cli.app import app
+    from metareward.cli.failures import guarded
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(config, "load", interrupted)
+    assert guarded(lambda: app([command, str(tmp_path / "c.toml")])) == 130
+    said = capfd.readouterr().err
+    assert said.count("everything answered so far is kept") == 1
+    assert "Traceback" not in said
+
+
 def _rows(finished: Path, name: str) -> list[dict]:
     import pyarrow.parquet as pq
 

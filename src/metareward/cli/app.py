@@ -62,7 +62,7 @@ def run(
     try:
         with claimed(loaded, change), render.progress(quiet=as_json) as listen:
             result = session.execute(loaded, stopping.before(listen), _end_at_once, change)
-    except (KeyboardInterrupt, BrokenPipeError) as stop:  # here, before typer hears of it
+    except BrokenPipeError as stop:  # here, before typer hears of it
         raise typer.Exit(told(stop)) from None
     if as_json:
         _print_json(result)

@@ -64,12 +64,6 @@ def measured(
     """
     place = directory or place_of(evaluation.name, named or model or "")
     stopping = Stopping()
-    try:
-        with render.progress(quiet=quiet) as listen:
-            hear = stopping.before(listen)
-            return session.measure(evaluation, model or judge or "", place, machine, hear, judge or "")
-    except KeyboardInterrupt:
-        render.complain(
-            "interrupted; everything answered so far is kept. The same command goes on from here."
-        )
-        raise typer.Exit(130) from None
+    with render.progress(quiet=quiet) as listen:
+        hear = stopping.before(listen)
+        return session.measure(evaluation, model or judge or "", place, machine, hear, judge or "")

@@ -53,6 +53,8 @@ def guarded(command: Callable[[], object]) -> int:
     _open_streams()
     try:
         status = _exit_status(command)
+        if status == INTERRUPTED:  # typer makes this of a KeyboardInterrupt, wherever it came, without a word
+            render.complain(_STOPPED)
         sys.stdout.flush()  # a full disk behind standard output shows here, not after everything
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the one place where all of them end
         return told(error)
