@@ -52,8 +52,16 @@ DISK_KINDS = {
     "interrupted after": None,
     "out of memory": None,
 }
-LIVING = {"full once", "full, half written", "I/O error once", "interrupted after", "out of memory", "raises"}
-ENGINE_KINDS = ("raises", "killed", "fails once", "out of memory", "interrupted", "cannot be opened")
+LIVING = {
+    "full once",
+    "full, half written",
+    "I/O error once",
+    "interrupted after",
+    "out of memory",
+    "raises",
+    "runs out of memory",
+}
+ENGINE_KINDS = ("raises", "killed", "fails once", "runs out of memory", "interrupted", "cannot be opened")
 
 
 class FaultyDisk:
