@@ -1,11 +1,17 @@
 """What several test files share."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from metareward.models.base import Model
 from metareward.models.resolve import resolve
+
+# Processes that tests start find the tests' own modules, as the tests do.
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    path for path in (str(Path(__file__).parent), os.environ.get("PYTHONPATH")) if path
+)
 
 # Tests with many processes, waiting, or whole loops: `make test` has them, `make check` has not.
 THOROUGH = {

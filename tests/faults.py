@@ -133,7 +133,7 @@ class FaultyEngine:
         if self.kind == "killed":
             self.die()
             raise Dead
-        raise {"raises": RuntimeError("made to break"), "out of memory": MemoryError()}.get(
+        raise {"raises": RuntimeError("made to break"), "runs out of memory": MemoryError()}.get(
             self.kind, KeyboardInterrupt()
         )
 

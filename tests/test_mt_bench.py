@@ -85,6 +85,14 @@ def test_a_turn_without_a_readable_judgment_is_none_and_not_zero():
     assert said["categories"] == {}
 
 
+def test_one_question_has_no_interval(tmp_path):
+    said = score_ratings([Rated("1", 1, 8, "math"), Rated("1", 2, 6, "math"), Rated("2", 1, 2, "stem")])
+    assert said["categories"]["math"] == {"value": 7, "lower": None, "upper": None, "n": 1}
+    assert said["score"]["lower"] < said["score"]["upper"]
+    shown = command("--judgments", write(tmp_path / "j.jsonl", [single(1, 8)]))
+    assert "unknown" in shown.output
+
+
 @pytest.mark.parametrize(
     ("games", "won"),
     [

@@ -139,8 +139,9 @@ def _row(table: Table, name: str, estimate: dict[str, Any] | None, digits: int) 
     if estimate is None:
         table.add_row(Text(plain(name)), "none", "", "0")
         return
-    value, low, high = (f"{estimate[key]:.{digits}f}" for key in ("value", "lower", "upper"))
-    table.add_row(Text(plain(name)), value, f"[{low}, {high}]", str(estimate["n"]))
+    ends = [estimate["lower"], estimate["upper"]]
+    interval = "unknown" if None in ends else f"[{ends[0]:.{digits}f}, {ends[1]:.{digits}f}]"
+    table.add_row(Text(plain(name)), f"{estimate['value']:.{digits}f}", interval, str(estimate["n"]))
 
 
 def _notes(one: dict[str, Any]) -> str:

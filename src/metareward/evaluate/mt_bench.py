@@ -121,10 +121,18 @@ def _by_category(rows: Sequence[_T], value: Callable[[_T], float | None], seed: 
     return {name: _mean([row for row in rows if row.category == name], value, seed) for name in names}
 
 
-def _mean(rows: Iterable[_T], value: Callable[[_T], float | None], seed: int) -> dict[str, float] | None:
-    """The mean over all rows that have a value, resampling questions; None if none has."""
+def _mean(
+    rows: Iterable[_T], value: Callable[[_T], float | None], seed: int
+) -> dict[str, float | None] | None:
+    """The mean over all rows that have a value, resampling questions; None if none has.
+
+    One question alone says nothing of its spread: its interval is None, not a point.
+    """
     clusters: dict[str, list[float]] = {}
     for row in rows:
         if (number := value(row)) is not None:
             clusters.setdefault(row.question, []).append(number)
-    return mean_of_clusters(list(clusters.values()), seed).as_dict() if clusters else None
+    if not clusters:
+        return None
+    estimate = mean_of_clusters(list(clusters.values()), seed).as_dict()
+    return {**estimate, "lower": None, "upper": None} if len(clusters) == 1 else {**estimate}
