@@ -41,8 +41,8 @@ def score_file(
 
 def compare_files(ours: Path, theirs: Path, seed: int = 0) -> dict[str, Any]:
     """The paired difference in accuracy of two files of verdicts on the same pairs, `ours` minus `theirs`."""
-    both = [_plain(path, read_rows(path)) for path in (ours, theirs)]
-    return judge_pairs.compared(*both, seed)
+    first, second = (_plain(path, read_rows(path)) for path in (ours, theirs))
+    return judge_pairs.compared(first, second, seed)
 
 
 def llmbar(path: Path, rows: Sequence[Row], pairs: Path, seed: int = 0) -> list[dict[str, Any]]:
