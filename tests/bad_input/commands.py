@@ -26,8 +26,8 @@ CASES = [
     Case("`eval` of a file that is not there", "metareward eval judge --verdicts none.jsonl", "none.jsonl: there is no such file"),
     Case("`eval` of an empty file", "metareward eval judge --verdicts v.jsonl", "v.jsonl: there are no rows in it",
          files={"v.jsonl": ""}),
-    Case("`eval` of what is no JSON", "metareward eval arena-hard --battles v.jsonl --baseline b", "v.jsonl:1: not a line of JSON "
-         "Lines: …", files={"v.jsonl": "{"}),
+    Case("`eval` of what is no JSON", "metareward eval arena-hard --battles v.jsonl --baseline b", "v.jsonl:1: not JSON: "
+         "…; one object a line is wanted", files={"v.jsonl": "{"}),
     Case("another benchmark's file", "metareward eval arena-hard --battles v.jsonl --baseline b", "v.jsonl: 1 of 1 rows are of "
          "another form (row 1, which has i, preference). A file of battles has …",
          files={"v.jsonl": '{"i": 0, "preference": 1.5}'}),
