@@ -210,9 +210,13 @@ def test_missing_packages_are_named(monkeypatch):
     "piece", [". ", "!", "a.", " ", "\n", "'", '"', "``", ".)", "e.g. ", "a. " + " " * 400]
 )
 def test_long_texts_take_about_linear_time(piece):
-    def seconds(length: int) -> float:
+    def once(length: int) -> float:
         text, began = (piece * length)[:length] + "x", time.process_time()
         language.words(text)
         return time.process_time() - began
 
-    assert seconds(32_000) < 20 * seconds(4_000) + 0.3
+    def seconds(length: int) -> float:
+        """The least of three: a busy machine slows single calls many times over."""
+        return min(once(length) for _ in range(3))
+
+    assert seconds(32_000) < 20 * seconds(4_000) + 0.6
