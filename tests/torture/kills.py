@@ -54,7 +54,8 @@ checkpoint_minutes = 0.001
 """
 PHASES = ("generate", "judge", "meta_judge", "before the first step", "training", "publish")
 KINDS = ("SIGKILL the run", "SIGKILL all", "SIGKILL the training child", "SIGTERM", "SIGINT")
-_PATIENCE = 400.0  # seconds for a phase to come, or a session to end
+_PATIENCE = 200.0  # seconds for a phase to come, or a session to end
+_ALONE = {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}  # a fork has none of its parent's threads
 
 
 class Zygote:
@@ -62,15 +63,22 @@ class Zygote:
 
     def __init__(self) -> None:
         self._ended: dict[int, int] = {}
+        self._started: set[int] = set()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "torture.zygote"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-m", "torture.zygote"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ | _ALONE,
         )
         self._read()
 
     def start(self, cwd: Path, log: Path, handed: Path) -> int:
         arguments = ["run", "tiny.toml"]
         command = {"cwd": str(cwd), "log": str(log), "handed": str(handed), "arguments": arguments}
-        return self._ask({"do": "start", **command})["pid"]
+        pid: int = self._ask({"do": "start", **command})["pid"]
+        self._started.add(pid)
+        return pid
 
     def status(self, pid: int) -> int | None:
         """The exit status of a session, None while it lives; it may be asked for again and again."""
@@ -83,8 +91,12 @@ class Zygote:
 
     def close(self) -> None:
         assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        for pid in self._started - self._ended.keys():
+            _send(pid, signal.SIGKILL)
         self._process.stdin.close()
         self._process.wait()
+        self._process.stdout.close()
 
     def _ask(self, command: dict[str, Any]) -> dict[str, Any]:
         assert self._process.stdin is not None
@@ -131,7 +143,8 @@ class Arena:
 
 def from_the_shell(folder: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "metareward", "run", "tiny.toml"]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=600, check=False)
+    env = os.environ | _ALONE
+    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=600, check=False)
 
 
 def content(run: Path) -> dict[str, Any]:
