@@ -65,7 +65,8 @@ def test_text_comes_back(tokenizer, data):
     if tokenizer.name_or_path:  # SmolLM2 has no token for these bytes: the characters are lost to the model
         text = "".join(c for c in text if not MISSING & {*c.encode()})
     got = tokenizer.decode(encode_text(tokenizer, text), clean_up_tokenization_spaces=False)
-    if tokenizer.unk_token == "<unk>":  # SentencePiece: see test_control_tokens; one blank in front comes or goes
+    if tokenizer.unk_token == "<unk>":  # SentencePiece: see test_control_tokens
+        # One blank in front comes or goes.
         assert text.replace("▁", " ") in {got, " " + got, got.removeprefix(" ")}
     else:
         assert got == text

@@ -55,7 +55,8 @@ checkpoint_minutes = 0.001
 PHASES = ("generate", "judge", "meta_judge", "before the first step", "training", "publish")
 KINDS = ("SIGKILL the run", "SIGKILL all", "SIGKILL the training child", "SIGTERM", "SIGINT")
 _PATIENCE = 200.0  # seconds for a phase to come, or a session to end
-_ALONE = {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}  # a fork has none of its parent's threads
+# A fork has none of its parent's threads, and waits for them for ever.
+_ALONE = {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
 
 
 class Zygote:
@@ -143,8 +144,8 @@ class Arena:
 
 def from_the_shell(folder: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "metareward", "run", "tiny.toml"]
-    env = os.environ | _ALONE
-    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=600, check=False)
+    said: Any = {"capture_output": True, "text": True, "timeout": 600}
+    return subprocess.run(command, cwd=folder, env=os.environ | _ALONE, check=False, **said)
 
 
 def content(run: Path) -> dict[str, Any]:
