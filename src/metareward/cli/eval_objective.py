@@ -39,6 +39,7 @@ Directory = Annotated[
 ]
 Engine = Annotated[str, typer.Option("--engine", help="transformers, or fake to try a command out.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
+Dtype = Annotated[str, typer.Option("--dtype", help="auto, float32, bfloat16 or float16.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
 
 
@@ -55,6 +56,7 @@ def ifeval(
     directory: Directory = None,
     engine: Engine = "transformers",
     device: Device = "auto",
+    dtype: Dtype = "auto",
     as_json: Json = False,
 ) -> None:
     """Instruction following that a program can check (IFEval), by prompt and by instruction."""
@@ -65,7 +67,8 @@ def ifeval(
         result = _score_ifeval(responses, known, allow_missing, details)
     else:
         asked = tasks.IFEval(limit, seed, max_tokens, allow_missing, details, known)
-        result = measured(asked, model, None, directory, Machine(engine=engine, device=device), as_json)
+        machine = Machine(engine=engine, device=device, dtype=dtype)
+        result = measured(asked, model, None, directory, machine, as_json)
     _print(result, as_json, _ifeval_table)
 
 
@@ -82,6 +85,7 @@ def gsm8k(
     directory: Directory = None,
     engine: Engine = "transformers",
     device: Device = "auto",
+    dtype: Dtype = "auto",
     as_json: Json = False,
 ) -> None:
     """Grade-school arithmetic (GSM8K): exact match, in three readings of the answer."""
@@ -93,7 +97,8 @@ def gsm8k(
         asked = problems.GSM8K(
             limit, seed, max_tokens, allow_missing=allow_missing, details=details, problems=known
         )
-        result = measured(asked, model, None, directory, Machine(engine=engine, device=device), as_json)
+        machine = Machine(engine=engine, device=device, dtype=dtype)
+        result = measured(asked, model, None, directory, machine, as_json)
     _print(result, as_json, _gsm8k_table)
 
 
