@@ -39,6 +39,11 @@ class Round:
     pairs: tuple[Any, ...]
     trained: Model
 
+    @property
+    def skipped(self) -> bool:
+        """Whether nothing was trained, because gates had left no pair: the model stayed as it was."""
+        return self.trained.fingerprint == self.start.fingerprint
+
 
 @dataclass(frozen=True)
 class Attacked:

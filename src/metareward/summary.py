@@ -23,7 +23,7 @@ def summarise(history: History, root: Path) -> dict[str, Any]:
     looks = {look.model.name: look for look in history.looks}
     rounds = {round.start.name: round for round in history.rounds}
     names = list(dict.fromkeys([*rounds, *looks]))
-    last = history.rounds[-1].trained if history.rounds else None
+    last = next((round.trained for round in reversed(history.rounds) if not round.skipped), None)
     return {
         "models": [_model(name, looks.get(name), rounds.get(name)) for name in names],
         "iterations": [_iteration(number, round) for number, round in enumerate(history.rounds)],
@@ -126,7 +126,7 @@ def _battle_rates(battles: Iterable[Battle]) -> dict[str, Any]:
 
 
 def _iteration(number: int, round: Round) -> dict[str, Any]:
-    training = json.loads((Path(round.trained.path) / RESULT).read_text(encoding="utf-8"))
+    training = _training(round)
     kinds = {artifact.manifest.name: artifact for artifact in round.pairs}
     asked = {"generate": round.answers, "judge": round.judgments, "meta_judge": round.battles}
     steps: dict[str, Artifact[Any]] = {name: rows for name, rows in asked.items() if rows is not None}
@@ -146,6 +146,7 @@ def _iteration(number: int, round: Round) -> dict[str, Any]:
         "actor_length_margin": _length_margin(kinds.get("actor_pairs")),
         "loss_first": training["loss_first"],
         "loss_last": training["loss_last"],
+        "skipped": round.skipped,
         "trained_pairs": training["pairs_used"],
         "seconds": {
             **{name: round_off(rows.cost.seconds) for name, rows in steps.items()},
@@ -156,6 +157,13 @@ def _iteration(number: int, round: Round) -> dict[str, Any]:
             "train": {"trained": training["tokens"]},
         },
     }
+
+
+def _training(round: Round) -> dict[str, Any]:
+    if round.skipped:
+        nothing = {"pairs_used": 0, "seconds": 0.0, "tokens": 0, "dropped": {}}
+        return {**nothing, "loss_first": None, "loss_last": None}
+    return json.loads((Path(round.trained.path) / RESULT).read_text(encoding="utf-8"))
 
 
 def _attacked(attacked: Attacked) -> dict[str, Any]:

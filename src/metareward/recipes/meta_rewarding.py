@@ -7,7 +7,9 @@ from typing import Any
 from metareward.evaluate.base import Evaluations
 from metareward.history import Round
 from metareward.models.base import Model
-from metareward.recipes.gate import Gate, attacked, hardening
+from metareward.recipes.gate import Gate, attacked
+from metareward.recipes.judge_gate import JudgeGate
+from metareward.recipes.judging import MetaJudgeBy, check_meta_judge_by, judged, nothing_left
 from metareward.recipes.settings import Iteration, Watch, check_iterations
 from metareward.recipes.watching import Watcher
 from metareward.records import Role
@@ -17,7 +19,6 @@ from metareward.stages.generate import Generate
 from metareward.stages.judge import Judge
 from metareward.stages.meta_judge import MetaJudge
 from metareward.stages.pair import ActorPairs, KeepDistinct
-from metareward.stages.pair_judge import JudgePairs
 from metareward.stats.bradley_terry import DEFAULT_PRIOR
 from metareward.train.dpo import DPO
 
@@ -36,6 +37,7 @@ class MetaRewarding:
 
     evaluate: evaluations of every model, besides the look on held-out prompts.
     prior: precision of the Gaussian prior on Elo (the paper states none; see `stats.bradley_terry`).
+    attack, judge_gate, meta_judge_by: see `recipes.gate`, `recipes.judge_gate` and `recipes.judging`.
     """
 
     generate: Generate = Generate()
@@ -47,8 +49,11 @@ class MetaRewarding:
     evaluate: Evaluations = Evaluations()
     prior: float = DEFAULT_PRIOR
     attack: Gate = Gate()
+    judge_gate: JudgeGate = JudgeGate()
+    meta_judge_by: MetaJudgeBy = "current"
 
     def __post_init__(self) -> None:
+        check_meta_judge_by(self.meta_judge_by)
         require(positive(self.prior), "prior", "a number above 0", self.prior)
         check_iterations(self.iterations, self.dpo)
 
@@ -76,18 +81,17 @@ def meta_rewarding(
             answers = run.ask(recipe.generate, prompts, of=model)
             responses = run.derive(KeepDistinct(), answers)
             judgments = run.ask(recipe.judge, prompts, responses, of=model)
-            battles, pairs = None, []
+            pairs = []
             if settings.trains_actor:
                 rule = ActorPairs(settings.rho, settings.max_response_characters)
                 pairs.append(run.derive(rule, prompts, responses, judgments))
-            if settings.trains_judge:
-                pairs += hardening(run, recipe.attack, verdict)
-            if settings.trains_judge and not verdict.drops_judge:
-                battles = run.ask(recipe.meta_judge, prompts, responses, judgments, of=model)
-                rule = JudgePairs(recipe.prior, settings.max_judgment_characters, recipe.meta_judge.seed)
-                pairs.append(run.derive(rule, prompts, responses, judgments, battles))
-            trained = run.train(settings.training(recipe.dpo), pairs, start=model, reference=model)
-        done = Round(model, prompts, answers, responses, judgments, battles, tuple(pairs), trained)
+            found = judged(run, recipe, settings, model, first, prompts, responses, judgments, verdict)
+            pairs += found.pairs
+            if nothing_left(run, recipe.judge_gate, model, pairs, found):
+                trained = model
+            else:
+                trained = run.train(settings.training(recipe.dpo), pairs, start=model, reference=model)
+        done = Round(model, prompts, answers, responses, judgments, found.battles, tuple(pairs), trained)
         run.history.rounds.append(done)
         model = replace(trained, name=f"M{t + 1}")
         watcher.look(run, model)
