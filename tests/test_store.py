@@ -306,3 +306,41 @@ def test_the_manifest_is_plain_json(tmp_path):
     assert said["rows"] == 1
     assert said["record"] == "Prompt"
     assert set(said["parts"]) == {path.name for path in Path(artifact.directory).glob("*.parquet")}
+
+
+def test_a_part_without_the_newer_columns_is_read_with_their_defaults(tmp_path):
+    import pyarrow as pa
+
+    from metareward.store import columns
+
+    pair = PreferencePair(
+        "p",
+        Role.JUDGE,
+        "q",
+        None,
+        (Message("user", "x"),),
+        "c",
+        "r",
+        "a",
+        "b",
+        None,
+        (1, 2),
+        1.0,
+        0.0,
+        0.5,
+        0.75,
+    )
+    table = columns.to_table(PreferencePair, [(3, pair)])
+    (whole,) = table.to_batches()
+    assert list(columns.from_batch(PreferencePair, whole)) == [(3, pair)]
+    (old,) = table.drop_columns(["weight", "certainty"]).to_batches()
+    ((position, back),) = columns.from_batch(PreferencePair, old)
+    assert (position, back.weight, back.certainty, back.chosen) == (3, 1.0, 1.0, "a")
+    for harmed in (
+        table.drop_columns(["chosen"]),
+        table.append_column("more", pa.array([1])),
+        table.set_column(table.schema.get_field_index("weight"), "weight", pa.array([1])),
+        table.select([*table.schema.names[1:], "position"]),
+    ):
+        with pytest.raises(ValueError, match="columns are not those of a PreferencePair"):
+            list(columns.from_batch(PreferencePair, harmed.to_batches()[0]))

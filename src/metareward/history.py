@@ -27,8 +27,26 @@ class Look:
 
 
 @dataclass(frozen=True)
+class Trained:
+    """How an iteration's pairs became the next model.
+
+    start, reference: what training began with and stayed near. pairs: what it was given, after the cap on
+    judge pairs. capped: the artifacts of judge pairs that the cap left (they are among `pairs`).
+    """
+
+    model: Model
+    start: Model
+    reference: Model
+    pairs: tuple[Any, ...]
+    capped: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True)
 class Round:
-    """One iteration: what the model wrote, the pairs that came of it, and what it was trained into."""
+    """One iteration: what the model wrote, the pairs that came of it, and what it was trained into.
+
+    start: the model that was asked. training: how it was trained, where the recipe says so.
+    """
 
     start: Model
     prompts: Any
@@ -38,6 +56,7 @@ class Round:
     battles: Any | None
     pairs: tuple[Any, ...]
     trained: Model
+    training: Trained | None = None
 
     @property
     def skipped(self) -> bool:

@@ -159,6 +159,9 @@ class PreferencePair:
     For the actor, ids name responses and scores are mean judgments; for the judge, ids name judgments
     and scores are Elo (natural log units), or, of a pair that an attack left, minus the distance of each
     verdict from the right one.
+
+    weight: what the pair's loss is multiplied with, 0 or more. certainty: the probability, in [0, 1], that
+    chosen really is the better one (`train.weights` has the loss).
     """
 
     id: str
@@ -174,6 +177,8 @@ class PreferencePair:
     rejected_token_ids: tuple[int, ...] | None
     chosen_score: float
     rejected_score: float
+    weight: float = 1.0
+    certainty: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,12 +128,14 @@ def _battle_rates(battles: Iterable[Battle]) -> dict[str, Any]:
 def _iteration(number: int, round: Round) -> dict[str, Any]:
     training = _training(round)
     kinds = {artifact.manifest.name: artifact for artifact in round.pairs}
+    capped = round.training.capped if round.training else ()
     asked = {"generate": round.answers, "judge": round.judgments, "meta_judge": round.battles}
     steps: dict[str, Artifact[Any]] = {name: rows for name, rows in asked.items() if rows is not None}
     return {
         "iteration": number,
-        "start": round.start.fingerprint,
-        "reference": round.start.fingerprint,
+        "asked": round.start.fingerprint,
+        "start": (round.training.start if round.training else round.start).fingerprint,
+        "reference": (round.training.reference if round.training else round.start).fingerprint,
         "prompts": len(round.prompts),
         "responses": len(round.answers),
         "distinct_responses": len(round.responses),
@@ -142,7 +144,7 @@ def _iteration(number: int, round: Round) -> dict[str, Any]:
         "actor_pairs": len(kinds["actor_pairs"]) if "actor_pairs" in kinds else 0,
         "judge_pairs": len(kinds["judge_pairs"]) if "judge_pairs" in kinds else 0,
         "attack_pairs": len(kinds["attack_pairs"]) if "attack_pairs" in kinds else 0,
-        "dropped": _dropped([round.responses, *round.pairs], training["dropped"]),
+        "dropped": _dropped([round.responses, *round.pairs, *capped], training["dropped"]),
         "actor_length_margin": _length_margin(kinds.get("actor_pairs")),
         "loss_first": training["loss_first"],
         "loss_last": training["loss_last"],

@@ -30,7 +30,7 @@ _NO_PLACE = (errno.ENOENT, errno.ENOTDIR, errno.EEXIST)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _PLACE = [("section", pa.string()), ("iteration", pa.int64()), ("step_key", pa.string())]
 _MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
-_SCORES = [(name, pa.float64()) for name in ("chosen_score", "rejected_score")]
+_SCORES = [(name, pa.float64()) for name in ("chosen_score", "rejected_score", "weight", "certainty")]
 _IDS = [(name, pa.string()) for name in ("chosen_id", "rejected_id", "pair_id", "prompt_id", "response_id")]
 _PAIR = pa.schema(
     [
@@ -175,6 +175,8 @@ def _plain_pair(pair: PreferencePair) -> dict[str, Any]:
         "role": pair.role.value,
         "chosen_score": pair.chosen_score,
         "rejected_score": pair.rejected_score,
+        "weight": pair.weight,
+        "certainty": pair.certainty,
         "chosen_id": pair.chosen_id,
         "rejected_id": pair.rejected_id,
         "pair_id": pair.id,

@@ -5,12 +5,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from metareward.evaluate.base import Evaluations
-from metareward.history import Round
+from metareward.history import Round, Trained
 from metareward.models.base import Model
 from metareward.recipes.gate import Gate, attacked
 from metareward.recipes.judge_gate import JudgeGate
 from metareward.recipes.judging import MetaJudgeBy, check_meta_judge_by, judged, nothing_left
 from metareward.recipes.settings import Iteration, Watch, check_iterations
+from metareward.recipes.training import train_next
 from metareward.recipes.watching import Watcher
 from metareward.records import Role
 from metareward.runner import Runner
@@ -67,7 +68,8 @@ def meta_rewarding(
 ) -> Model:
     """Run the loop from `model`, one batch of prompts an iteration; returns the last model.
 
-    Pairs of one iteration train from that iteration's model, which is also the reference model.
+    Pairs of one iteration train from that iteration's model, which is also the reference model, unless the
+    iteration says otherwise (`start`, `reference`).
     """
     recipe = recipe or MetaRewarding()
     first = model = replace(model, name="M0")
@@ -88,12 +90,12 @@ def meta_rewarding(
             found = judged(run, recipe, settings, model, first, prompts, responses, judgments, verdict)
             pairs += found.pairs
             if nothing_left(run, recipe.judge_gate, model, pairs, found):
-                trained = model
+                trained = Trained(model, model, model, ())
             else:
-                trained = run.train(settings.training(recipe.dpo), pairs, start=model, reference=model)
-        done = Round(model, prompts, answers, responses, judgments, found.battles, tuple(pairs), trained)
-        run.history.rounds.append(done)
-        model = replace(trained, name=f"M{t + 1}")
+                trained = train_next(run, recipe.dpo, settings, pairs, first, model)
+        done = (prompts, answers, responses, judgments, found.battles, tuple(pairs), trained.model, trained)
+        run.history.rounds.append(Round(model, *done))
+        model = replace(trained.model, name=f"M{t + 1}")
         watcher.look(run, model)
     watcher.look_back(run, model)
     return model

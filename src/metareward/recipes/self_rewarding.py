@@ -9,6 +9,7 @@ from metareward.history import Round
 from metareward.models.base import Model
 from metareward.recipes.gate import Gate, attacked
 from metareward.recipes.settings import Iteration, Watch, check_iterations
+from metareward.recipes.training import train_next
 from metareward.recipes.watching import Watcher
 from metareward.records import Role
 from metareward.runner import Runner
@@ -69,11 +70,10 @@ def self_rewarding(
             judgments = run.ask(recipe.judge, prompts, responses, of=model)
             rule = ActorPairs(settings.rho, settings.max_response_characters)
             pairs = run.derive(rule, prompts, responses, judgments)
-            trained = run.train(settings.training(recipe.dpo), [pairs], start=model, reference=model)
-        run.history.rounds.append(
-            Round(model, prompts, answers, responses, judgments, None, (pairs,), trained)
-        )
-        model = replace(trained, name=f"M{t + 1}")
+            trained = train_next(run, recipe.dpo, settings, [pairs], first, model)
+        done = (prompts, answers, responses, judgments, None, (pairs,), trained.model, trained)
+        run.history.rounds.append(Round(model, *done))
+        model = replace(trained.model, name=f"M{t + 1}")
         watcher.look(run, model)
     watcher.look_back(run, model)
     return model

@@ -2,13 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from metareward.errors import ConfigError
+from metareward.models.base import Model
 from metareward.records import Role
-from metareward.settings import check_samples, require
+from metareward.settings import check_samples, one_of, require
 from metareward.train.dpo import DPO
 
 BOTH = (Role.ACTOR, Role.JUDGE)
+STARTS = ("previous", "first")
+REFERENCES = ("start", "previous", "first")
 
 
 @dataclass(frozen=True)
@@ -19,6 +23,11 @@ class Iteration:
     max_response_characters: an actor pair whose chosen response is longer is left out.
     max_judgment_characters: a judge pair whose chosen judgment is longer is left out.
     stop_after_epoch: the epoch whose weights are taken, on the schedule of `epochs`.
+    start: the model that is trained further, the "previous" one (whose answers and judgments made the
+        pairs) or the "first".
+    reference: the model that training stays near: the one it starts from, the "previous" or the "first".
+    max_judge_share: at most so much of all pairs trained on are judge pairs, above 0 and below 1; the others
+        are left out (`stages.cap`). None keeps all, as the paper does.
     """
 
     roles: tuple[Role, ...] = BOTH
@@ -28,6 +37,9 @@ class Iteration:
     learning_rate: float | None = None
     epochs: int | None = None
     stop_after_epoch: int | None = None
+    start: Literal["previous", "first"] = "previous"
+    reference: Literal["start", "previous", "first"] = "start"
+    max_judge_share: float | None = None
 
     def __post_init__(self) -> None:
         require(bool(self.roles), "iterations.roles", "at least one of 'actor', 'judge'", self.roles)
@@ -36,6 +48,15 @@ class Iteration:
         for name in ("max_response_characters", "max_judgment_characters"):
             value = getattr(self, name)
             require(value is None or value >= 1, f"iterations.{name}", "at least 1", value)
+        require(self.start in STARTS, "iterations.start", one_of(STARTS), self.start)
+        require(self.reference in REFERENCES, "iterations.reference", one_of(REFERENCES), self.reference)
+        self._check_share()
+
+    def _check_share(self) -> None:
+        share, name = self.max_judge_share, "iterations.max_judge_share"
+        require(share is None or 0 < share < 1, name, "above 0 and below 1, or not set", share)
+        both = share is None or set(self.roles) == set(BOTH)
+        require(both, name, "unset unless roles are 'actor' and 'judge': else there is no share", share)
 
     @property
     def trains_actor(self) -> bool:
@@ -46,6 +67,11 @@ class Iteration:
     def trains_judge(self) -> bool:
         """Whether battles are fought and judge pairs built."""
         return Role.JUDGE in self.roles
+
+    def begins(self, first: Model, previous: Model) -> tuple[Model, Model]:
+        """The model that is trained further, and the reference model."""
+        start = first if self.start == "first" else previous
+        return start, {"start": start, "previous": previous, "first": first}[self.reference]
 
     def training(self, base: DPO) -> DPO:
         """The training of this iteration: [dpo] with this iteration's own values."""

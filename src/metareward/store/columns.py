@@ -3,7 +3,7 @@
 import re
 import types
 from collections.abc import Iterable, Iterator
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from enum import StrEnum
 from functools import cache
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -40,15 +40,24 @@ def to_table(record: type[Any], rows: Iterable[tuple[int, Any]]) -> pa.Table:
 def from_batch(record: type[Any], batch: pa.RecordBatch) -> Iterator[tuple[int, Any]]:
     """(position, record) for each row of a batch.
 
-    ValueError if the batch has other columns than the record type, or a word that is none of an enum's.
+    A column that the record type has a default for may be missing: parts of earlier versions lack the newer
+    ones. ValueError if the columns differ otherwise, or if a word is none of an enum's.
     """
-    if batch.schema.names != schema_of(record).names or batch.schema.types != schema_of(record).types:
+    if not _fits(record, batch.schema):
         raise ValueError(f"its columns are not those of a {record.__name__}")
     hints = get_type_hints(record)
     load = {f.name: _loader(hints[f.name]) for f in fields(record)}
     for row in batch.to_pylist():
         position = row.pop(POSITION)
         yield position, record(**{name: _load(load[name], value) for name, value in row.items()})
+
+
+def _fits(record: type[Any], found: pa.Schema) -> bool:
+    newer = {f.name for f in fields(record) if f.default is not MISSING}
+    expected = [
+        column for column in schema_of(record) if column.name in found.names or column.name not in newer
+    ]
+    return [(c.name, c.type) for c in found] == [(c.name, c.type) for c in expected]
 
 
 def _arrow(hint: Any) -> tuple[pa.DataType, bool]:

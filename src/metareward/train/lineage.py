@@ -1,5 +1,6 @@
 """Where trained models come from: for each training what it began with and which pairs it was given."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from metareward.train.dpo import DPO
 from metareward.train.job import RESULT, TrainResult, read_result
 
 _STEP = "step.json"
+_ITERATION = re.compile(r"iteration (\d{1,9})\b")
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ def trainings(root: Path) -> dict[str, Training]:
 def model_names(known: Iterable[Training]) -> dict[str, str]:
     """What to call models, by fingerprint: as the recipe did where one was trained further, else the next."""
     known = list(known)
-    trained = {training.key: _next(training.start["name"]) for training in known}
+    trained = {training.key: _named_after(training) for training in known}
     return trained | {training.start["fingerprint"]: training.start["name"] for training in known}
 
 
@@ -77,6 +79,12 @@ def result_of(root: Path, key: str) -> TrainResult | None:
         return read_result(file)
     except (OSError, ValueError, TypeError) as error:
         raise StoreError(f"{file}: damaged ({error}); `metareward verify` says what is lost") from None
+
+
+def _named_after(training: Training) -> str:
+    """Of an iteration its number decides: it may have begun from an earlier model than the last."""
+    iteration = _ITERATION.match(training.section)
+    return f"M{int(iteration[1]) + 1}" if iteration else _next(training.start["name"])
 
 
 def _next(name: str) -> str:
