@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from metareward import disk
@@ -27,17 +28,25 @@ class FakeTrainer:
             return done
         self.jobs.append(job)
         result = _result(job, sum(1 for _ in job.pairs))
-        partial = job.output_dir.with_name(f".{job.output_dir.name}.partial")
-        disk.make_directory(partial)
-        disk.write(partial / "weights.txt", job.key.encode())
-        disk.sync(partial / "weights.txt")
-        result = dataclasses.replace(result, files=disk.digests(partial, but=RESULT))
-        write_result(partial, result)
-        disk.rename(partial, job.output_dir)
-        disk.sync(job.output_dir.parent)
-        event = {"event": "step", "step": result.steps, "steps": result.steps, "loss": result.loss_last}
-        listener({**event, "epoch": job.dpo.epochs_to_train, "tokens": 0, "seconds": 0.0})
-        return result
+        return keep(job, {"weights.txt": job.key.encode()}, result, listener)
+
+
+def keep(
+    job: TrainJob, files: Mapping[str, bytes], result: TrainResult, listener: Listener = ignore
+) -> TrainResult:
+    """Give a job's directory its files and its result, all at once, and tell the listener of the last step."""
+    partial = job.output_dir.with_name(f".{job.output_dir.name}.partial")
+    disk.make_directory(partial)
+    for name, content in files.items():
+        disk.write(partial / name, content)
+        disk.sync(partial / name)
+    result = dataclasses.replace(result, files=disk.digests(partial, but=RESULT))
+    write_result(partial, result)
+    disk.rename(partial, job.output_dir)
+    disk.sync(job.output_dir.parent)
+    event = {"event": "step", "step": result.steps, "steps": result.steps, "loss": result.loss_last}
+    listener({**event, "epoch": job.dpo.epochs_to_train, "tokens": 0, "seconds": 0.0})
+    return result
 
 
 def _result(job: TrainJob, pairs: int) -> TrainResult:

@@ -1,0 +1,22 @@
+"""A simulated model: latent abilities, texts that show them, and real DPO on what its pairs say.
+
+Whole recipes run on it in seconds, with a truth that is known. It shows whether a gate would see a failure,
+and what a recipe does about it, under assumptions that are stated (docs/simulation.md); it says nothing about
+how large an effect is in a language model.
+"""
+
+from metareward.simulate.abilities import Abilities, load, store
+from metareward.simulate.trainer import SimulatedTrainer
+from metareward.simulate.world import MetaJudging, World, questions, simulated, start
+
+__all__ = [
+    "Abilities",
+    "MetaJudging",
+    "SimulatedTrainer",
+    "World",
+    "load",
+    "questions",
+    "simulated",
+    "start",
+    "store",
+]

@@ -1,0 +1,112 @@
+"""A trainer for simulated models: DPO, computed exactly, on log-linear policies."""
+
+import dataclasses
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metareward.errors import StepError
+from metareward.records import Message, PreferencePair, Role
+from metareward.settings import require
+from metareward.simulate.abilities import ACTOR, FILE, JUDGE, Abilities, load, store
+from metareward.simulate.texts import MOST_PADDING, question_number, read_answer, read_judgments
+from metareward.train.dpo import DPO
+from metareward.train.fake import keep
+from metareward.train.job import Listener, TrainJob, TrainResult, finished, ignore
+
+_WIDTH = len(dataclasses.fields(Abilities))
+
+
+@dataclass(frozen=True)
+class SimulatedTrainer:
+    """Trains simulated models on the texts of their pairs, by stochastic gradient descent.
+
+    Of a log-linear policy log pi(y|x) = theta . f(x, y) - log Z(x) the margin of a pair under DPO (arXiv
+    2305.18290, equation 7) is beta (theta - theta_ref) . (f(chosen) - f(rejected)), for the normaliser cancels;
+    so its loss and gradient are exact. Batches, schedule, epochs and beta are those of the job, and
+    `dpo.learning_rate` is the step on theta, plain instead of AdamW's.
+    """
+
+    def __call__(self, job: TrainJob, listener: Listener = ignore) -> TrainResult:
+        """Carry out a job as `train.launch.launch` would."""
+        require(job.dpo.nll_weight == 0, "dpo.nll_weight", "0 for a simulated model", job.dpo.nll_weight)
+        done = finished(job, listener)
+        if done is not None:
+            return done
+        differences = np.array([difference(pair) for pair in job.pairs])
+        if not len(differences):
+            raise StepError(f"training {job.key}: no pairs were given, so there is nothing to train on")
+        theta, reference = load(job.start).vector(), load(job.reference).vector()
+        theta, losses = descend(job.dpo, theta, reference, differences)
+        result = TrainResult(
+            key=job.key,
+            output_dir=job.output_dir,
+            loss_first=losses[0],
+            loss_last=losses[-1],
+            steps=len(losses),
+            pairs_used=len(differences),
+            dropped={},
+            reencoded=0,
+            tokens=0,
+            seconds=0.0,
+            versions={"trainer": "simulated"},
+        )
+        return keep(job, {FILE: store(Abilities(*map(float, theta)))}, result, listener)
+
+
+def descend(
+    dpo: DPO, theta: NDArray[np.float64], reference: NDArray[np.float64], differences: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], list[float]]:
+    """The parameters [P] after training on feature differences [N, P], and the loss of each step."""
+    losses: list[float] = []
+    total = dpo.epochs * math.ceil(len(differences) / dpo.batch_size)
+    for rows in _batches(dpo, len(differences)):
+        batch = differences[rows]
+        margins = dpo.beta * batch @ (theta - reference)
+        losses.append(float(np.logaddexp(0, -margins).mean()))
+        slope = dpo.beta * batch.T @ (1 / (1 + np.exp(margins))) / len(batch)
+        theta = theta + dpo.learning_rate * _schedule(dpo, len(losses) - 1, total) * slope
+    return theta, losses
+
+
+def difference(pair: PreferencePair) -> NDArray[np.float64]:
+    """Features of the chosen side minus those of the rejected, [P]; the other role's are 0."""
+    found = np.zeros(_WIDTH)
+    features = _actor_features if pair.role is Role.ACTOR else _judge_features
+    own = ACTOR if pair.role is Role.ACTOR else JUDGE
+    found[own] = features(pair.messages, pair.chosen) - features(pair.messages, pair.rejected)
+    return found
+
+
+def _actor_features(messages: tuple[Message, ...], text: str) -> NDArray[np.float64]:
+    """Points met, and sentences of padding: what `quality` and `length` multiply."""
+    answer = read_answer(text, question_number(messages))
+    return np.array([answer.quality, answer.padding], dtype=np.float64)
+
+
+def _judge_features(messages: tuple[Message, ...], text: str) -> NDArray[np.float64]:
+    """What `insight`, `leniency` and `halo` multiply: sum_k v_k t_k, sum_k v_k, and the latter times padding."""
+    answer = read_answer(messages[-1].content, question_number(messages))
+    (said,) = read_judgments(text)
+    true = sum(verdict * (1 if one else -1) for verdict, one in zip(said.verdicts, answer.met, strict=True))
+    return np.array([true, said.total, said.total * (answer.padding - MOST_PADDING / 2)])
+
+
+def _batches(dpo: DPO, pairs: int) -> Iterator[NDArray[np.int64]]:
+    order = np.random.default_rng(dpo.seed)
+    for _ in range(dpo.epochs_to_train):
+        rows = order.permutation(pairs)
+        for begin in range(0, pairs, dpo.batch_size):
+            yield rows[begin : begin + dpo.batch_size]
+
+
+def _schedule(dpo: DPO, step: int, total: int) -> float:
+    """The share of the learning rate at a step, warm-up first."""
+    warmup = math.ceil(dpo.warmup_ratio * total)
+    if step < warmup:
+        return (step + 1) / warmup
+    left = 1 - (step - warmup) / max(1, total - warmup)
+    return {"cosine": 0.5 * (1 - math.cos(math.pi * left)), "linear": left, "constant": 1.0}[dpo.scheduler]
