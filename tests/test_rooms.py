@@ -39,6 +39,7 @@ ROOMS = [
     "attack",
     "evaluate",
     "recipes",
+    "simulate",
     "summary",
     "overlay",
     "options",

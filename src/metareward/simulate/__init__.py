@@ -6,17 +6,24 @@ how large an effect is in a language model.
 """
 
 from metareward.simulate.abilities import Abilities, load, store
+from metareward.simulate.measure import Truth, truth
+from metareward.simulate.rehearsal import Rehearsal, Seen, rehearse
 from metareward.simulate.trainer import SimulatedTrainer
 from metareward.simulate.world import MetaJudging, World, questions, simulated, start
 
 __all__ = [
     "Abilities",
     "MetaJudging",
+    "Rehearsal",
+    "Seen",
     "SimulatedTrainer",
+    "Truth",
     "World",
     "load",
     "questions",
+    "rehearse",
     "simulated",
     "start",
     "store",
+    "truth",
 ]

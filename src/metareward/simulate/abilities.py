@@ -23,14 +23,15 @@ class Abilities:
     leniency: of a verdict, in favour of the point, whatever the truth.
     halo: of a verdict, in favour of the point, for each sentence of padding above the middle.
 
-    With v_k in {0, 1} the verdict on point k, t_k in {-1, 1} the truth and l the padding, the judge's policy is
-    log pi(v) = sum_k v_k (insight t_k + leniency + halo l) + const, which is linear in the parameters.
+    With v_k in {0, 1} the verdict on point k, t_k in {-1, 1} the truth and l the padding above the middle, a
+    judge's policy is log pi(v) = sum_k v_k (insight t_k + leniency + halo l) + const. It is linear in the
+    parameters, as the actor's is: log pi(t, l) = sum_k [t_k = 1] (quality + ease_k) + length l + const.
     """
 
     quality: float = 0.0
     length: float = 0.0
     insight: float = 1.0
-    leniency: float = 1.6
+    leniency: float = 1.1
     halo: float = 0.15
 
     def vector(self) -> NDArray[np.float64]:

@@ -12,7 +12,7 @@ from metareward.simulate.abilities import Abilities
 from metareward.simulate.texts import MOST_PADDING, POINTS, Answer
 from metareward.simulate.world import chances, granting
 
-_QUESTIONS = range(10**6, 10**6 + 200)  # asked by nobody else
+_QUESTIONS = range(10**12, 10**12 + 200)  # asked by nobody else
 _PAIRS = 5  # of answers to each of them
 
 
@@ -21,9 +21,10 @@ class Truth:
     """A model measured on questions and answers that are the same for all models.
 
     quality: expected points that its answers truly meet, 0 to 5. padding: expected sentences of it.
-    accuracy: of two answers by the first model, one better than the other, how often one judgment of the better
-        has the higher score; an equal score is half. score: expected score of these answers, whose true mean
-        is `merit`. error: expected distance of a score from the truth. at_most: share of scores that are 5.
+    accuracy: of two answers by the first model, one better than the other, how often one judgment of the
+        better has the higher score than one of the worse; an equal score is half.
+    score: expected score of these answers, whose true mean is `merit`. error: expected distance of a score
+        from the truth. at_most: share of scores that are 5.
     """
 
     quality: float

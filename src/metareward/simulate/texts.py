@@ -1,4 +1,4 @@
-"""What a simulated model writes, and how its texts are read back: the truth stands in an answer's own words."""
+"""What a simulated model writes, and how it is read back: what an answer is worth stands in its own words."""
 
 import re
 from collections.abc import Sequence

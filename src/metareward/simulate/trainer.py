@@ -25,8 +25,8 @@ class SimulatedTrainer:
     """Trains simulated models on the texts of their pairs, by stochastic gradient descent.
 
     Of a log-linear policy log pi(y|x) = theta . f(x, y) - log Z(x) the margin of a pair under DPO (arXiv
-    2305.18290, equation 7) is beta (theta - theta_ref) . (f(chosen) - f(rejected)), for the normaliser cancels;
-    so its loss and gradient are exact. Batches, schedule, epochs and beta are those of the job, and
+    2305.18290, equation 7) is beta (theta - theta_ref) . (f(chosen) - f(rejected)), for the normaliser
+    cancels; so its loss and gradient are exact. Batches, schedule, epochs and beta are those of the job, and
     `dpo.learning_rate` is the step on theta, plain instead of AdamW's.
     """
 
@@ -88,7 +88,7 @@ def _actor_features(messages: tuple[Message, ...], text: str) -> NDArray[np.floa
 
 
 def _judge_features(messages: tuple[Message, ...], text: str) -> NDArray[np.float64]:
-    """What `insight`, `leniency` and `halo` multiply: sum_k v_k t_k, sum_k v_k, and the latter times padding."""
+    """What `insight`, `leniency`, `halo` multiply: sum_k v_k t_k, sum_k v_k, and the latter times padding."""
     answer = read_answer(messages[-1].content, question_number(messages))
     (said,) = read_judgments(text)
     true = sum(verdict * (1 if one else -1) for verdict, one in zip(said.verdicts, answer.met, strict=True))

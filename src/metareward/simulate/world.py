@@ -26,7 +26,7 @@ from metareward.simulate.texts import (
     write_judgment,
 )
 
-EASE = (2.0, 1.2, 0.6, 0.0, -1.2)
+EASE = (3.2, 2.6, 2.1, 1.5, 0.4)
 """Log-odds that an answer without any quality meets each point of the rubric."""
 SPREAD = 1.0
 """Questions are easier or harder by at most so much, in the same units."""
@@ -38,14 +38,14 @@ class MetaJudging:
 
     discernment: for each point on which its remarks are right and the other's are wrong.
     score_bias: for each point that it grants and the other does not.
-    seen: the share of `score_bias` that the total shown causes; the rest is caused by the praise in the remarks,
-        and stays when the total is taken out.
+    seen: the share of `score_bias` that the total shown causes; the rest is caused by the praise in the
+        remarks, and stays when the total is taken out.
     position_bias: for standing first.
     score_follows, position_follows: what is added to either bias for each unit by which the model's own
         leniency as a judge exceeds that of the first model, for it is the same model.
     """
 
-    discernment: float = 1.0
+    discernment: float = 0.5
     score_bias: float = 0.0
     position_bias: float = 0.0
     seen: float = 0.5
@@ -73,33 +73,33 @@ class World:
     meta: MetaJudging = MetaJudging()
     first: Abilities = field(default_factory=Abilities)
 
-    def reply(self, request: Request, own: Abilities) -> Reply | str:
+    def reply(self, request: Request, own: Abilities) -> Reply:
         """What a model with these abilities says to a request of the steps generate, judge and meta_judge."""
         answer = {"generate": self._act, "judge": self._judge, "meta_judge": self._compare}[request.step]
         return answer(request, own, random.Random(request.seed))
 
-    def _act(self, request: Request, own: Abilities, draw: random.Random) -> str:
+    def _act(self, request: Request, own: Abilities, draw: random.Random) -> Reply:
         number = question_number(request.messages)
         met = tuple(draw.random() < chance for chance in chances(own, number))
         weights = [math.exp(own.length * padding) for padding in range(MOST_PADDING + 1)]
         padding = draw.choices(range(MOST_PADDING + 1), weights)[0]
-        return write_answer(number, Answer(met, padding))
+        return Reply(write_answer(number, Answer(met, padding)))
 
-    def _judge(self, request: Request, own: Abilities, draw: random.Random) -> Reply | str:
+    def _judge(self, request: Request, own: Abilities, draw: random.Random) -> Reply:
         answer = read_answer(request.messages[-1].content, question_number(request.messages))
         verdicts = [draw.random() < chance for chance in granting(own, answer)]
         if request.forced is None:
-            return write_judgment(verdicts, with_score=True)
+            return Reply(write_judgment(verdicts, with_score=True))
         return Reply(write_judgment(verdicts, with_score=False), {str(sum(verdicts)): 1.0})
 
-    def _compare(self, request: Request, own: Abilities, draw: random.Random) -> Reply | str:
+    def _compare(self, request: Request, own: Abilities, draw: random.Random) -> Reply:
         text = request.messages[-1].content
         met = read_answer(text, question_number(request.messages)).met
         first, second = read_judgments(text)
         excess = own.leniency - self.first.leniency
         odds = self.meta.log_odds(first, second, met, excess) + _logistic(draw)
         if request.forced is None:
-            return f"One is truer.\nWinner: {'A' if odds > 0 else 'B'}"
+            return Reply(f"One is truer.\nWinner: {'A' if odds > 0 else 'B'}")
         likely = sigmoid(odds)
         return Reply("One is truer.", {"A": likely, "B": 1 - likely})
 

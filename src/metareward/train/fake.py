@@ -34,7 +34,7 @@ class FakeTrainer:
 def keep(
     job: TrainJob, files: Mapping[str, bytes], result: TrainResult, listener: Listener = ignore
 ) -> TrainResult:
-    """Give a job's directory its files and its result, all at once, and tell the listener of the last step."""
+    """Give a job's directory its files and its result, all at once; the listener hears of the last step."""
     partial = job.output_dir.with_name(f".{job.output_dir.name}.partial")
     disk.make_directory(partial)
     for name, content in files.items():
