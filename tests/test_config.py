@@ -141,7 +141,7 @@ MISTAKES = [
     ("[dpo]\nbeta = -1", "dpo.beta"),
     ("[dpo]\nstop_after_epoch = 11", "dpo.stop_after_epoch"),
     ("[dpo]\nscheduler = 'cosin'", "dpo.scheduler"),
-    ("[[iterations]]\nrho = 0.5", "rho must be at least 0 and below 0.5, not 0.5"),
+    ("[[iterations]]\nrho = 0.5", "rho must be at least 0 and below 0.5, or 'auto', not 0.5"),
     ("[[iterations]]\nroles = []", r"iterations\[0\].roles must be at least one"),
     ("[[iterations]]\nroles = ['actor', 'actor']", "free of repeats"),
     (

@@ -80,6 +80,7 @@ class History:
     newest: the last model's judgments of every look's answers, by the name of the model that answered.
     contaminated: the prompts found to resemble an evaluation's items, as `evaluate.contamination` says them.
     supervision: what the run learnt from besides its own judgments.
+    rhos: the length control of each iteration that trained the actor, by its number (a `RhoChoice`).
     """
 
     looks: list[Look] = field(default_factory=list)
@@ -88,3 +89,4 @@ class History:
     supervision: Supervision = Supervision()
     newest: dict[str, Any] = field(default_factory=dict)
     contaminated: list[Any] = field(default_factory=list)
+    rhos: dict[int, Any] = field(default_factory=dict)

@@ -19,6 +19,12 @@ _WANTED = {
     "bool_type": "true or false",
     "tuple_type": "a list",
 }
+_ALTERNATIVES = (
+    "int",
+    "float",
+    "str",
+    "bool",
+)  # where a setting may be of several types, the checker adds which
 
 
 def overlay(default: Any, given: Any, where: str, leave_out: tuple[str, ...] = ()) -> Any:
@@ -79,7 +85,16 @@ def _validated(kind: type[Any], value: Any, where: str) -> Any:
     try:
         return TypeAdapter(kind).validate_json(json.dumps(value, default=refuse), strict=True)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join([where, *(str(part) for part in first["loc"])])
-        wanted = _WANTED.get(first["type"]) or first.get("ctx", {}).get("expected") or first["msg"].lower()
-        raise ConfigError(f"{place} must be {wanted}, not {shown(first['input'])}") from None
+        first, *others = (_complaint(one) for one in error.errors())
+        wanted = [first[1], *(wanted for setting, wanted in others if setting == first[0])]
+        place, given = ".".join([where, *first[0]]), shown(error.errors()[0]["input"])
+        raise ConfigError(f"{place} must be {' or '.join(dict.fromkeys(wanted))}, not {given}") from None
+
+
+def _complaint(error: Any) -> tuple[tuple[str, ...], str]:
+    """The setting and what it may be. Of a choice between types there is one complaint for each."""
+    setting = tuple(str(part) for part in error["loc"])
+    if setting and (setting[-1] in _ALTERNATIVES or setting[-1].startswith("literal[")):
+        setting = setting[:-1]
+    wanted = _WANTED.get(error["type"]) or error.get("ctx", {}).get("expected") or error["msg"].lower()
+    return setting, wanted

@@ -13,7 +13,8 @@ from metareward.disk import write_json
 from metareward.evaluate import anchors
 from metareward.fences import count_disarmed
 from metareward.history import Attacked, History, Look, Round
-from metareward.records import Battle, Finish, Judgment, Outcome, PreferencePair, Response
+from metareward.recipes import pairing
+from metareward.records import Battle, Finish, Judgment, Outcome, Response
 from metareward.store import Artifact
 from metareward.train.job import RESULT
 
@@ -26,7 +27,7 @@ def summarise(history: History, root: Path) -> dict[str, Any]:
     last = next((round.trained for round in reversed(history.rounds) if not round.skipped), None)
     return {
         "models": [_model(name, looks.get(name), rounds.get(name)) for name in names],
-        "iterations": [_iteration(number, round) for number, round in enumerate(history.rounds)],
+        "iterations": [_iteration(number, round, history) for number, round in enumerate(history.rounds)],
         "attacks": [_attacked(attacked) for attacked in history.attacks],
         "ladders": anchors.ladders(history),
         "contaminated": [asdict(overlap) for overlap in history.contaminated],
@@ -125,7 +126,7 @@ def _battle_rates(battles: Iterable[Battle]) -> dict[str, Any]:
     }
 
 
-def _iteration(number: int, round: Round) -> dict[str, Any]:
+def _iteration(number: int, round: Round, history: History) -> dict[str, Any]:
     training = _training(round)
     kinds = {artifact.manifest.name: artifact for artifact in round.pairs}
     capped = round.training.capped if round.training else ()
@@ -145,7 +146,7 @@ def _iteration(number: int, round: Round) -> dict[str, Any]:
         "judge_pairs": len(kinds["judge_pairs"]) if "judge_pairs" in kinds else 0,
         "attack_pairs": len(kinds["attack_pairs"]) if "attack_pairs" in kinds else 0,
         "dropped": _dropped([round.responses, *round.pairs, *capped], training["dropped"]),
-        "actor_length_margin": _length_margin(kinds.get("actor_pairs")),
+        **pairing.of_iteration(number, kinds.get("actor_pairs"), history),
         "loss_first": training["loss_first"],
         "loss_last": training["loss_last"],
         "skipped": round.skipped,
@@ -181,11 +182,6 @@ def _dropped(artifacts: list[Artifact[Any]], training: dict[str, int]) -> dict[s
     for artifact in artifacts:
         total.update(artifact.manifest.dropped)
     return dict(sorted(total.items()))
-
-
-def _length_margin(pairs: Iterable[PreferencePair] | None) -> float | None:
-    margins = [len(pair.chosen) - len(pair.rejected) for pair in pairs or ()]
-    return float(np.mean(margins)) if margins else None
 
 
 def _share(part: int, whole: int) -> float | None:

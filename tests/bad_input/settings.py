@@ -54,7 +54,9 @@ CASES = [
     ),
     setting("prior = nan", f"prior {ABOVE}, not nan"),
     setting("iterations = []", "iterations must be given as [[iterations]] tables, one for each iteration"),
-    setting("[[iterations]]\nrho = 0.5", "iterations[0].rho must be at least 0 and below 0.5, not 0.5"),
+    setting(
+        "[[iterations]]\nrho = 0.5", "iterations[0].rho must be at least 0 and below 0.5, or 'auto', not 0.5"
+    ),
     setting(
         "[[iterations]]\nroles = []", "iterations[0].roles must be at least one of 'actor', 'judge', not []"
     ),

@@ -104,9 +104,30 @@ def _iteration_rows(iterations: list[dict[str, Any]]) -> Iterator[tuple[str, lis
         yield "attack pairs", [str(entry["attack_pairs"]) for entry in iterations]
     for reason in sorted({reason for entry in iterations for reason in entry["dropped"]}):
         yield f"left out: {reason}", [str(entry["dropped"].get(reason, 0)) for entry in iterations]
+    yield from _length_rows(iterations)
     losses = [f"{_number(e['loss_first'], '.4f')} -> {_number(e['loss_last'], '.4f')}" for e in iterations]
     yield "DPO loss, first -> last step", losses
     yield "seconds", [f"{sum(entry['seconds'].values()):.0f}" for entry in iterations]
+
+
+def _length_rows(iterations: list[dict[str, Any]]) -> Iterator[tuple[str, list[str]]]:
+    """What came of length control: rho, where it was searched, and the margins of the actor pairs."""
+    rhos = [entry.get("rho") or {} for entry in iterations]
+    if any(rho.get("automatic") for rho in rhos):
+        yield "rho", [_rho(rho) for rho in rhos]
+    for name in ("score", "length"):
+        margins = [_number(entry.get(f"actor_{name}_margin"), "+.2f") for entry in iterations]
+        yield f"chosen - rejected, {name}", margins
+
+
+def _rho(rho: Mapping[str, Any]) -> str:
+    if not rho:
+        return "-"
+    if not rho["automatic"]:
+        return f"{rho['rho']:g}"
+    first = rho["curve"][0]
+    before = f"length {_number(first['length_difference'], '+.0f')} at {first['rho']:g}"
+    return f"{rho['rho']:g} ({'' if rho['reached'] else 'target not reached; '}{before})"
 
 
 def _with_error(model: dict[str, Any], name: str) -> str:

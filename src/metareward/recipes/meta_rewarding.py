@@ -10,6 +10,7 @@ from metareward.models.base import Model
 from metareward.recipes.gate import Gate, attacked
 from metareward.recipes.judge_gate import JudgeGate
 from metareward.recipes.judging import MetaJudgeBy, check_meta_judge_by, judged, nothing_left
+from metareward.recipes.pairing import actor_pairs
 from metareward.recipes.settings import Iteration, Watch, check_iterations
 from metareward.recipes.training import train_next
 from metareward.recipes.watching import Watcher
@@ -19,7 +20,7 @@ from metareward.settings import positive, require
 from metareward.stages.generate import Generate
 from metareward.stages.judge import Judge
 from metareward.stages.meta_judge import MetaJudge
-from metareward.stages.pair import ActorPairs, KeepDistinct
+from metareward.stages.pair import KeepDistinct
 from metareward.stats.bradley_terry import DEFAULT_PRIOR
 from metareward.train.dpo import DPO
 
@@ -85,8 +86,7 @@ def meta_rewarding(
             judgments = run.ask(recipe.judge, prompts, responses, of=model)
             pairs = []
             if settings.trains_actor:
-                rule = ActorPairs(settings.rho, settings.max_response_characters)
-                pairs.append(run.derive(rule, prompts, responses, judgments))
+                pairs.append(actor_pairs(run, settings, prompts, responses, judgments))
             found = judged(run, recipe, settings, model, first, prompts, responses, judgments, verdict)
             pairs += found.pairs
             if nothing_left(run, recipe.judge_gate, model, pairs, found):

@@ -8,6 +8,7 @@ from metareward.evaluate.base import Evaluations
 from metareward.history import Round
 from metareward.models.base import Model
 from metareward.recipes.gate import Gate, attacked
+from metareward.recipes.pairing import actor_pairs
 from metareward.recipes.settings import Iteration, Watch, check_iterations
 from metareward.recipes.training import train_next
 from metareward.recipes.watching import Watcher
@@ -16,7 +17,7 @@ from metareward.runner import Runner
 from metareward.settings import require
 from metareward.stages.generate import Generate
 from metareward.stages.judge import Judge
-from metareward.stages.pair import ActorPairs, KeepDistinct
+from metareward.stages.pair import KeepDistinct
 from metareward.train.dpo import DPO
 
 # M1 -> M2 -> M3 of the paper, best against worst, without length control.
@@ -68,8 +69,7 @@ def self_rewarding(
             answers = run.ask(recipe.generate, prompts, of=model)
             responses = run.derive(KeepDistinct(), answers)
             judgments = run.ask(recipe.judge, prompts, responses, of=model)
-            rule = ActorPairs(settings.rho, settings.max_response_characters)
-            pairs = run.derive(rule, prompts, responses, judgments)
+            pairs = actor_pairs(run, settings, prompts, responses, judgments)
             trained = train_next(run, recipe.dpo, settings, [pairs], first, model)
         done = (prompts, answers, responses, judgments, None, (pairs,), trained.model, trained)
         run.history.rounds.append(Round(model, *done))

@@ -8,6 +8,7 @@ from metareward.errors import ConfigError
 from metareward.models.base import Model
 from metareward.records import Role
 from metareward.settings import check_samples, one_of, require
+from metareward.stages.auto_rho import check_search
 from metareward.train.dpo import DPO
 
 BOTH = (Role.ACTOR, Role.JUDGE)
@@ -19,7 +20,9 @@ REFERENCES = ("start", "previous", "first")
 class Iteration:
     """What one iteration sets for itself; None leaves the value of [dpo].
 
-    rho: width of the length-control tiers, 0 (best against worst) up to but not 0.5.
+    rho: width of the length-control tiers, 0 (best against worst) up to but not 0.5; "auto" searches
+        `rho_bounds` for the smallest with a mean length difference (chosen - rejected, characters) of at
+        most `rho_target` (see `stages.auto_rho`).
     max_response_characters: an actor pair whose chosen response is longer is left out.
     max_judgment_characters: a judge pair whose chosen judgment is longer is left out.
     stop_after_epoch: the epoch whose weights are taken, on the schedule of `epochs`.
@@ -31,7 +34,9 @@ class Iteration:
     """
 
     roles: tuple[Role, ...] = BOTH
-    rho: float = 0.0
+    rho: float | Literal["auto"] = 0.0
+    rho_target: float = 0.0
+    rho_bounds: tuple[float, float] = (0.0, 0.45)
     max_response_characters: int | None = None
     max_judgment_characters: int | None = None
     learning_rate: float | None = None
@@ -44,7 +49,9 @@ class Iteration:
     def __post_init__(self) -> None:
         require(bool(self.roles), "iterations.roles", "at least one of 'actor', 'judge'", self.roles)
         require(len(set(self.roles)) == len(self.roles), "iterations.roles", "free of repeats", self.roles)
-        require(0 <= self.rho < 0.5, "iterations.rho", "at least 0 and below 0.5", self.rho)
+        sane = self.rho == "auto" or 0 <= self.rho < 0.5
+        require(sane, "iterations.rho", "at least 0 and below 0.5, or 'auto'", self.rho)
+        check_search(self.rho_target, self.rho_bounds, "iterations.rho_target", "iterations.rho_bounds")
         for name in ("max_response_characters", "max_judgment_characters"):
             value = getattr(self, name)
             require(value is None or value >= 1, f"iterations.{name}", "at least 1", value)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from statistics import fmean, pvariance
-from typing import ClassVar, TypeVar
+from typing import ClassVar, Protocol, TypeVar
 
 from metareward.ids import fingerprint, seed_of
 from metareward.records import Dropped, Finish, Judgment, Message, PreferencePair, Prompt, Response, Role
@@ -15,8 +15,9 @@ from metareward.settings import require
 from metareward.stages.base import Shape
 from metareward.stages.grouping import bundles
 
-_SCORE_TOLERANCE = 1e-9  # a score this near a tier's boundary is on it; scores this near are equal
+SCORE_TOLERANCE = 1e-9  # a score this near a tier's boundary is on it; scores this near are equal
 
+Scored = tuple[Response, float]
 _Subject = TypeVar("_Subject", Response, Judgment)
 
 
@@ -69,42 +70,98 @@ class ActorPairs:
         self, prompts: Iterable[Prompt], responses: Iterable[Response], judgments: Iterable[Judgment]
     ) -> Iterator[PreferencePair | Dropped]:
         """A pair a prompt, or why there is none. Judgments of responses that are not given do not count."""
+        for sides in self.sides(prompts, responses, judgments):
+            yield between(self, sides)
+
+    def sides(
+        self, prompts: Iterable[Prompt], responses: Iterable[Response], judgments: Iterable[Judgment]
+    ) -> Iterator["Sides"]:
+        """Each prompt's scored responses, any of which may be chosen or rejected."""
         for bundle in bundles(prompts, responses, judgments):
-            yield self._pair(bundle.prompt, mean_scores(bundle.responses, bundle.judgments))
+            scored = mean_scores(bundle.responses, bundle.judgments)
+            yield Sides(bundle.prompt, scored, scored)
 
     def shape(self, *shapes: Shape) -> Shape:
         """At most a pair a prompt; tokens of both sides with their prompt."""
         prompts, responses, _ = shapes
         return Shape(prompts.rows, 2 * (prompts.tokens + responses.tokens))
 
-    def _pair(self, prompt: Prompt, scored: list[tuple[Response, float]]) -> PreferencePair | Dropped:
-        if len(scored) < 2:
-            return Dropped(prompt.id, "fewer than two scored responses")
-        best, worst = max(score for _, score in scored), min(score for _, score in scored)
-        if best - worst <= _SCORE_TOLERANCE:
-            return Dropped(prompt.id, "equal scores")
-        chosen, chosen_score = self._chosen(scored, best, worst)
-        rejected, rejected_score = self._rejected(scored, best, worst)
-        if too_long(chosen.text, self.max_chosen_characters):
-            return Dropped(prompt.id, "chosen response over the length limit")
-        messages, scores = prompt.messages, (chosen_score, rejected_score)
-        return preference(self, Role.ACTOR, prompt, messages, chosen, rejected, scores)
 
-    # Neither tier reaches the middle, whatever the tolerance: no response can be on both sides of a pair.
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """One prompt's responses with their mean scores: those that may be chosen, those that may be rejected."""
 
-    def _chosen(
-        self, scored: list[tuple[Response, float]], best: float, worst: float
-    ) -> tuple[Response, float]:
-        boundary = (1 - self.rho) * best + self.rho * worst - _SCORE_TOLERANCE
-        tier = [(r, s) for r, s in scored if s >= boundary and s > (best + worst) / 2]
-        return min(tier, key=lambda row: (len(row[0].text), -row[1], row[0].sample))
+    prompt: Prompt
+    good: list[Scored]
+    bad: list[Scored]
 
-    def _rejected(
-        self, scored: list[tuple[Response, float]], best: float, worst: float
-    ) -> tuple[Response, float]:
-        boundary = (1 - self.rho) * worst + self.rho * best + _SCORE_TOLERANCE
-        tier = [(r, s) for r, s in scored if s <= boundary and s < (best + worst) / 2]
-        return min(tier, key=lambda row: (-len(row[0].text), row[1], row[0].sample))
+    @property
+    def best(self) -> float:
+        """The highest score of what may be chosen; there must be something."""
+        return max(score for _, score in self.good)
+
+    @property
+    def worst(self) -> float:
+        """The lowest score of what may be rejected; there must be something."""
+        return min(score for _, score in self.bad)
+
+
+class LengthControl(Protocol):
+    """What a rule says about length: the width of its tiers, and the limit of what is chosen."""
+
+    @property
+    def rho(self) -> float:
+        """Width of the tiers."""
+        ...
+
+    @property
+    def max_chosen_characters(self) -> int | None:
+        """The limit."""
+        ...
+
+
+def between(rule: LengthControl, sides: Sides) -> PreferencePair | Dropped:
+    """The pair of one prompt's responses, or why there is none."""
+    chosen = choose(rule, sides)
+    if isinstance(chosen, str):
+        return Dropped(sides.prompt.id, chosen)
+    (good, good_score), (bad, bad_score) = chosen
+    messages = sides.prompt.messages
+    return preference(rule, Role.ACTOR, sides.prompt, messages, good, bad, (good_score, bad_score))
+
+
+def choose(rule: LengthControl, sides: Sides) -> tuple[Scored, Scored] | str:
+    """(chosen, rejected) with their scores by the tiers of `ActorPairs`, or the reason why there are none.
+
+    S_max is the best of what may be chosen, S_min the worst of what may be rejected.
+    """
+    if not sides.good or not sides.bad or len({row.id for row, _ in (*sides.good, *sides.bad)}) < 2:
+        return "fewer than two scored responses"
+    if sides.best - sides.worst <= SCORE_TOLERANCE:
+        return "equal scores"
+    chosen, rejected = _chosen(sides, rule.rho), _rejected(sides, rule.rho)
+    if sides.good is not sides.bad and chosen[0].text == rejected[0].text:
+        return "identical responses"  # two models can say the same; what one says was made distinct before
+    if too_long(chosen[0].text, rule.max_chosen_characters):
+        return "chosen response over the length limit"
+    return chosen, rejected
+
+
+# Neither tier reaches the middle, whatever the tolerance: no response can be on both sides of a pair.
+
+
+def _chosen(sides: Sides, rho: float) -> Scored:
+    best, worst = sides.best, sides.worst
+    boundary = (1 - rho) * best + rho * worst - SCORE_TOLERANCE
+    tier = [(r, s) for r, s in sides.good if s >= boundary and s > (best + worst) / 2]
+    return min(tier, key=lambda row: (len(row[0].text), -row[1], row[0].sample))
+
+
+def _rejected(sides: Sides, rho: float) -> Scored:
+    best, worst = sides.best, sides.worst
+    boundary = (1 - rho) * worst + rho * best + SCORE_TOLERANCE
+    tier = [(r, s) for r, s in sides.bad if s <= boundary and s < (best + worst) / 2]
+    return min(tier, key=lambda row: (-len(row[0].text), row[1], row[0].sample))
 
 
 def preference(
