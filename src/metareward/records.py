@@ -182,6 +182,39 @@ class PreferencePair:
 
 
 @dataclass(frozen=True, slots=True)
+class Rating:
+    """What people made of a response; within a prompt higher is better."""
+
+    id: str
+    prompt_id: str
+    response_id: str
+    quality: float
+
+
+@dataclass(frozen=True, slots=True)
+class Demonstration:
+    """An answer to imitate: `text` after exactly `messages`. `token_ids` are as sampled, if they were.
+
+    For the judge: `score` is the verdict that the text ends in, `quality` and `length` (characters) are of
+    the judged response, `judgment_id` names the judgment it was taken from, if any. One demonstration may
+    stand in a set several times; `copy` counts them from 0.
+    """
+
+    id: str
+    role: Role
+    prompt_id: str
+    response_id: str
+    judgment_id: str | None
+    messages: tuple[Message, ...]
+    text: str
+    token_ids: tuple[int, ...] | None
+    score: float
+    quality: float
+    length: int
+    copy: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Dropped:
     """What a rule left out, and why. `reason` is one of few fixed phrases, so that it can be counted."""
 
@@ -189,7 +222,18 @@ class Dropped:
     reason: str
 
 
-Record = Prompt | Response | Judgment | Battle | Comparison | Case | PreferencePair | Dropped
+Record = (
+    Prompt
+    | Response
+    | Judgment
+    | Battle
+    | Comparison
+    | Case
+    | PreferencePair
+    | Rating
+    | Demonstration
+    | Dropped
+)
 
 
 def kind_of(rows: Sequence[R]) -> type[R]:

@@ -17,7 +17,8 @@ _PAIRS = (
     '"label"} or PandaLM\'s {"instruction", "response1", "response2", "annotator1", ...}'
 )
 _RANKS = (
-    'a file of rankings has rows {"prompt", "response", "quality"} (or "rank", 1 the best), or OASST\'s '
+    'a file of rankings has rows {"prompt", "response", "quality"} (or "rank", the lowest the best; also '
+    '"question" and "answer"), rows {"prompt", "responses": [{"response", "quality"}, ...]}, or OASST\'s '
     '{"prompt_text", "response_text", "quality_score"}'
 )
 
@@ -75,7 +76,7 @@ def read_ranked(path: Path) -> tuple[tuple[Ranked, ...], int]:
 
     Raises DataError, with counts, for rows of another form.
     """
-    rows = read_rows(path)
+    rows = [one for row in read_rows(path) for one in _each_response(row)]
     found = [_ranked(row) for row in rows]
     complain(path, _faults(found), len(rows), _RANKS)
     kept = tuple(row for row in found if isinstance(row, Ranked))
@@ -133,13 +134,24 @@ def _pair(row: Row) -> KnownPair | str:
     return messages if isinstance(messages, str) else KnownPair(messages, *texts, better, str(category))  # type: ignore[arg-type]
 
 
+def _each_response(row: Row) -> list[Row]:
+    """A row for each response, where one row has all the responses of a prompt."""
+    responses = row.get("responses")
+    if not isinstance(responses, list) or not all(isinstance(one, Mapping) for one in responses):
+        return [row]
+    shared = {name: value for name, value in row.items() if name != "responses"}
+    return [{**shared, **one} for one in responses]
+
+
+def _first_of(row: Row, *names: str) -> Any:
+    return next((row[name] for name in names if name in row), None)
+
+
 def _ranked(row: Row) -> Ranked | str | None:
     """The ranked response; None if nobody rated it; or what is wrong with the row."""
-    prompt, response = (
-        row.get("prompt_text", row.get("prompt")),
-        row.get("response_text", row.get("response")),
-    )
-    quality = row.get("quality_score", row.get("quality"))
+    prompt = _first_of(row, "prompt_text", "prompt", "question")
+    response = _first_of(row, "response_text", "response", "answer")
+    quality = _first_of(row, "quality_score", "quality")
     if quality is None and isinstance(row.get("rank"), int | float):
         quality = -row["rank"]
     if response is None or not {"quality_score", "quality", "rank"} & row.keys():
