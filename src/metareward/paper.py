@@ -16,6 +16,7 @@ from metareward.stages.base import Guess, Rule, Shape, Stage, step_key, text_tok
 from metareward.store import Store
 from metareward.train.dpo import DPO
 from metareward.train.job import RESULT, read_result
+from metareward.train.sft import SFT
 
 R = TypeVar("R")
 
@@ -150,7 +151,7 @@ class Paper:
             shape = Shape(len(artifact), shape.tokens)
         return Sketch(key, shape)
 
-    def train(self, training: DPO, pairs: Sequence[Sketch], start: Model, reference: Model) -> Model:
+    def train(self, training: DPO | SFT, pairs: Sequence[Sketch], start: Model, reference: Model) -> Model:
         """Count the pairs and the tokens of all epochs that will be trained."""
         key = step_key(training, start.fingerprint, reference.fingerprint, *(part.key for part in pairs))
         epochs = training.epochs_to_train

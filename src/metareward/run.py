@@ -17,13 +17,14 @@ from metareward.history import History
 from metareward.ids import fingerprint
 from metareward.models.base import Model
 from metareward.provenance import Session
-from metareward.records import PreferencePair, Prompt, kind_of
+from metareward.records import Prompt, kind_of
 from metareward.stages.base import Guess, Rule, Shape, Stage, question_key, step_key
 from metareward.store import Artifact, Store, Writer, claim
 from metareward.supervision import Supervision
 from metareward.train.dpo import DPO, TrainMachine
 from metareward.train.job import RESULT, Trainer, TrainJob, TrainResult
 from metareward.train.lineage import note_training
+from metareward.train.sft import SFT
 from metareward.watchdog import Watchdog, beat
 
 R = TypeVar("R")
@@ -143,9 +144,12 @@ class Run:
         return artifact
 
     def train(
-        self, training: DPO, pairs: Sequence[Artifact[PreferencePair]], start: Model, reference: Model
+        self, training: DPO | SFT, pairs: Sequence[Artifact[Any]], start: Model, reference: Model
     ) -> Model:
-        """Train a new model from `start` on all pairs together, against the explicit `reference`."""
+        """Train a new model from `start` on all pairs together, against the explicit `reference`.
+
+        With `SFT` the rows are demonstrations, and nothing is held near `reference`.
+        """
         key = step_key(training, start.fingerprint, reference.fingerprint, *(part.key for part in pairs))
         output = self.store.root / "models" / key
         model = Model(f"{start.name.split('/')[-1]}+", str(output), key)
@@ -267,7 +271,7 @@ class Run:
         self._listen(StepFinished(self.section, "train", result.pairs_used, seconds, reused, note))
 
 
-def _require_pairs(section: str, pairs: Sequence[Artifact[PreferencePair]]) -> None:
+def _require_pairs(section: str, pairs: Sequence[Artifact[Any]]) -> None:
     if sum(len(part) for part in pairs):
         return
     lines = [
@@ -275,6 +279,12 @@ def _require_pairs(section: str, pairs: Sequence[Artifact[PreferencePair]]) -> N
         + (", ".join(f"{n} {why}" for why, n in part.manifest.dropped.items()) or "-")
         for part in pairs
     ]
+    if all(part.manifest.name == "balanced_judgments" for part in pairs):
+        raise NoPairsError(
+            f"{section}: no judgment is left to fine-tune on.\n" + "\n".join(lines) + "\nWhat to change in "
+            "[eft]: verdict = 'human' where hardly a sampled judgment can be read or agrees; more samples in "
+            "[eft.judge]; more prompts; longer_share where no pair's shorter side is better."
+        )
     raise NoPairsError(
         f"{section}: no preference pair is left to train on.\n"
         + "\n".join(lines)

@@ -9,6 +9,7 @@ from metareward.models.base import Model
 from metareward.records import Prompt
 from metareward.stages.base import Rule, Stage
 from metareward.train.dpo import DPO
+from metareward.train.sft import SFT
 
 R = TypeVar("R")
 
@@ -34,8 +35,8 @@ class Runner(Protocol):
         """The artifact of what a rule makes of other artifacts."""
         ...
 
-    def train(self, training: DPO, pairs: Sequence[Any], start: Model, reference: Model) -> Model:
-        """The model that training makes of `start`."""
+    def train(self, training: DPO | SFT, pairs: Sequence[Any], start: Model, reference: Model) -> Model:
+        """The model that training makes of `start`: of preference pairs, or with `SFT` of demonstrations."""
         ...
 
     def within(self, section: str) -> AbstractContextManager[None]:

@@ -2,8 +2,12 @@
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from metareward.settings import check_seed, one_of, positive, require
+
+if TYPE_CHECKING:
+    from metareward.train.sft import SFT
 
 SCHEDULERS = ("cosine", "linear", "constant")
 LESS_MEMORY = (
@@ -118,17 +122,17 @@ class TrainMachine:
             require(name in REPORTERS, "machine.training.report_to", f"a list of {one_of(REPORTERS)}", name)
 
 
-def accumulation(dpo: DPO, machine: TrainMachine) -> tuple[int, int]:
+def accumulation(dpo: "DPO | SFT", machine: TrainMachine) -> tuple[int, int]:
     """Pairs per device at once, and how many such batches make one optimiser step.
 
     Raises ConfigError when they do not make up `dpo.batch_size` exactly. With an NLL term, whose mean is
     over the tokens in memory at once, pairs go one by one: else the machine would change the loss.
     """
-    pairs = 1 if dpo.nll_weight else min(machine.pairs_per_device, dpo.batch_size)
+    pairs = 1 if isinstance(dpo, DPO) and dpo.nll_weight else min(machine.pairs_per_device, dpo.batch_size)
     at_once = pairs * machine.processes
     require(
         dpo.batch_size % at_once == 0,
-        "dpo.batch_size",
+        f"{type(dpo).__name__.lower()}.batch_size",
         f"a multiple of machine.training.processes x pairs_per_device ({machine.processes} x {pairs})",
         dpo.batch_size,
     )

@@ -10,8 +10,9 @@ from typing import Any, Protocol
 from metareward import disk
 from metareward.errors import ConfigError, StoreError
 from metareward.ids import fingerprint
-from metareward.records import Message, PreferencePair, Role
+from metareward.records import Demonstration, Message, PreferencePair, Role
 from metareward.train.dpo import DPO, TrainMachine
+from metareward.train.sft import SFT
 
 RESULT = "metareward.json"
 
@@ -32,16 +33,17 @@ class TrainJob:
     """One training: from `start`, held near `reference`, on `pairs`, into `output_dir`.
 
     key: of the training step; names the result. start, reference: model directories.
+    dpo: or `SFT`; then `pairs` are demonstrations, and nothing is held near the reference.
     pairs: read once, and only when there is something to train.
     work_dir: checkpoints and logs; belongs to this job alone until the result is whole.
     """
 
     key: str
-    dpo: DPO
+    dpo: DPO | SFT
     machine: TrainMachine
     start: str
     reference: str
-    pairs: Iterable[PreferencePair]
+    pairs: Iterable[Any]
     output_dir: Path
     work_dir: Path
 
@@ -130,7 +132,7 @@ def read_result(file: Path) -> TrainResult:
         raise StoreError(f"{file}: damaged ({error})") from error
 
 
-def write_pairs(file: Path, pairs: Iterable[PreferencePair]) -> str:
+def write_pairs(file: Path, pairs: Iterable[PreferencePair | Demonstration]) -> str:
     """Stream pairs to a file, one JSON object a line; returns the SHA-256 of what was written."""
     digest = hashlib.sha256()
     partial = file.with_name(file.name + ".partial")
@@ -159,6 +161,17 @@ def read_pairs(file: Path) -> Iterable[PreferencePair]:
             yield PreferencePair(**row)
 
 
+def read_demonstrations(file: Path) -> Iterable[Demonstration]:
+    """The demonstrations `write_pairs` wrote, one at a time."""
+    with file.open() as lines:
+        for line in lines:
+            row = json.loads(line)
+            row["role"] = Role(row["role"])
+            row["messages"] = tuple(Message(**message) for message in row["messages"])
+            row["token_ids"] = None if row["token_ids"] is None else tuple(row["token_ids"])
+            yield Demonstration(**row)
+
+
 def write_job(job: TrainJob) -> Path:
     """Write the job and its pairs into its work directory, for the worker.
 
@@ -175,7 +188,7 @@ def write_job(job: TrainJob) -> Path:
     names = {"key": job.key, "start": job.start, "reference": job.reference}
     places = {"output_dir": str(job.output_dir.absolute()), "work_dir": str(job.work_dir.absolute())}
     own = {"identity": identity, "pairs_digest": digest}
-    settings = {"dpo": asdict(job.dpo), "machine": asdict(job.machine)}
+    settings = {type(job.dpo).__name__.lower(): asdict(job.dpo), "machine": asdict(job.machine)}
     disk.write_checked(file, {**names, **places, **own, **settings})
     return file
 
@@ -199,13 +212,18 @@ def read_job(file: Path) -> TrainJob:
     """The job as the worker sees it; its pairs are read from the work directory."""
     row = disk.read_checked(file)
     machine = TrainMachine(**{**row["machine"], "report_to": tuple(row["machine"]["report_to"])})
+    pairs = file.with_name("pairs.jsonl")
     return TrainJob(
         key=row["key"],
-        dpo=DPO(**row["dpo"]),
+        dpo=_sft(row["sft"]) if "sft" in row else DPO(**row["dpo"]),
         machine=machine,
         start=row["start"],
         reference=row["reference"],
-        pairs=read_pairs(file.with_name("pairs.jsonl")),
+        pairs=read_demonstrations(pairs) if "sft" in row else read_pairs(pairs),
         output_dir=Path(row["output_dir"]),
         work_dir=Path(row["work_dir"]),
     )
+
+
+def _sft(settings: Mapping[str, Any]) -> SFT:
+    return SFT(**{**settings, "lora_targets": tuple(settings["lora_targets"])})

@@ -25,6 +25,7 @@ from metareward.secrets import scrub_file
 from metareward.train.dpo import LESS_MEMORY, accumulation
 from metareward.train.job import Listener, TrainJob, TrainResult, finished, ignore, write_job
 from metareward.train.lock import hold_lock
+from metareward.train.sft import SFT
 
 LOCK_SECONDS = 180  # an orphaned worker ends after the batch in progress and one checkpoint
 POLL_SECONDS = 0.1
@@ -190,7 +191,8 @@ def _command(job: TrainJob, file: Path) -> list[str]:
     start = ["accelerate.commands.launch", "--config_file", str(config), "--num_processes", str(processes)]
     if job.machine.accelerate_config is None and processes > 1 and _gpus() < processes:
         start = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-    return [sys.executable, "-m", *start, "-m", "metareward.train.worker", str(file)]
+    worker = "finetune" if isinstance(job.dpo, SFT) else "worker"
+    return [sys.executable, "-m", *start, "-m", f"metareward.train.{worker}", str(file)]
 
 
 def _plain_config(job: TrainJob) -> Path:

@@ -11,6 +11,7 @@ from metareward.errors import StoreError
 from metareward.models.base import Model
 from metareward.train.dpo import DPO
 from metareward.train.job import RESULT, TrainResult, read_result
+from metareward.train.sft import SFT
 
 _STEP = "step.json"
 _ITERATION = re.compile(r"iteration (\d{1,9})\b")
@@ -34,7 +35,7 @@ class Training:
 
 
 def note_training(
-    root: Path, key: str, section: str, dpo: DPO, pairs: Sequence[str], start: Model, reference: Model
+    root: Path, key: str, section: str, dpo: DPO | SFT, pairs: Sequence[str], start: Model, reference: Model
 ) -> None:
     """Write down what a training depends on, before it begins."""
     file = root / "training" / key / _STEP

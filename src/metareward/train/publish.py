@@ -20,8 +20,11 @@ def partial_of(job: TrainJob) -> Path:
     return job.output_dir.with_name(f".{job.output_dir.name}.partial")
 
 
-def publish(job: TrainJob, trainer: Any, result: TrainResult) -> None:
-    """Write weights, tokenizer and result to a new directory, and give it its name when all is there."""
+def publish(job: TrainJob, trainer: Any, result: TrainResult, adapter: Path | None = None) -> None:
+    """Write weights, tokenizer and result to a new directory, and give it its name when all is there.
+
+    adapter: a directory that is copied into it as `adapter`.
+    """
     weights = trainer.accelerator.get_state_dict(trainer.model_wrapped)
     if trainer.accelerator.is_main_process:
         partial = partial_of(job)
@@ -32,6 +35,8 @@ def publish(job: TrainJob, trainer: Any, result: TrainResult) -> None:
             model, weights, partial, AutoConfig.from_pretrained(job.start, trust_remote_code=False).dtype
         )
         load_tokenizer(job.start).save_pretrained(partial)
+        if adapter is not None:
+            shutil.copytree(adapter, partial / "adapter")
         write_result(partial, replace(result, files=disk.digests(partial)))
         disk.sync_tree(partial)
         disk.rename(partial, job.output_dir)

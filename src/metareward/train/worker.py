@@ -7,6 +7,7 @@ import platform
 import shutil
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from metareward.errors import ConfigError, MetarewardError, StoreError
 from metareward.secrets import scrub, scrub_output
 from metareward.train import reference
 from metareward.train.checkpoints import last_complete, last_unharmed
-from metareward.train.dpo import LESS_MEMORY, accumulation
+from metareward.train.dpo import DPO, LESS_MEMORY, accumulation
 from metareward.train.job import TrainJob, TrainResult, read_job
 from metareward.train.keeper import Interrupted, Keeper, Reporter, StopSignal, disk_refusal
 from metareward.train.lock import hold_lock
@@ -109,7 +110,7 @@ def train(job: TrainJob, stop: StopSignal, report: Reporter) -> TrainResult:
     model = load_weights(job.start)
     before = copy.deepcopy(model.config), copy.deepcopy(model.generation_config)
     trainer = build(job, pairs, model, tokenizer, report)
-    checkpoint = _checkpoint(job, report)
+    checkpoint = to_continue_from(job, report)
     keeper = Keeper(job, pairs.tokens, stop, report, checkpoint)
     trainer.add_callback(keeper)
     try:
@@ -125,7 +126,7 @@ def train(job: TrainJob, stop: StopSignal, report: Reporter) -> TrainResult:
     return result
 
 
-def _checkpoint(job: TrainJob, report: Reporter) -> Path | None:
+def to_continue_from(job: TrainJob, report: Reporter) -> Path | None:
     """What to continue from. The first process looks, so that all see the same."""
     folder = job.work_dir / "checkpoints"
     with PartialState().main_process_first():
@@ -149,7 +150,7 @@ def coder_of(tokenizer: Any) -> Coder:
 def build(job: TrainJob, pairs: TokenPairs, model: Any, tokenizer: Any, report: Reporter) -> PairTrainer:
     """The trainer, with the reference's log-probabilities computed and the reference itself let go."""
     config = _config(job)
-    _check_processes(job)
+    check_processes(job)
     dataset = Dataset.from_dict(
         {"prompt_ids": pairs.prompt_ids, "chosen_ids": pairs.chosen_ids, "rejected_ids": pairs.rejected_ids}
     )
@@ -176,7 +177,7 @@ def build(job: TrainJob, pairs: TokenPairs, model: Any, tokenizer: Any, report: 
     return trainer
 
 
-def _check_processes(job: TrainJob) -> None:
+def check_processes(job: TrainJob) -> None:
     """Processes that do not find each other would each train alone, on other batches than were asked for."""
     found = PartialState().num_processes
     if found != job.machine.processes:
@@ -188,6 +189,7 @@ def _check_processes(job: TrainJob) -> None:
 
 def _config(job: TrainJob) -> DPOConfig:
     dpo, machine = job.dpo, job.machine
+    assert isinstance(dpo, DPO)
     pairs_at_once, accumulate = accumulation(dpo, machine)
     warm = "constant_with_warmup" if dpo.scheduler == "constant" and dpo.warmup_ratio else dpo.scheduler
     auto = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
@@ -253,7 +255,7 @@ def _result(job: TrainJob, trainer: PairTrainer, pairs: TokenPairs, keeper: Keep
     )
 
 
-def main() -> int:
+def main(work: Callable[[TrainJob, StopSignal, Reporter], TrainResult] = train) -> int:
     """Carry out the job whose file is the only argument; the exit status is 0, 1 or `STOPPED`."""
     scrub_output()
     job = read_job(Path(sys.argv[1]))
@@ -264,7 +266,7 @@ def main() -> int:
     lock = hold_lock(job.work_dir / "worker.lock", wait_seconds=10) if main_process else None
     began = time.monotonic()
     try:
-        train(job, stop, report)
+        work(job, stop, report)
     except Interrupted:
         report("stopped", seconds=time.monotonic() - began)
         return STOPPED

@@ -1,0 +1,37 @@
+"""A judge before and after: how often its own judgments can be read, and whom it agrees with."""
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+from metareward.errors import DataError
+from metareward.evaluate.judge_ask import JudgeRanks
+from metareward.records import Judgment
+from metareward.stats.proportions import wilson
+
+_SHOWN = ("pairwise", "length_baseline", "pairwise_longer_is_better", "pairwise_shorter_is_better")
+
+
+def measured(evaluation: JudgeRanks, judgments: Iterable[Judgment]) -> dict[str, Any]:
+    """Readability, and agreement with people's ranks with the baseline 'the longer is better' beside it.
+
+    Each share is {"value", "lower", "upper", "n"} with a 95 % interval, over prompts for agreement (pairs of
+    a prompt resemble each other). Where too little could be read, agreement is None and `why` says so.
+    """
+    rows = list(judgments)
+    unread = Counter(row.unread for row in rows if row.score is None)
+    read = len(rows) - sum(unread.values())
+    said: dict[str, Any] = {
+        "judgments": len(rows),
+        "readable": wilson(read, len(rows)).as_dict() if rows else None,
+        "unreadable": dict(unread),
+        "scores": dict(
+            sorted(Counter(str(round(row.score)) for row in rows if row.score is not None).items())
+        ),
+        "why": None,
+    }
+    try:
+        found = evaluation.score(rows)
+    except DataError as error:
+        return said | dict.fromkeys(_SHOWN) | {"why": str(error)}
+    return said | {name: found[name] for name in _SHOWN}

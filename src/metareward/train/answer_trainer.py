@@ -1,0 +1,114 @@
+"""TRL's fine-tuning on ready token ids, with the loss on answers alone, and LoRA where it is asked for."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import PartialState
+from datasets import Dataset
+from peft import LoraConfig, PeftModel, get_peft_model
+from transformers import PrinterCallback, set_seed
+from trl.trainer.sft_config import SFTConfig
+from trl.trainer.sft_trainer import SFTTrainer
+
+from metareward.errors import ConfigError
+from metareward.train.answers import TokenAnswers
+from metareward.train.dpo import TrainMachine, accumulation
+from metareward.train.sft import ALL_LINEAR, SFT
+
+
+class AnswerTrainer(SFTTrainer):
+    """TRL's fine-tuning on rows that are ready: `input_ids` and `labels`."""
+
+    def _prepare_dataset(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:
+        """Our rows are what TRL would make of texts, so there is nothing to prepare."""
+        return dataset
+
+    def create_model_card(self, *args: Any, **kwargs: Any) -> None:
+        """No card in a checkpoint: nobody reads it, and it would name this machine's directories."""
+
+
+def answer_trainer(
+    sft: SFT, machine: TrainMachine, folder: Path, answers: TokenAnswers, model: Any, tokenizer: Any
+) -> AnswerTrainer:
+    """The trainer of `model` on `answers`, with checkpoints in `folder`."""
+    trainer = AnswerTrainer(
+        model=adapted(model, sft, machine.gradient_checkpointing),
+        args=config_of(sft, machine, folder),
+        train_dataset=Dataset.from_dict({"input_ids": answers.ids, "labels": answers.labels}),
+        processing_class=tokenizer,
+    )
+    trainer.remove_callback(PrinterCallback)
+    return trainer
+
+
+def config_of(sft: SFT, machine: TrainMachine, folder: Path) -> SFTConfig:
+    """What TRL is told."""
+    at_once, accumulate = accumulation(sft, machine)
+    warm = "constant_with_warmup" if sft.scheduler == "constant" and sft.warmup_ratio else sft.scheduler
+    auto = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+    return SFTConfig(
+        output_dir=str(folder),
+        learning_rate=sft.learning_rate,
+        num_train_epochs=sft.epochs,
+        per_device_train_batch_size=at_once,
+        gradient_accumulation_steps=accumulate,
+        lr_scheduler_type=warm,
+        warmup_steps=sft.warmup_ratio,
+        max_grad_norm=sft.max_grad_norm,
+        weight_decay=sft.weight_decay,
+        seed=sft.seed,
+        max_length=None,
+        packing=False,
+        gradient_checkpointing=machine.gradient_checkpointing,
+        bf16=machine.dtype == "bfloat16" or (machine.dtype == "auto" and auto),
+        use_cpu=not torch.accelerator.is_available(),
+        logging_steps=1,
+        logging_nan_inf_filter=False,
+        save_strategy="no",
+        report_to=list(machine.report_to) or "none",
+        disable_tqdm=True,
+    )
+
+
+def adapted(model: Any, sft: SFT, gradient_checkpointing: bool = False) -> Any:
+    """The model itself, or with an adapter whose first weights come from `sft.seed`.
+
+    Raises ConfigError for targets that the model has not.
+    """
+    set_seed(sft.seed)
+    if not sft.lora_rank:
+        return model
+    every = sft.lora_targets == (ALL_LINEAR,)
+    config = LoraConfig(
+        r=sft.lora_rank,
+        lora_alpha=sft.lora_alpha,  # type: ignore[arg-type] # peft multiplies by it: any number will do
+        lora_dropout=sft.lora_dropout,
+        target_modules=ALL_LINEAR if every else list(sft.lora_targets),
+        task_type="CAUSAL_LM",
+    )
+    try:
+        with_adapter = get_peft_model(model, config)
+    except ValueError as error:
+        told = str(error).partition("\n")[0]
+        raise ConfigError(f"sft.lora_targets: this model has no layers of these names ({told})") from None
+    if gradient_checkpointing:
+        with_adapter.enable_input_require_grads()
+    return with_adapter
+
+
+def merge(trainer: AnswerTrainer, folder: Path) -> Path | None:
+    """Put an adapter into the weights: W + lora_alpha / lora_rank * B A. The adapter itself goes to `folder`.
+
+    Returns None, having done nothing, where every weight was trained.
+    """
+    model = trainer.accelerator.unwrap_model(trainer.model_wrapped)
+    if not isinstance(model, PeftModel):
+        return None
+    if PartialState().is_main_process:
+        for config in model.peft_config.values():
+            config.base_model_name_or_path = None  # a directory of this machine
+        model.save_pretrained(folder, save_embedding_layers=False)
+        (folder / "README.md").unlink(missing_ok=True)
+    trainer.model_wrapped = trainer.model = model.merge_and_unload()
+    return folder
