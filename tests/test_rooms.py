@@ -38,6 +38,7 @@ ROOMS = [
     "sources",
     "attack",
     "evaluate",
+    "eft",
     "recipes",
     "simulate",
     "summary",
@@ -87,9 +88,9 @@ def test_rooms_import_only_from_rooms_before_them():
 
 
 def test_one_importer_each():
-    """The store alone knows Parquet (with those that read it in columns), one file alone knows TRL."""
+    """The store alone knows Parquet (with those that read it in columns), a file for each kind of training knows TRL."""
     trl = [path.name for path in FILES if any(name.split(".")[0] == "trl" for name in imports(path))]
-    assert len(trl) == 1, trl
+    assert len(trl) == 2, trl  # preference pairs, and answers
     arrow = {
         room_of(path) for path in FILES if any(name.split(".")[0] == "pyarrow" for name in imports(path))
     }

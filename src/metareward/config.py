@@ -14,7 +14,8 @@ from metareward.errors import ConfigError
 from metareward.evaluate.base import Evaluations
 from metareward.evaluate.chosen import KINDS, Evaluate
 from metareward.models.base import Model
-from metareward.options import Machine, Plan, Prompts
+from metareward.models.catalogue import supervision_of
+from metareward.options import Machine, Plan, Prompts, eft_settings
 from metareward.overlay import known_names, names, near, overlay, table, text, typed
 from metareward.paper import Speeds
 from metareward.provenance.records import at_home
@@ -32,7 +33,7 @@ RECIPES: dict[str, tuple[type[Any], Callable[..., Model]]] = {
     "meta_rewarding": (MetaRewarding, meta_rewarding),
     "self_rewarding": (SelfRewarding, self_rewarding),
 }
-_SEEDED = ("generate", "judge", "meta_judge", "dpo", "attack")
+_SEEDED = ("generate", "judge", "meta_judge", "dpo", "attack", "eft")
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ class Config:
         plain = {"recipe": self.recipe, "model": at_home(self.model), "seed": self.seed}
         prompts = {**dataclasses.asdict(self.prompts), "source": at_home(self.prompts.source)}
         method = dataclasses.asdict(self.method)
+        method["eft"]["source"] = at_home(method["eft"]["source"])
         del method["evaluate"]  # stands below as it was given: built, it holds whole benchmarks
         plain |= {"prompts": prompts, "method": method, "evaluate": dataclasses.asdict(self.evaluate)}
         return json.loads(json.dumps(plain))
@@ -115,7 +117,7 @@ def _resolve(given: dict[str, Any], path: Path, directory: Path | None) -> Confi
     if recipe not in RECIPES:
         raise ConfigError(f"recipe must be {one_of(RECIPES)}, not {shown(recipe)}{near(recipe, RECIPES)}")
     method = RECIPES[recipe][0]()
-    apart = ("supervision", "evaluate")
+    apart = ("supervision", "evaluate", "eft")
     parts = [field.name for field in dataclasses.fields(method) if field.name not in apart]
     own = ["recipe", "model", "seed", "directory", "prompts", "machine", "plan", *apart]
     known_names(given, [*own, *parts], "at the top level")
@@ -124,9 +126,11 @@ def _resolve(given: dict[str, Any], path: Path, directory: Path | None) -> Confi
     model = text(given.get("model", "smollm2-135m-instruct"), "model")
     where = text(given.get("directory", f"runs/{path.stem}"), "directory")
     changes = {name: _part(getattr(method, name), given, name, seed, path.parent) for name in parts}
-    method = dataclasses.replace(method, **changes)
+    eft = eft_settings(given.get("eft", {}), changes["judge"], seed, path.parent, _template)
+    method = dataclasses.replace(method, **changes, eft=eft)
     machine = _machine(given.get("machine", {}), path.parent)
-    accumulation(method.dpo, machine.training)
+    for training in (method.dpo, method.eft.sft) if eft.enabled else (method.dpo,):
+        accumulation(training, machine.training)
     supervision = overlay(Supervision(), given.get("supervision", {}), "supervision")
     return Config(
         recipe=recipe,
@@ -139,7 +143,7 @@ def _resolve(given: dict[str, Any], path: Path, directory: Path | None) -> Confi
         plan=_plan(given.get("plan", {})),
         path=path,
         directory=_home(directory or Path(where), "directory"),
-        supervision=supervision.at_least(getattr(method, "supervision", Supervision())),
+        supervision=supervision.at_least(eft.supervision).at_least(supervision_of(model)),
     )
 
 

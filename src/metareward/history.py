@@ -73,6 +73,24 @@ class Attacked:
     report: Any
 
 
+@dataclass(frozen=True)
+class Tuned:
+    """Evaluation fine-tuning: which demonstrations there were, which were taken, what the judge was worth.
+
+    how: where justification and verdict came from. left_out: responses that were not used, by reason.
+    before, after: the judge on held-out prompts (see `eft.measure`); None on paper.
+    """
+
+    start: Model
+    trained: Model
+    how: str
+    demonstrations: Any
+    taken: Any
+    left_out: dict[str, int]
+    before: Any
+    after: Any
+
+
 @dataclass
 class History:
     """Looks, rounds and attacks in the order in which they were finished.
@@ -80,6 +98,7 @@ class History:
     newest: the last model's judgments of every look's answers, by the name of the model that answered.
     contaminated: the prompts found to resemble an evaluation's items, as `evaluate.contamination` says them.
     supervision: what the run learnt from besides its own judgments.
+    tuned: evaluation fine-tuning, if there was any.
     rhos: the length control of each iteration that trained the actor, by its number (a `RhoChoice`).
     """
 
@@ -87,6 +106,7 @@ class History:
     rounds: list[Round] = field(default_factory=list)
     attacks: list[Attacked] = field(default_factory=list)
     supervision: Supervision = Supervision()
+    tuned: Tuned | None = None
     newest: dict[str, Any] = field(default_factory=dict)
     contaminated: list[Any] = field(default_factory=list)
     rhos: dict[int, Any] = field(default_factory=dict)

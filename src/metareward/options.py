@@ -1,12 +1,22 @@
 """Settings that are not the method's: where prompts come from, what the machine is, what a plan assumes."""
 
+import dataclasses
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
+from metareward import files
+from metareward.errors import ConfigError
+from metareward.overlay import overlay, table, text
 from metareward.paper import Speeds
+from metareward.recipes.eft import EFT
 from metareward.settings import one_of, require
 from metareward.stages.base import Guess
+from metareward.stages.judge import Judge
 from metareward.train.dpo import TrainMachine
+from metareward.train.sft import SFT
 from metareward.watchdog import MINUTES, Watchdog
 
 ENGINES = ("transformers", "fake")
@@ -74,3 +84,39 @@ class Plan:
 
     guess: Guess = Guess()
     speeds: Speeds = Speeds()
+
+
+def eft_settings(
+    given: Any, judge: Judge, seed: int, base: Path, template: Callable[[str, Path, str], str]
+) -> EFT:
+    """[eft], with [eft.judge] laid over the recipe's judge and [eft.sft]; paths are from the config's place.
+
+    template: reads one by its name or path. Raises ConfigError also for a source that is not there.
+    """
+    settings = dict(table(given, "eft"))
+    judging = dict(table(settings.pop("judge", {}), "eft.judge"))
+    if "template" in judging:
+        judging["template"] = template(text(judging["template"], "eft.judge.template"), base, "eft.judge")
+    if "other_template" in settings:
+        name = text(settings["other_template"], "eft.other_template")
+        settings["other_template"] = template(name, base, "eft.other")
+    sft = _named("eft.", overlay, SFT(seed=seed), settings.pop("sft", {}), "eft.sft")
+    own = _named("eft.", overlay, judge, judging, "eft.judge") if judging else None
+    eft = overlay(EFT(), {"seed": seed, **settings}, "eft", leave_out=("judge", "sft", "teacher"))
+    if not eft.enabled:
+        return dataclasses.replace(eft, judge=own, sft=sft)
+    source = base / Path(text(eft.source, "eft.source")).expanduser()
+    try:
+        files.check_plain(source)
+    except files.UnreadableError as error:
+        raise ConfigError(f"eft.source: {source}: {error}; name a file of ranked responses") from None
+    return dataclasses.replace(eft, source=str(source.absolute()), judge=own, sft=sft)
+
+
+def _named(prefix: str, make: Callable[..., Any], *given: Any) -> Any:
+    """A setting that is refused is named with the table that it stands in."""
+    try:
+        return make(*given)
+    except ConfigError as error:
+        said = str(error)
+        raise ConfigError(said if "[" in said or said.startswith(prefix) else prefix + said) from None

@@ -279,12 +279,6 @@ def _require_pairs(section: str, pairs: Sequence[Artifact[Any]]) -> None:
         + (", ".join(f"{n} {why}" for why, n in part.manifest.dropped.items()) or "-")
         for part in pairs
     ]
-    if all(part.manifest.name == "balanced_judgments" for part in pairs):
-        raise NoPairsError(
-            f"{section}: no judgment is left to fine-tune on.\n" + "\n".join(lines) + "\nWhat to change in "
-            "[eft]: verdict = 'human' where hardly a sampled judgment can be read or agrees; more samples in "
-            "[eft.judge]; more prompts; longer_share where no pair's shorter side is better."
-        )
     raise NoPairsError(
         f"{section}: no preference pair is left to train on.\n"
         + "\n".join(lines)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from metareward.disk import write_json
+from metareward.eft.report import tuned
 from metareward.evaluate import anchors
 from metareward.fences import count_disarmed
 from metareward.history import Attacked, History, Look, Round
@@ -33,6 +34,7 @@ def summarise(history: History, root: Path) -> dict[str, Any]:
         "contaminated": [asdict(overlap) for overlap in history.contaminated],
         "checkpoint": str(Path(last.path).relative_to(root)) if last else None,
         "supervision": str(history.supervision),
+        "eft": tuned(history.tuned),
     }
 
 

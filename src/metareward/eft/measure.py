@@ -21,13 +21,13 @@ def measured(evaluation: JudgeRanks, judgments: Iterable[Judgment]) -> dict[str,
     rows = list(judgments)
     unread = Counter(row.unread for row in rows if row.score is None)
     read = len(rows) - sum(unread.values())
+    points = Counter(str(int(row.score + 0.5)) for row in rows if row.score is not None)
+    lower, upper = wilson(read, len(rows))
     said: dict[str, Any] = {
         "judgments": len(rows),
-        "readable": wilson(read, len(rows)).as_dict() if rows else None,
+        "readable": {"value": read / len(rows), "lower": lower, "upper": upper, "n": len(rows)},
         "unreadable": dict(unread),
-        "scores": dict(
-            sorted(Counter(str(round(row.score)) for row in rows if row.score is not None).items())
-        ),
+        "scores": dict(sorted(points.items())),
         "why": None,
     }
     try:

@@ -72,8 +72,8 @@ def divided(
     order = sorted(groups, key=lambda cluster: seed_of("eft", seed, cluster))
     if len(order) <= held_out:
         raise DataError(
-            f"{path}: {len(order)} prompts have responses of different rank within the length limits; more "
-            f"than eft.held_out ({held_out}) are needed. Hold out fewer, raise the limits or give more prompts"
+            f"{path}: {len(order)} prompts have responses of different rank within the length limits, and "
+            f"eft.held_out ({held_out}) takes all of them. Hold out fewer, raise the limits or give more"
         )
     measured, trained = order[:held_out], order[held_out:][:prompts]
     left_out |= {"no order within the prompt": alone, "nobody rated it": unrated}
@@ -85,7 +85,8 @@ def _usable(
     rows: Iterable[Ranked], most_prompt: int | None, most_response: int | None
 ) -> tuple[list[Ranked], dict[str, int]]:
     kept: dict[str, Ranked] = {}
-    left_out = dict.fromkeys(("empty response", "prompt too long", "response too long", "given twice"), 0)
+    reasons = ("empty response", "prompt too long", "response too long", "given twice")
+    left_out: dict[str, int] = dict.fromkeys(reasons, 0)
     for row in rows:
         asked = sum(len(message.content) for message in row.messages)
         if not row.response.strip():

@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 from metareward.errors import ModelError
 from metareward.ids import fingerprint
+from metareward.supervision import Supervision
 
 CONVERSION = 1  # raise when a change of convert.py changes the weights, the tokenizer or the chat template
 
@@ -44,6 +45,7 @@ class Entry:
     tied: whether the original shares one matrix between input and output where the file holds two
         roundings of it; the output's, which is the finer one, is kept for both.
     ends: every token that ends an answer, if the file names only one of them.
+    supervision: what it was made with that a run which begins with it must say.
     dtype: how the weights are stored; float16 only where rounding to it was measured to be harmless.
     """
 
@@ -58,6 +60,7 @@ class Entry:
     tied: bool = False
     ends: tuple[int, ...] = ()
     dtype: str = "float32"
+    supervision: Supervision = Supervision()
 
     @property
     def fingerprint(self) -> str:
@@ -167,6 +170,12 @@ def cache_directory() -> Path:
         raise ModelError(
             "there is no home directory to keep models in: set METAREWARD_CACHE to a directory of yours"
         ) from None
+
+
+def supervision_of(name: str) -> Supervision:
+    """What a model of the catalogue was made with, besides its own judgments; of others nothing is known."""
+    entry = CATALOGUE.get(name)
+    return entry.supervision if entry else Supervision()
 
 
 def find(name: str) -> Entry:

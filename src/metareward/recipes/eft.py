@@ -13,6 +13,7 @@ from metareward.eft.balance import Balanced
 from metareward.eft.demonstrate import VERDICTS, Agreeing, Asking, FromRanks
 from metareward.eft.measure import measured
 from metareward.eft.ranks import Divided, Ranks, divided
+from metareward.errors import NoPairsError
 from metareward.evaluate.judge_ask import JudgeRanks
 from metareward.history import Tuned
 from metareward.models.base import Model
@@ -37,7 +38,8 @@ class EFT:
         before, or "neutral", one short sentence.
     judge: how judgments are asked for; None is the recipe's judge. judge_model: who writes them; "" is the
         model that is trained. teacher: that model, found (a config's `judge_model` is looked up by the run).
-    other_template, other_share: this share of the demonstrations answers another template's prompt.
+    other_template, other_share: this share of the demonstrations answers another template's prompt (the
+        template's text; a config may name one that ships with the package, or a file).
     margin: only qualities that differ by more count as an order. longer_share, matched, most_copies,
         balance_scores: see `eft.balance.Balanced`.
     sft: how it is trained.
@@ -77,6 +79,8 @@ class EFT:
         check_seed("eft.seed", self.seed)
         self.balanced()
         self.asking("{{ conversation }} {{ response }}")
+        if self.other_template:
+            templates.check(self.other_template, ("conversation", "response"), "eft.other_template")
 
     @property
     def supervision(self) -> Supervision:
@@ -104,8 +108,7 @@ class EFT:
 
     def asking(self, template: str) -> Asking:
         """Which prompts the demonstrations answer."""
-        other = templates.shipped(self.other_template) if self.other_template else ""
-        return Asking(template, other, self.other_share, self.seed)
+        return Asking(template, self.other_template, self.other_share, self.seed)
 
     def read(self) -> Divided:
         """The file, divided. Raises DataError if it cannot be used."""
@@ -125,8 +128,10 @@ def fine_tuned(run: Runner, eft: EFT, judge: Judge, model: Model) -> Model:
     with run.within("evaluation fine-tuning"):
         before = _measured(run, found.held_out, judge, model)
         every, taken = _demonstrations(run, eft, judge, found.train, model)
+        run.conclude(_require_some, every, taken)
         trained = run.train(eft.sft, [taken], start=model, reference=model)
         after = _measured(run, found.held_out, judge, trained)
+    run.history.supervision = run.history.supervision.at_least(eft.supervision)
     run.history.tuned = Tuned(model, trained, eft.how, every, taken, found.left_out, before, after)
     return trained
 
@@ -144,6 +149,18 @@ def _demonstrations(run: Runner, eft: EFT, judge: Judge, ranks: Ranks, model: Mo
         judgments = run.ask(judge, given[0], given[1], of=eft.teacher or model)
         every = run.derive(rule, *given, judgments)
     return every, run.derive(eft.balanced(), every)
+
+
+def _require_some(every: Any, taken: Any) -> None:
+    """NoPairsError, with what became of them, if there is no demonstration to train on."""
+    if not len(taken):
+        counts = {**every.manifest.dropped, **taken.manifest.dropped}
+        why = ", ".join(f"{count} {reason}" for reason, count in counts.items())
+        raise NoPairsError(
+            f"evaluation fine-tuning: no judgment is left to train on: {why}. What to change in [eft]: "
+            "verdict = 'human' where hardly a sampled judgment can be read or agrees; more prompts or "
+            "samples; longer_share (or leave it out) where no pair's shorter side is better"
+        )
 
 
 def _measured(run: Runner, ranks: Ranks, judge: Judge, model: Model) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 from metareward.evaluate.base import Evaluations
 from metareward.history import Round, Trained
 from metareward.models.base import Model
+from metareward.recipes.eft import EFT, fine_tuned
 from metareward.recipes.gate import Gate, attacked
 from metareward.recipes.judge_gate import JudgeGate
 from metareward.recipes.judging import MetaJudgeBy, check_meta_judge_by, judged, nothing_left
@@ -37,7 +38,7 @@ PAPER_ITERATIONS = (
 class MetaRewarding:
     """The settings of the recipe. With nothing set they are the paper's.
 
-    evaluate: evaluations of every model, besides the look on held-out prompts.
+    evaluate: evaluations of every model, besides the look on held-out prompts. eft: see `recipes.eft`.
     prior: precision of the Gaussian prior on Elo (the paper states none; see `stats.bradley_terry`).
     attack, judge_gate, meta_judge_by: see `recipes.gate`, `recipes.judge_gate` and `recipes.judging`.
     """
@@ -53,6 +54,8 @@ class MetaRewarding:
     attack: Gate = Gate()
     judge_gate: JudgeGate = JudgeGate()
     meta_judge_by: MetaJudgeBy = "current"
+
+    eft: EFT = EFT()
 
     def __post_init__(self) -> None:
         check_meta_judge_by(self.meta_judge_by)
@@ -73,6 +76,7 @@ def meta_rewarding(
     iteration says otherwise (`start`, `reference`).
     """
     recipe = recipe or MetaRewarding()
+    model = fine_tuned(run, recipe.eft, recipe.judge, model)
     first = model = replace(model, name="M0")
     watcher = Watcher(
         recipe.watch, recipe.generate, recipe.judge, first, held_out, recipe.meta_judge, recipe.evaluate

@@ -7,6 +7,7 @@ from typing import Any
 from metareward.evaluate.base import Evaluations
 from metareward.history import Round
 from metareward.models.base import Model
+from metareward.recipes.eft import EFT, fine_tuned
 from metareward.recipes.gate import Gate, attacked
 from metareward.recipes.pairing import actor_pairs
 from metareward.recipes.settings import Iteration, Watch, check_iterations
@@ -29,7 +30,7 @@ class SelfRewarding:
     """The settings of the recipe. With nothing set: 4 responses, 3 judgments averaged, T .7, top-p .9.
 
     The paper states no sampling settings for its judgments; ours are those of its responses.
-    evaluate: evaluations of every model, besides the look on held-out prompts.
+    evaluate: evaluations of every model, besides the look on held-out prompts. eft: see `recipes.eft`.
     """
 
     generate: Generate = Generate(samples=4, temperature=0.7, top_p=0.9)
@@ -39,6 +40,8 @@ class SelfRewarding:
     watch: Watch = Watch()
     evaluate: Evaluations = Evaluations()
     attack: Gate = Gate()
+
+    eft: EFT = EFT()
 
     def __post_init__(self) -> None:
         gate = self.attack
@@ -58,6 +61,7 @@ def self_rewarding(
 ) -> Model:
     """Run the loop from `model`, one batch of prompts an iteration; returns the last model."""
     recipe = recipe or SelfRewarding()
+    model = fine_tuned(run, recipe.eft, recipe.judge, model)
     first = model = replace(model, name="M0")
     watcher = Watcher(
         recipe.watch, recipe.generate, recipe.judge, first, held_out, evaluations=recipe.evaluate

@@ -108,7 +108,7 @@ def merge(trainer: AnswerTrainer, folder: Path) -> Path | None:
     if PartialState().is_main_process:
         for config in model.peft_config.values():
             config.base_model_name_or_path = None  # a directory of this machine
-        model.save_pretrained(folder, save_embedding_layers=False)
+        model.save_pretrained(str(folder), save_embedding_layers=False)
         (folder / "README.md").unlink(missing_ok=True)
     trainer.model_wrapped = trainer.model = model.merge_and_unload()
     return folder

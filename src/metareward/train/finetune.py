@@ -22,7 +22,7 @@ def finetune(job: TrainJob, stop: StopSignal, report: Reporter) -> TrainResult:
     assert isinstance(job.dpo, SFT)
     worker.check_processes(job)
     tokenizer = load_tokenizer(job.start)
-    answers = encode_answers(job.demonstrations, worker.coder_of(tokenizer), job.dpo.max_length)
+    answers = encode_answers(job.pairs, worker.coder_of(tokenizer), job.dpo.max_length)
     model = worker.load_weights(job.start)
     before = copy.deepcopy(model.config), copy.deepcopy(model.generation_config)
     folder = job.work_dir / "checkpoints"
@@ -35,7 +35,7 @@ def finetune(job: TrainJob, stop: StopSignal, report: Reporter) -> TrainResult:
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     except Interrupted:
         if trainer.state.global_step > keeper.saved_step:
-            trainer._save_checkpoint(trainer.model, trial=None)
+            trainer._save_checkpoint(model, trial=None)
             keeper.seal(trainer.state)
         raise
     result = _result(job, trainer, answers, keeper)
