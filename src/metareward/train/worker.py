@@ -1,4 +1,4 @@
-"""The child process that trains: the only importer of TRL. Started by `launch` with the path of job.json."""
+"""The child process that trains by DPO. Started by `launch` with the path of job.json."""
 
 import copy
 import importlib.metadata
@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -188,8 +188,7 @@ def check_processes(job: TrainJob) -> None:
 
 
 def _config(job: TrainJob) -> DPOConfig:
-    dpo, machine = job.dpo, job.machine
-    assert isinstance(dpo, DPO)
+    dpo, machine = cast(DPO, job.dpo), job.machine
     pairs_at_once, accumulate = accumulation(dpo, machine)
     warm = "constant_with_warmup" if dpo.scheduler == "constant" and dpo.warmup_ratio else dpo.scheduler
     auto = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
