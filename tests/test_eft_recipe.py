@@ -27,7 +27,7 @@ def eft(folder: Path, **changes: Any) -> EFT:
     return EFT(enabled=True, source=source, **{**settings, **changes})
 
 
-def run_with(folder: Path, name: str, tuning: EFT, world: Any = None, trainer: Any = None):
+def run_with(folder: Path, name: str, tuning: EFT, world: Any = None, trainer: Any = None) -> Any:
     settings = replace(loops.RECIPES[name][1](), eft=tuning)
     asked = loops.Asked(world or planted.World())
     folder.mkdir(exist_ok=True)
