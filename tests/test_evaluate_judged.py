@@ -75,7 +75,7 @@ def test_settings_reach_the_evaluations(tmp_path):
     write(tmp_path)
     more = MT + "baseline = 'mt_base.jsonl'\nmax_tokens = 7\njudge_tokens = 8\nseed = 3\nlimit = 2\n"
     more += ARENA + "max_tokens = 9\njudge_tokens = 10\nmethod = 'mean'\n"
-    more += PAIRS + "form = 'pointwise'\nbrief = true\nlimit = 2\n"
+    more += PAIRS + "form = 'pointwise'\nbrief = true\nlimit = 2\njudge_tokens = 11\n"
     arena, mt, pairs = load(tmp_path, more).evaluate.build(tmp_path)
     assert isinstance(arena, ArenaHard)
     assert (arena.generate.max_tokens, arena.judge.max_tokens, arena.method) == (9, 10, "mean")
@@ -88,6 +88,7 @@ def test_settings_reach_the_evaluations(tmp_path):
     assert mt.references is None
     assert isinstance(pairs, JudgePairs)
     assert (pairs.form, len(pairs.pairs), pairs.judge.reading) == ("pointwise", 2, "forced")
+    assert pairs.judge.max_tokens == pairs.compare.max_tokens == 11
     assert len(pairs.judge.template) < len(JudgePairs(()).judge.template)
 
 

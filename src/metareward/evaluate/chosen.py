@@ -148,6 +148,7 @@ class JudgePairsSettings:
     """How well each iteration's model itself judges the `pairs` of a file, or those of `limit` prompts.
 
     form: "pairwise", in both orders, or "pointwise", by its scores of both. brief: the short prompts.
+    judge_tokens: the longest judgment; the stage's own limit if not set.
     """
 
     pairs: str
@@ -156,6 +157,7 @@ class JudgePairsSettings:
     brief: bool = False
     limit: int | None = None
     seed: int = 0
+    judge_tokens: int | None = None
 
     def build(self, base: Path) -> Evaluation:
         """The evaluation; the file is relative to `base`. Raises DataError if it cannot be read."""
@@ -167,6 +169,8 @@ class JudgePairsSettings:
         known = chosen_prompts(read_pairs(base / self.pairs), self.limit, self.seed)
         ending = "_brief" if self.brief else ""
         asking: dict[str, Any] = {"samples": 1, "temperature": 0.0, "reading": self.reading}
+        if self.judge_tokens is not None:
+            asking["max_tokens"] = self.judge_tokens
         compare = Compare(template=shipped(f"compare{ending}"), seed=self.seed, **asking)
         judge = Judge(template=shipped(f"judge{ending}"), seed=self.seed, **asking)
         return JudgePairs(known, self.form, compare, judge)
