@@ -88,7 +88,7 @@ def test_rooms_import_only_from_rooms_before_them():
 
 
 def test_one_importer_each():
-    """The store alone knows Parquet (with those that read it in columns), a file for each kind of training knows TRL."""
+    """The store alone knows Parquet (with those that read it in columns), a file a kind of training TRL."""
     trl = [path.name for path in FILES if any(name.split(".")[0] == "trl" for name in imports(path))]
     assert len(trl) == 2, trl  # preference pairs, and answers
     arrow = {

@@ -1,5 +1,6 @@
 """TRL's fine-tuning on ready token ids, with the loss on answers alone, and LoRA where it is asked for."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from trl.trainer.sft_trainer import SFTTrainer
 from metareward.errors import ConfigError
 from metareward.train.answers import TokenAnswers
 from metareward.train.dpo import TrainMachine, accumulation
+from metareward.train.packed import PackedCollator, can_pack
 from metareward.train.sft import ALL_LINEAR, SFT
 
 
@@ -32,11 +34,14 @@ def answer_trainer(
     sft: SFT, machine: TrainMachine, folder: Path, answers: TokenAnswers, model: Any, tokenizer: Any
 ) -> AnswerTrainer:
     """The trainer of `model` on `answers`, with checkpoints in `folder`."""
+    pack = machine.share_prompt and machine.accelerate_config is None
+    pack = pack and can_pack(model.to(PartialState().device), _longest(answers))
     trainer = AnswerTrainer(
         model=adapted(model, sft, machine.gradient_checkpointing),
         args=config_of(sft, machine, folder),
         train_dataset=Dataset.from_dict({"input_ids": answers.ids, "labels": answers.labels}),
         processing_class=tokenizer,
+        data_collator=PackedCollator() if pack else None,
     )
     trainer.remove_callback(PrinterCallback)
     return trainer
@@ -79,12 +84,13 @@ def adapted(model: Any, sft: SFT, gradient_checkpointing: bool = False) -> Any:
     set_seed(sft.seed)
     if not sft.lora_rank:
         return model
-    every = sft.lora_targets == (ALL_LINEAR,)
+    layers = model.config.num_hidden_layers
     config = LoraConfig(
         r=sft.lora_rank,
         lora_alpha=sft.lora_alpha,  # type: ignore[arg-type] # peft multiplies by it: any number will do
         lora_dropout=sft.lora_dropout,
-        target_modules=ALL_LINEAR if every else list(sft.lora_targets),
+        target_modules=_targets(model, sft),
+        layers_to_transform=list(range(layers))[-sft.lora_layers :] if sft.lora_layers else None,
         task_type="CAUSAL_LM",
     )
     try:
@@ -97,6 +103,20 @@ def adapted(model: Any, sft: SFT, gradient_checkpointing: bool = False) -> Any:
     return with_adapter
 
 
+def _targets(model: Any, sft: SFT) -> list[str]:
+    """Ends of the names of the layers that get an adapter; the output head gets none."""
+    if sft.lora_targets != (ALL_LINEAR,):
+        return list(sft.lora_targets)
+    parts = model.named_modules()
+    linear = {name.split(".")[-1] for name, part in parts if isinstance(part, torch.nn.Linear)}
+    return sorted(linear - {"lm_head", "embed_out"})
+
+
+def _longest(answers: TokenAnswers) -> list[dict[str, Any]]:
+    rows = sorted(range(len(answers)), key=lambda row: len(answers.ids[row]))[-2:]
+    return [{"input_ids": answers.ids[row], "labels": answers.labels[row]} for row in rows]
+
+
 def merge(trainer: AnswerTrainer, folder: Path) -> Path | None:
     """Put an adapter into the weights: W + lora_alpha / lora_rank * B A. The adapter itself goes to `folder`.
 
@@ -106,9 +126,11 @@ def merge(trainer: AnswerTrainer, folder: Path) -> Path | None:
     if not isinstance(model, PeftModel):
         return None
     if PartialState().is_main_process:
-        for config in model.peft_config.values():
-            config.base_model_name_or_path = None  # a directory of this machine
         model.save_pretrained(str(folder), save_embedding_layers=False)
         (folder / "README.md").unlink(missing_ok=True)
+        file = folder / "adapter_config.json"
+        config = json.loads(file.read_text(encoding="utf-8"))
+        config["base_model_name_or_path"] = None  # a directory of this machine
+        file.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     trainer.model_wrapped = trainer.model = model.merge_and_unload()
     return folder
