@@ -12,10 +12,13 @@ from metareward.engines.base import Completion, Engine, Request, failed
 from metareward.engines.fake import fake
 from metareward.events import Event, Listener, ignore
 from metareward.models.base import Model
+from metareward.recipes.combined import Combined, combined
+from metareward.recipes.cream import Cream, cream
 from metareward.recipes.gate import Gate
 from metareward.recipes.meta_rewarding import MetaRewarding, meta_rewarding
 from metareward.recipes.self_rewarding import SelfRewarding, self_rewarding
 from metareward.recipes.settings import Iteration, Watch
+from metareward.recipes.temporal import Temporal, temporal
 from metareward.run import Run
 from metareward.stages.generate import Generate
 from metareward.stages.judge import Judge
@@ -47,6 +50,25 @@ def small_self(reading: str = "free") -> SelfRewarding:
     )
 
 
+def small_temporal(reading: str = "free", **changes: Any) -> Temporal:
+    judge = Judge(samples=3, reading=reading)  # type: ignore[arg-type]
+    dpo, watch = DPO(batch_size=2, epochs=1), Watch(1, 2, bank_prompts=0)
+    return Temporal(Generate(samples=4), judge, dpo, **{"watch": watch, **changes})
+
+
+def small_cream(reading: str = "free", **changes: Any) -> Cream:
+    judge = Judge(samples=3, reading=reading)  # type: ignore[arg-type]
+    dpo, watch = DPO(batch_size=2, epochs=1), Watch(1, 2, bank_prompts=0)
+    return Cream(Generate(samples=4), judge, dpo, **{"watch": watch, **changes})
+
+
+def small_combined(reading: str = "free", **changes: Any) -> Combined:
+    judge, meta = Judge(samples=3, reading=reading), MetaJudge(reading=reading)  # type: ignore[arg-type]
+    dpo, watch = DPO(batch_size=2, epochs=1), Watch(1, 2, bank_prompts=0)
+    own = {"iterations": (Iteration(rho="auto"), Iteration(rho=0.2)), "watch": watch}
+    return Combined(Generate(samples=4), judge, meta, dpo, **(own | changes))
+
+
 PAIRS = str(Path(__file__).parent / "data" / "planted_pairs.jsonl")
 """Pairs of responses in the planted world's own terms, to attack its judge with."""
 
@@ -60,6 +82,9 @@ def gated(small: Callable[..., Any]) -> Callable[..., Any]:
 RECIPES: dict[str, tuple[Callable[..., Model], Callable[..., Any]]] = {
     "meta_rewarding": (meta_rewarding, small_meta),
     "self_rewarding": (self_rewarding, small_self),
+    "temporal": (temporal, small_temporal),
+    "cream": (cream, small_cream),
+    "combined": (combined, small_combined),
 }
 GATED = {f"{name}, gated": (recipe, gated(small)) for name, (recipe, small) in RECIPES.items()}
 
@@ -131,6 +156,9 @@ def everything(run: Run) -> dict[str, Any]:
             if artifact is not None:
                 found[artifact.key] = [dataclasses.asdict(row) for row in artifact]
                 found[f"{artifact.key} dropped"] = [dataclasses.asdict(row) for row in artifact.dropped()]
+        for other in round.beside:
+            for artifact in (other.responses, other.judgments, *other.pairs):
+                found[artifact.key] = [dataclasses.asdict(row) for row in artifact]
     for look in run.history.looks:
         for artifact in (look.answers, look.judgments, look.refereed, look.battles):
             if artifact is not None:

@@ -23,10 +23,13 @@ if TYPE_CHECKING:
     from metareward.evaluate.mt_ask import MTBench
     from metareward.export import export_run
     from metareward.models import Model, resolve
+    from metareward.recipes.combined import Combined, combined
+    from metareward.recipes.cream import Cream, cream
     from metareward.recipes.gate import Gate
     from metareward.recipes.meta_rewarding import MetaRewarding, meta_rewarding
     from metareward.recipes.self_rewarding import SelfRewarding, self_rewarding
     from metareward.recipes.settings import Iteration, Watch
+    from metareward.recipes.temporal import Temporal, temporal
     from metareward.records import (
         Battle,
         Comparison,
@@ -74,6 +77,9 @@ _HOMES = {
     "recipes.gate": ("Gate",),
     "recipes.meta_rewarding": ("MetaRewarding", "meta_rewarding"),
     "recipes.self_rewarding": ("SelfRewarding", "self_rewarding"),
+    "recipes.temporal": ("Temporal", "temporal"),
+    "recipes.cream": ("Cream", "cream"),
+    "recipes.combined": ("Combined", "combined"),
     "recipes.settings": ("Iteration", "Watch"),
     "records": (
         "Battle",

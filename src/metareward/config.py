@@ -19,9 +19,12 @@ from metareward.options import Machine, Plan, Prompts, eft_settings
 from metareward.overlay import known_names, names, near, overlay, table, text, typed
 from metareward.paper import Speeds
 from metareward.provenance.records import at_home
+from metareward.recipes.combined import Combined, combined
+from metareward.recipes.cream import Cream, cream
 from metareward.recipes.meta_rewarding import MetaRewarding, meta_rewarding
 from metareward.recipes.self_rewarding import SelfRewarding, self_rewarding
 from metareward.recipes.settings import Iteration
+from metareward.recipes.temporal import Temporal, temporal
 from metareward.runner import Runner
 from metareward.secrets import refuse_secrets
 from metareward.settings import check_seed, one_of, shown
@@ -32,6 +35,9 @@ from metareward.train.dpo import TrainMachine, accumulation
 RECIPES: dict[str, tuple[type[Any], Callable[..., Model]]] = {
     "meta_rewarding": (MetaRewarding, meta_rewarding),
     "self_rewarding": (SelfRewarding, self_rewarding),
+    "temporal": (Temporal, temporal),
+    "cream": (Cream, cream),
+    "combined": (Combined, combined),
 }
 _SEEDED = ("generate", "judge", "meta_judge", "dpo", "attack", "eft")
 

@@ -42,10 +42,38 @@ class Trained:
 
 
 @dataclass(frozen=True)
+class Beside:
+    """A model's answers to an iteration's prompts, and judgments of them.
+
+    name: "present" is the iteration's own model, "past" the first, "future" one trained ahead for this
+    iteration alone; "previous" is the model before, which wrote no answers (None) but judged the present's.
+    Judgments are the iteration's own model's but for those of "previous". pairs: what trained the future.
+    """
+
+    name: str
+    model: Model
+    answers: Any | None
+    responses: Any
+    judgments: Any
+    pairs: tuple[Any, ...] = ()
+
+    @property
+    def rows(self) -> tuple[Any, Any]:
+        """Responses and judgments, as rules take them."""
+        return self.responses, self.judgments
+
+    @property
+    def all(self) -> tuple[Any, Any, Any]:
+        """Answers, responses and judgments."""
+        return self.answers, self.responses, self.judgments
+
+
+@dataclass(frozen=True)
 class Round:
     """One iteration: what the model wrote, the pairs that came of it, and what it was trained into.
 
-    start: the model that was asked. training: how it was trained, where the recipe says so.
+    start: the model that was asked. training: how it was trained, where the recipe says so. beside: what
+    other models answered or judged.
     """
 
     start: Model
@@ -57,6 +85,7 @@ class Round:
     pairs: tuple[Any, ...]
     trained: Model
     training: Trained | None = None
+    beside: tuple[Beside, ...] = ()
 
     @property
     def skipped(self) -> bool:
@@ -100,6 +129,7 @@ class History:
     supervision: what the run learnt from besides its own judgments.
     tuned: evaluation fine-tuning, if there was any.
     rhos: the length control of each iteration that trained the actor, by its number (a `RhoChoice`).
+    consistency: how far its judge agreed with the one before, by its number (a `Consistency`).
     """
 
     looks: list[Look] = field(default_factory=list)
@@ -110,3 +140,4 @@ class History:
     newest: dict[str, Any] = field(default_factory=dict)
     contaminated: list[Any] = field(default_factory=list)
     rhos: dict[int, Any] = field(default_factory=dict)
+    consistency: dict[int, Any] = field(default_factory=dict)

@@ -14,7 +14,7 @@ from metareward.eft.report import tuned
 from metareward.evaluate import anchors
 from metareward.fences import count_disarmed
 from metareward.history import Attacked, History, Look, Round
-from metareward.recipes import pairing
+from metareward.recipes import besides, pairing
 from metareward.records import Battle, Finish, Judgment, Outcome, Response
 from metareward.store import Artifact
 from metareward.train.job import RESULT
@@ -133,6 +133,7 @@ def _iteration(number: int, round: Round, history: History) -> dict[str, Any]:
     kinds = {artifact.manifest.name: artifact for artifact in round.pairs}
     capped = round.training.capped if round.training else ()
     asked = {"generate": round.answers, "judge": round.judgments, "meta_judge": round.battles}
+    asked, ahead = asked | besides.steps(round), besides.trainings(round)
     steps: dict[str, Artifact[Any]] = {name: rows for name, rows in asked.items() if rows is not None}
     return {
         "iteration": number,
@@ -149,16 +150,19 @@ def _iteration(number: int, round: Round, history: History) -> dict[str, Any]:
         "attack_pairs": len(kinds["attack_pairs"]) if "attack_pairs" in kinds else 0,
         "dropped": _dropped([round.responses, *round.pairs, *capped], training["dropped"]),
         **pairing.of_iteration(number, kinds.get("actor_pairs"), history),
+        "beside": besides.of_round(round, kinds.get("actor_pairs")),
         "loss_first": training["loss_first"],
         "loss_last": training["loss_last"],
         "skipped": round.skipped,
         "trained_pairs": training["pairs_used"],
         "seconds": {
             **{name: round_off(rows.cost.seconds) for name, rows in steps.items()},
+            **{name: round_off(result.seconds) for name, result in ahead.items()},
             "train": round_off(training["seconds"]),
         },
         "tokens": {
             **{name: _tokens(rows) for name, rows in steps.items()},
+            **{name: {"trained": result.tokens} for name, result in ahead.items()},
             "train": {"trained": training["tokens"]},
         },
     }

@@ -1,5 +1,6 @@
 """Which steps of two runs are the same, which are not, and what was the first cause of that."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -96,9 +97,14 @@ class _Walk:
                 yield from self._upstream("", one, other, (f"{place}: other {step}",))
 
     def _named(self, side: Side, keys: tuple[str, ...]) -> dict[str, str]:
-        """Inputs by the name of their step: one step takes no two of a name."""
-        names = {key: side.manifests[key][1].name if key in side.manifests else key for key in keys}
-        return {step: key for key, step in names.items()}
+        """Inputs by the name of their step; of several of a name, in their order, the later are numbered."""
+        named: dict[str, str] = {}
+        count: Counter[str] = Counter()
+        for key in keys:
+            step = side.manifests[key][1].name if key in side.manifests else key
+            named[name(("", step, count[step]))] = key
+            count[step] += 1
+        return named
 
     def _upstream(
         self, role: str, one: str | None, other: str | None, otherwise: tuple[str, ...]

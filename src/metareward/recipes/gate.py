@@ -68,6 +68,13 @@ class Gate:
         return Suite(items, families(self.families), judge, None, seed=self.seed, limits=self.limits())
 
 
+def check_no_judge(gate: Gate, recipe: str) -> None:
+    """ConfigError if a recipe that trains no judge is to do something about judge pairs."""
+    wanted = "'warn' or 'stop': no judge is trained"
+    require(gate.action != "drop judge", "attack.action", wanted, gate.action)
+    require(not gate.harden, "attack.harden", f"false: {recipe} trains no judge", gate.harden)
+
+
 @dataclass(frozen=True)
 class Verdict:
     """What came of the gate. Nothing was asked where it is off, and nothing is known yet on paper."""

@@ -1,23 +1,41 @@
 """The actor's pairs of an iteration, with the length control that its settings ask for."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from metareward.history import History
+from metareward.history import Beside, History
 from metareward.recipes.settings import Iteration
 from metareward.runner import Runner
 from metareward.stages.anchors import AnchoredPairs
 from metareward.stages.auto_rho import AutoRho, RhoChoice
+from metareward.stages.consistency import Consistent, Per, consistency
 from metareward.stages.pair import ActorPairs
 
 Kind = type[ActorPairs] | type[AnchoredPairs]
 
 
-def actor_pairs(run: Runner, settings: Iteration, *inputs: Any, kind: Kind = ActorPairs) -> Any:
-    """The pairs that `kind` makes of its inputs; a rho that is "auto" is found, noted and spoken of."""
+def actor_pairs(
+    run: Runner,
+    settings: Iteration,
+    *inputs: Any,
+    kind: Kind = ActorPairs,
+    previous: Sequence[Beside] = (),
+    per: Per = "iteration",
+) -> Any:
+    """The pairs that `kind` makes of its inputs; a rho that is "auto" is found, noted and spoken of.
+
+    previous: what the model before says of the same responses, if pairs are to be as certain as the two
+    agree (see `stages.consistency`). per: over what.
+    """
     rule = length_controlled(settings, kind)
-    pairs = run.derive(rule, *inputs)
+    if previous:
+        (before,) = previous
+        pairs = run.derive(Consistent(rule, per), before.judgments, *inputs)
+        note_consistency(run, before.judgments, *inputs[:3])
+    else:
+        pairs = run.derive(rule, *inputs)
     note_rho(run, rule, *inputs)
     return pairs
 
@@ -44,16 +62,24 @@ def note_rho(run: Runner, rule: ActorPairs | AnchoredPairs | AutoRho, *inputs: A
         run.warn(_missed(rule, found))
 
 
+def note_consistency(run: Runner, *inputs: Any) -> None:
+    """Write into the history how far two judges agree; inputs as those of `consistency`."""
+    found = run.conclude(consistency, *inputs)
+    if found is not None:
+        run.history.consistency[len(run.history.rounds)] = found
+
+
 def of_iteration(number: int, pairs: Any | None, history: History) -> dict[str, Any]:
-    """What the summary says of an iteration's actor pairs: rho, and mean chosen - rejected.
+    """What the summary says of an iteration's actor pairs: rho, consistency, and mean chosen - rejected.
 
     `actor_score_margin` is in points of the judge, `actor_length_margin` in characters.
     """
     rows = [(p.chosen_score - p.rejected_score, len(p.chosen) - len(p.rejected)) for p in pairs or ()]
     score, length = np.mean(rows, axis=0).tolist() if rows else (None, None)
-    rho = history.rhos.get(number)
+    rho, agreed = history.rhos.get(number), history.consistency.get(number)
     return {
         "rho": rho.as_dict() if rho else None,
+        "consistency": agreed.as_dict() if agreed else None,
         "actor_score_margin": score,
         "actor_length_margin": length,
     }

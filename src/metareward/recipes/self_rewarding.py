@@ -8,14 +8,13 @@ from metareward.evaluate.base import Evaluations
 from metareward.history import Round
 from metareward.models.base import Model
 from metareward.recipes.eft import EFT, fine_tuned
-from metareward.recipes.gate import Gate, attacked
+from metareward.recipes.gate import Gate, attacked, check_no_judge
 from metareward.recipes.pairing import actor_pairs
 from metareward.recipes.settings import Iteration, Watch, check_iterations
 from metareward.recipes.training import train_next
 from metareward.recipes.watching import Watcher
 from metareward.records import Role
 from metareward.runner import Runner
-from metareward.settings import require
 from metareward.stages.generate import Generate
 from metareward.stages.judge import Judge
 from metareward.stages.pair import KeepDistinct
@@ -44,11 +43,7 @@ class SelfRewarding:
     eft: EFT = EFT()
 
     def __post_init__(self) -> None:
-        gate = self.attack
-        require(
-            gate.action != "drop judge", "attack.action", "'warn' or 'stop': no judge is trained", gate.action
-        )
-        require(not gate.harden, "attack.harden", "false: self_rewarding trains no judge", gate.harden)
+        check_no_judge(self.attack, "self_rewarding")
         check_iterations(self.iterations, self.dpo)
 
 
