@@ -14,7 +14,7 @@ from metareward.eft.report import tuned
 from metareward.evaluate import anchors
 from metareward.fences import count_disarmed
 from metareward.history import Attacked, History, Look, Round
-from metareward.recipes import besides, pairing
+from metareward.recipes import accounts, besides, pairing
 from metareward.records import Battle, Finish, Judgment, Outcome, Response
 from metareward.store import Artifact
 from metareward.train.job import RESULT
@@ -150,6 +150,7 @@ def _iteration(number: int, round: Round, history: History) -> dict[str, Any]:
         "attack_pairs": len(kinds["attack_pairs"]) if "attack_pairs" in kinds else 0,
         "dropped": _dropped([round.responses, *round.pairs, *capped], training["dropped"]),
         **pairing.of_iteration(number, kinds.get("actor_pairs"), history),
+        "accounts": accounts.of_round(round, training),
         "beside": besides.of_round(round, kinds.get("actor_pairs")),
         "loss_first": training["loss_first"],
         "loss_last": training["loss_last"],

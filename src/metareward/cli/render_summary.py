@@ -105,6 +105,7 @@ def _iteration_rows(iterations: list[dict[str, Any]]) -> Iterator[tuple[str, lis
     for reason in sorted({reason for entry in iterations for reason in entry["dropped"]}):
         yield f"left out: {reason}", [str(entry["dropped"].get(reason, 0)) for entry in iterations]
     yield from _length_rows(iterations)
+    yield from _beside_rows(iterations)
     losses = [f"{_number(e['loss_first'], '.4f')} -> {_number(e['loss_last'], '.4f')}" for e in iterations]
     yield "DPO loss, first -> last step", losses
     yield "seconds", [f"{sum(entry['seconds'].values()):.0f}" for entry in iterations]
@@ -118,6 +119,26 @@ def _length_rows(iterations: list[dict[str, Any]]) -> Iterator[tuple[str, list[s
     for name in ("score", "length"):
         margins = [_number(entry.get(f"actor_{name}_margin"), "+.2f") for entry in iterations]
         yield f"chosen - rejected, {name}", margins
+
+
+def _beside_rows(iterations: list[dict[str, Any]]) -> Iterator[tuple[str, list[str]]]:
+    """Other models' part: whose responses are in the pairs, and how far two judges agreed."""
+    for name, side in (("past", "rejected"), ("future", "chosen")):
+        others = [next((o for o in e.get("beside", ()) if o["name"] == name), None) for e in iterations]
+        if any(others):
+            yield f"pairs with a {name} response {side}", [str(o[side]) if o else "-" for o in others]
+    agreed = [entry.get("consistency") for entry in iterations]
+    if any(agreed):
+        yield "Kendall's tau with the judge before", [_tau(found) for found in agreed]
+        certainties = [_number(found["certainty"] if found else None, ".2f") for found in agreed]
+        yield "certainty of pairs, mean", certainties
+
+
+def _tau(found: Mapping[str, Any] | None) -> str:
+    if found is None:
+        return "-"
+    error = found["tau_standard_error"]
+    return _number(found["tau"], ".2f") + (f" ± {1.96 * error:.2f}" if error is not None else "")
 
 
 def _rho(rho: Mapping[str, Any]) -> str:

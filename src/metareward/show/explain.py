@@ -6,7 +6,9 @@ shown. Texts come from models and are told as they are: see `display.plain`.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from metareward.errors import UserError
@@ -149,7 +151,8 @@ class _Teller:
         judgments = self._get(Judgment, "response_id", list(rows))
         told = []
         for side, name in (("chosen", pair.chosen_id), ("rejected", pair.rejected_id)):
-            own = sorted((j for j in judgments if j.response_id == name), key=lambda j: j.sample)
+            score = pair.chosen_score if side == "chosen" else pair.rejected_score
+            own = _counted([j for j in judgments if j.response_id == name], score)
             told += (
                 [response_story(rows[name], own, side, texts=True)]
                 if name in rows
@@ -248,6 +251,19 @@ class _Teller:
             )
             for step, row in self._archive.dropped(ids)
         ]
+
+
+def _counted(judgments: Sequence[Judgment], score: float) -> list[Judgment]:
+    """The judgments that a side's score is the mean of: where two models judged it, those of one of them."""
+    by_model: dict[str, list[Judgment]] = {}
+    for judgment in sorted(judgments, key=lambda j: j.sample):
+        by_model.setdefault(judgment.model, []).append(judgment)
+
+    def off(rows: list[Judgment]) -> float:
+        scores = [row.score for row in rows if row.score is not None]
+        return abs(fmean(scores) - score) if scores else inf
+
+    return min(by_model.values(), key=off, default=[])
 
 
 def _scores_of(step: str, is_actor: bool) -> str:
