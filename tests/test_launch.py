@@ -64,7 +64,8 @@ tokens = st.none() | st.lists(st.integers(0, 9)).map(tuple)
 def any_pair(draw: st.DrawFn) -> PreferencePair:
     made = pair(draw(st.integers(0, 99)), draw(texts), draw(texts), role=draw(st.sampled_from(Role)))
     turns = tuple(Message("user", text) for text in draw(st.lists(texts, min_size=1, max_size=3)))
-    return replace(made, messages=turns, chosen_token_ids=draw(tokens), rejected_token_ids=draw(tokens))
+    ids = {"chosen_token_ids": draw(tokens), "rejected_token_ids": draw(tokens)}
+    return replace(made, messages=turns, weight=draw(st.floats(0, 9)), certainty=draw(st.floats(0, 1)), **ids)
 
 
 @given(st.lists(any_pair(), max_size=5))

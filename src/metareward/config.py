@@ -23,7 +23,7 @@ from metareward.recipes.combined import Combined, combined
 from metareward.recipes.cream import Cream, cream
 from metareward.recipes.meta_rewarding import MetaRewarding, meta_rewarding
 from metareward.recipes.self_rewarding import SelfRewarding, self_rewarding
-from metareward.recipes.settings import Iteration
+from metareward.recipes.settings import Iteration, check_dev
 from metareward.recipes.temporal import Temporal, temporal
 from metareward.runner import Runner
 from metareward.secrets import refuse_secrets
@@ -86,10 +86,11 @@ class Config:
         batches: list[Any],
         held_out: Any | None,
         evaluations: Evaluations | None = None,
+        dev: Any | None = None,
     ) -> Model:
-        """Carry the recipe out with these settings."""
+        """Carry the recipe out with these settings. dev: the prompts that epochs are selected on."""
         method = dataclasses.replace(self.method, evaluate=evaluations or Evaluations())
-        return RECIPES[self.recipe][1](run, model, batches, method, held_out)
+        return RECIPES[self.recipe][1](run, model, batches, method, held_out, *([dev] if dev else []))
 
 
 def load(path: Path, directory: Path | None = None) -> Config:
@@ -137,12 +138,14 @@ def _resolve(given: dict[str, Any], path: Path, directory: Path | None) -> Confi
     machine = _machine(given.get("machine", {}), path.parent)
     for training in (method.dpo, method.eft.sft) if eft.enabled else (method.dpo,):
         accumulation(training, machine.training)
+    prompts = overlay(Prompts(), given.get("prompts", {}), "prompts")
+    check_dev(method.iterations, prompts.dev)
     supervision = overlay(Supervision(), given.get("supervision", {}), "supervision")
     return Config(
         recipe=recipe,
         model=_local(model, path.parent),
         seed=seed,
-        prompts=overlay(Prompts(), given.get("prompts", {}), "prompts"),
+        prompts=prompts,
         method=method,
         evaluate=_evaluate(given.get("evaluate", {})),
         machine=machine,

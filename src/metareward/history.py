@@ -32,6 +32,7 @@ class Trained:
 
     start, reference: what training began with and stayed near. pairs: what it was given, after the cap on
     judge pairs. capped: the artifacts of judge pairs that the cap left (they are among `pairs`).
+    choice: why this epoch's weights were taken, where one was selected (`evaluate.selection.Choice`).
     """
 
     model: Model
@@ -39,6 +40,7 @@ class Trained:
     reference: Model
     pairs: tuple[Any, ...]
     capped: tuple[Any, ...] = ()
+    choice: Any | None = None
 
 
 @dataclass(frozen=True)

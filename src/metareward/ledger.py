@@ -152,6 +152,8 @@ def _training(training: Training) -> Line:
     place, result = (training.section, TRAIN, training.key, training.key), training.result
     if result is None:
         return Line(*place, UNFINISHED, 0, Cost())
+    if result.part_of is not None:  # what it took is told of the training that passed it
+        return Line(*place, WHOLE, result.pairs_used, Cost())
     return Line(*place, WHOLE, result.pairs_used, Cost(seconds=result.seconds), result.tokens)
 
 

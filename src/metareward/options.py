@@ -29,7 +29,8 @@ class Prompts:
     """Where prompts come from and how many are used.
 
     source: "shipped", a .jsonl, .json or .parquet file (relative to the config), or a hub dataset id.
-    per_iteration: None shares all prompts out equally. held_out: kept apart, never trained on.
+    per_iteration: None shares all prompts out equally. held_out: kept apart, never trained on. dev: kept
+        apart from both, for the iterations that select their epoch on them (select = "dev").
     skip_too_long: leave out prompts that do not fit the model's context instead of stopping.
     """
 
@@ -38,6 +39,7 @@ class Prompts:
     column: str | None = None
     per_iteration: int | None = None
     held_out: int = 0
+    dev: int = 0
     skip_too_long: bool = False
 
     def __post_init__(self) -> None:
@@ -46,6 +48,7 @@ class Prompts:
             good = value is None or (bool(value.strip()) and "\0" not in value)
             require(good, f"prompts.{name}", "a name (leave it out for the default)", value)
         require(self.held_out >= 0, "prompts.held_out", "0 or more", self.held_out)
+        require(self.dev == 0 or self.dev >= 2, "prompts.dev", "0, or at least 2", self.dev)
         enough = self.per_iteration is None or self.per_iteration >= 1
         require(enough, "prompts.per_iteration", "at least 1", self.per_iteration)
 

@@ -15,6 +15,7 @@ from metareward.settings import positive, require
 from metareward.stages.base import Guess, Rule, Shape, Stage, step_key, text_tokens
 from metareward.store import Store
 from metareward.train.dpo import DPO
+from metareward.train.epochs import ending_with, model_of
 from metareward.train.job import RESULT, read_result
 from metareward.train.sft import SFT
 
@@ -39,7 +40,8 @@ class Speeds:
 class PlannedStep:
     """One line of a plan. `calls` is the most there can be; `done` of them lie on the disk.
 
-    tokens are of the whole step; seconds are for what is left, None where no speed is known.
+    tokens are of the whole step; seconds are for what is left, None where no speed is known. models: that a
+    training leaves on the disk, each as large as the one it began with.
     """
 
     section: str
@@ -52,6 +54,7 @@ class PlannedStep:
     output_tokens: int
     state: str
     seconds: float | None
+    models: int = 0
 
 
 @dataclass(frozen=True)
@@ -79,11 +82,20 @@ class Paper:
         self.history = History()
         self.section = ""
         self.steps: list[PlannedStep] = []
+        self.model_bytes: int | None = None
+        self._trained: set[str] = set()
         self._measured = measured(self.store)
 
     def as_dict(self) -> dict[str, Any]:
         """The plan as plain data."""
-        return {"steps": [asdict(step) for step in self.steps], "seconds_left": self.total_seconds()}
+        disk = {"models_to_keep": self.models_to_keep, "model_bytes": self.model_bytes}
+        steps = [asdict(step) for step in self.steps]
+        return {"steps": steps, "seconds_left": self.total_seconds(), **disk}
+
+    @property
+    def models_to_keep(self) -> int:
+        """How many trained models the steps that are left will leave on the disk, each of `model_bytes`."""
+        return sum(step.models for step in self.steps if step.state != "done")
 
     def total_seconds(self) -> float | None:
         """Seconds for all that is left; None if the speed of any step is unknown."""
@@ -149,21 +161,39 @@ class Paper:
         shape = rule.shape(*(sketch.shape for sketch in inputs))
         if artifact.whole:
             shape = Shape(len(artifact), shape.tokens)
-        return Sketch(key, shape)
+        return Sketch(key, shape, artifact if artifact.whole else None)
 
     def train(self, training: DPO | SFT, pairs: Sequence[Sketch], start: Model, reference: Model) -> Model:
         """Count the pairs and the tokens of all epochs that will be trained."""
-        key = step_key(training, start.fingerprint, reference.fingerprint, *(part.key for part in pairs))
-        epochs = training.epochs_to_train
-        tokens = round(epochs * sum(part.shape.rows * part.shape.tokens for part in pairs))
-        output = self.directory / "models" / key
-        count, done = sum(part.shape.rows for part in pairs), (output / RESULT).is_file()
+        return self.train_epochs(training, pairs, start, reference, (training.epochs_to_train,))[-1]
+
+    def train_epochs(
+        self,
+        training: DPO | SFT,
+        pairs: Sequence[Sketch],
+        start: Model,
+        reference: Model,
+        epochs: Sequence[int],
+    ) -> list[Model]:
+        """Count one training, up to the last of the epochs, and the models it will leave."""
+        depends = (start.fingerprint, reference.fingerprint, *(part.key for part in pairs))
+        keys = [step_key(ending_with(training, epoch), *depends) for epoch in sorted(epochs)]
+        models = [model_of(start, self.directory / "models" / key) for key in keys]
+        self.model_bytes = self.model_bytes or weights_size(Path(start.path))
+        if not self._trained.issuperset(keys):
+            tokens = round(max(epochs) * sum(part.shape.rows * part.shape.tokens for part in pairs))
+            self._plan_training(keys, tokens, sum(part.shape.rows for part in pairs))
+        return models
+
+    def discard(self, models: Sequence[Model]) -> None:
+        """A plan removes nothing."""
+
+    def _plan_training(self, keys: Sequence[str], tokens: int, count: int) -> None:
+        self._trained.update(keys)
+        done = all((self.directory / "models" / key / RESULT).is_file() for key in keys)
         state, seconds = ("done", 0.0) if done else ("to do", self._training_seconds(tokens))
-        step = PlannedStep(
-            self.section, "train", "pairs", key, count, count * done, tokens, 0, state, seconds
-        )
-        self.steps.append(step)
-        return Model(f"{start.name}+", str(output), key)
+        own = (keys[-1], count, count * done, tokens, 0, state, seconds, len(keys))
+        self.steps.append(PlannedStep(self.section, "train", "pairs", *own))
 
     def _seconds(self, name: str, calls: int, done: int, read: int, written: int) -> float | None:
         left = calls - done
@@ -192,6 +222,11 @@ def measured(store: Store) -> dict[str, float]:
             result = read_result(file)
             _tally(taken, "train", result.seconds, result.tokens)
     return {name: seconds / amount for name, (seconds, amount) in taken.items() if amount}
+
+
+def weights_size(folder: Path) -> int | None:
+    """Bytes of the weights in a model's directory; None if there are none, such as before it is fetched."""
+    return sum(file.stat().st_size for file in folder.glob("*.safetensors")) or None
 
 
 def _shape(rows: Sequence[Any]) -> Shape:

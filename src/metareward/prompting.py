@@ -99,7 +99,7 @@ def split_for(config: Config, prompts: Sequence[Prompt]) -> Split:
     """Prompts shared out as the config says."""
     wanted = config.prompts
     count = len(config.method.iterations)
-    return split_prompts(list(prompts), count, wanted.per_iteration, wanted.held_out, config.seed)
+    return split_prompts(list(prompts), count, wanted.per_iteration, wanted.held_out, config.seed, wanted.dev)
 
 
 def split_at_hand(config: Config, chosen: Sequence[Evaluation]) -> Split | None:
@@ -123,13 +123,14 @@ def data_facts(config: Config, loaded: Loaded, fit: list[Prompt], split: Split) 
     kept + unused + the counts of `dropped` are all rows of the source.
     """
     too_long = len(loaded.prompts) - len(fit)
-    used = [*split.held_out, *(prompt for batch in split.batches for prompt in batch)]
+    used = [*split.held_out, *split.dev, *(prompt for batch in split.batches for prompt in batch)]
     return {
         "source": at_home(config.prompts.source),
         "split": config.prompts.split,
         **loaded.about,
         "kept": len(used),
         "held_out": len(split.held_out),
+        "dev": len(split.dev),
         "unused": split.unused,
         "dropped": {**loaded.dropped, **({"too long for the model": too_long} if too_long else {})},
         "fingerprint": fingerprint("prompts", [prompt.id for prompt in used]),

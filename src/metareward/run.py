@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from metareward import disk
 from metareward.asking import Asking, one_message
 from metareward.engines.base import Engine, OpenEngine
-from metareward.errors import NoPairsError, StepError, StoreError
+from metareward.errors import StepError, StoreError
 from metareward.events import Listener, Noticed, StepFinished, StepProgress, StepStarted, ignore
 from metareward.history import History
 from metareward.ids import fingerprint
@@ -21,7 +21,9 @@ from metareward.records import Prompt, kind_of
 from metareward.stages.base import Guess, Rule, Shape, Stage, question_key, step_key
 from metareward.store import Artifact, Store, Writer, claim
 from metareward.supervision import Supervision
+from metareward.train import epochs as several
 from metareward.train.dpo import DPO, TrainMachine
+from metareward.train.epochs import ending_with, require_pairs
 from metareward.train.job import RESULT, Trainer, TrainJob, TrainResult
 from metareward.train.lineage import note_training
 from metareward.train.sft import SFT
@@ -150,22 +152,45 @@ class Run:
 
         With `SFT` the rows are demonstrations, and nothing is held near `reference`.
         """
-        key = step_key(training, start.fingerprint, reference.fingerprint, *(part.key for part in pairs))
-        output = self.store.root / "models" / key
-        model = Model(f"{start.name.split('/')[-1]}+", str(output), key)
-        _require_pairs(self.section, pairs)
+        return self.train_epochs(training, pairs, start, reference, (training.epochs_to_train,))[-1]
+
+    def train_epochs(
+        self,
+        training: DPO | SFT,
+        pairs: Sequence[Artifact[Any]],
+        start: Model,
+        reference: Model,
+        epochs: Sequence[int],
+    ) -> list[Model]:
+        """The models of several epochs of one training, which has the last of them as its end."""
+        require_pairs(self.section, pairs)
         self.close()
         started = time.monotonic()
-        note_training(self.store.root, key, self.section, training, [p.key for p in pairs], start, reference)
-        work = self.store.root / "training" / key
-        rows = chain.from_iterable(pairs)
+        jobs = {n: self._job(ending_with(training, n), pairs, start, reference) for n in sorted(epochs)}
+        there = {number for number, job in jobs.items() if (job.output_dir / RESULT).is_file()}
+        results = several.train_all(self._trainer, jobs, self._hear_training)
+        *earlier, last = results
+        for number in earlier:
+            self._record("train", results[number].key, results[number].pairs_used, 0.0, number in there)
+        self._hear_trained(results[last], started, last in there)
+        return [several.model_of(start, jobs[number].output_dir) for number in results]
+
+    def discard(self, models: Sequence[Model]) -> None:
+        """Remove the weights of epochs that were not taken, where the machine's settings say so."""
+        for model in models if not self._machine.keep_epochs else ():
+            several.remove_weights(Path(model.path))
+
+    def _job(
+        self, training: DPO | SFT, pairs: Sequence[Artifact[Any]], start: Model, reference: Model
+    ) -> TrainJob:
+        keys = [part.key for part in pairs]
+        key = step_key(training, start.fingerprint, reference.fingerprint, *keys)
+        output, work = (self.store.root / folder / key for folder in ("models", "training"))
+        note_training(self.store.root, key, self.section, training, keys, start, reference)
         if output.is_dir() and not (output / RESULT).is_file() and any(output.iterdir()):
             self._notice(disk.set_aside(output))
-        job = TrainJob(key, training, self._machine, start.path, reference.path, rows, output, work)
-        reused = (output / RESULT).is_file()
-        result = self._trainer(job, self._hear_training)
-        self._hear_trained(result, started, reused)
-        return model
+        rows = chain.from_iterable(pairs)
+        return TrainJob(key, training, self._machine, start.path, reference.path, rows, output, work)
 
     @property
     def _number(self) -> int | None:
@@ -232,6 +257,7 @@ class Run:
     def _engine_of(self, model: Model) -> Engine:
         if self._engine is None or self._engine[0] != model.fingerprint:
             self.close()
+            several.require_weights(Path(model.path))
             self._engine = (model.fingerprint, self._stack.enter_context(self._open_engine(model)))
         return self._engine[1]
 
@@ -269,20 +295,3 @@ class Run:
         seconds = time.monotonic() - started
         self._record("train", result.key, result.pairs_used, seconds, reused)
         self._listen(StepFinished(self.section, "train", result.pairs_used, seconds, reused, note))
-
-
-def _require_pairs(section: str, pairs: Sequence[Artifact[Any]]) -> None:
-    if sum(len(part) for part in pairs):
-        return
-    lines = [
-        f"  {part.manifest.name}: "
-        + (", ".join(f"{n} {why}" for why, n in part.manifest.dropped.items()) or "-")
-        for part in pairs
-    ]
-    raise NoPairsError(
-        f"{section}: no preference pair is left to train on.\n"
-        + "\n".join(lines)
-        + "\nWhat to change: more prompts or samples ([prompts], [generate]); a higher temperature when "
-        "responses are alike; more judgments or reading = 'forced' ([judge]) when scores are equal or "
-        "unreadable; larger length limits ([[iterations]]) when pairs are over them."
-    )

@@ -39,6 +39,18 @@ class Runner(Protocol):
         """The model that training makes of `start`: of preference pairs, or with `SFT` of demonstrations."""
         ...
 
+    def train_epochs(
+        self, training: DPO, pairs: Sequence[Any], start: Model, reference: Model, epochs: Sequence[int]
+    ) -> list[Model]:
+        """The models of several epochs of one training, in order; each is what `train` would make, were it
+        set to stop there.
+        """
+        ...
+
+    def discard(self, models: Sequence[Model]) -> None:
+        """Say that models of `train_epochs` are not needed any more; their weights may go."""
+        ...
+
     def within(self, section: str) -> AbstractContextManager[None]:
         """Steps done inside are listed under this name."""
         ...

@@ -74,9 +74,10 @@ def _execute(
     with Run(config.directory, open_engine, trainer, config.machine.training, *said) as run:
         batches = [run.prompts(batch) for batch in split.batches]
         held_out = run.prompts(split.held_out) if split.held_out else None
+        dev = run.prompts(split.dev) if split.dev else None
         run.history.contaminated = found
         try:
-            config.start(run, model, batches, held_out, Evaluations(chosen, grader))
+            config.start(run, model, batches, held_out, Evaluations(chosen, grader), dev)
         except BaseException:
             with suppress(StoreError):  # what stopped the run is what matters
                 summary.save(run.history, config.directory)
@@ -115,6 +116,7 @@ def sketch(config: Config) -> Paper:
     if split is not None:
         batches: list[Any] = [paper.prompts(batch) for batch in split.batches]
         held_out = paper.prompts(split.held_out) if split.held_out else None
+        dev = paper.prompts(split.dev) if split.dev else None
     else:
         each, iterations = config.prompts.per_iteration, len(config.method.iterations)
         if each is None:
@@ -124,8 +126,9 @@ def sketch(config: Config) -> Paper:
             )
         batches = [paper.unseen_prompts(each, number) for number in range(iterations)]
         held_out = paper.unseen_prompts(config.prompts.held_out, -1) if config.prompts.held_out else None
+        dev = paper.unseen_prompts(config.prompts.dev, -2) if config.prompts.dev else None
     grader = models.describe(config.evaluate.judge) if config.evaluate.judge else None
-    config.start(paper, model, batches, held_out, Evaluations(chosen, grader))
+    config.start(paper, model, batches, held_out, Evaluations(chosen, grader), dev)
     return paper
 
 

@@ -40,11 +40,12 @@ class Loaded:
 
 @dataclass(frozen=True)
 class Split:
-    """Prompts shared out: every prompt is in one batch, held out, or one of the `unused`."""
+    """Prompts shared out: every prompt is in one batch, held out, in `dev`, or one of the `unused`."""
 
     batches: list[list[Prompt]]
     held_out: list[Prompt]
     unused: int
+    dev: list[Prompt] = field(default_factory=list)
 
 
 def load_prompts(
@@ -79,29 +80,38 @@ def prompt_of(conversation: str | Sequence[Message], source: str = "") -> Prompt
 
 
 def split_prompts(
-    prompts: Sequence[Prompt], iterations: int, per_iteration: int | None, held_out: int, seed: int
+    prompts: Sequence[Prompt],
+    iterations: int,
+    per_iteration: int | None,
+    held_out: int,
+    seed: int,
+    dev: int = 0,
 ) -> Split:
     """Shuffle by `seed`, set `held_out` prompts apart, and cut the rest into disjoint batches in turn.
 
+    dev: so many from the end are set apart as well, so that the other parts stay what they are without.
     per_iteration: None shares the rest out equally. A larger number extends the first batch at its end
     and leaves the held-out prompts as they are. Raises DataError when there are too few prompts.
     """
     require(iterations >= 1, "iterations", "at least 1", iterations)
     require(per_iteration is None or per_iteration >= 1, "prompts.per_iteration", "at least 1", per_iteration)
     require(held_out >= 0, "prompts.held_out", "0 or more", held_out)
-    needed = held_out + iterations * (per_iteration or 1)
+    require(dev >= 0, "prompts.dev", "0 or more", dev)
+    needed = held_out + dev + iterations * (per_iteration or 1)
     if needed > len(prompts):
+        more, also = (f", and {dev} in dev,", ", dev") if dev else ("", "")
         raise DataError(
             f"prompts: {iterations} iterations of {per_iteration or 'at least 1'} prompts and {held_out} "
-            f"held out need {needed} prompts, and there are {len(prompts)}; lower per_iteration or held_out "
-            "in [prompts], or give more prompts (equal ones count once)"
+            f"held out{more} need {needed} prompts, and there are {len(prompts)}; lower per_iteration{also} "
+            "or held_out in [prompts], or give more prompts (equal ones count once)"
         )
     shuffled = list(prompts)
     random.Random(seed).shuffle(shuffled)
-    size = per_iteration or (len(shuffled) - held_out) // iterations
+    size = per_iteration or (len(shuffled) - held_out - dev) // iterations
     starts = range(held_out, held_out + iterations * size, size)
     batches = [shuffled[start : start + size] for start in starts]
-    return Split(batches, shuffled[:held_out], len(shuffled) - held_out - iterations * size)
+    unused = len(shuffled) - held_out - dev - iterations * size
+    return Split(batches, shuffled[:held_out], unused, shuffled[len(shuffled) - dev :])
 
 
 def _conversation(row: Any, column: str | None, where: str) -> list[Message]:

@@ -156,6 +156,7 @@ def _iteration(number: int, round: Round, history: History) -> dict[str, Any]:
         "loss_last": training["loss_last"],
         "skipped": round.skipped,
         "trained_pairs": training["pairs_used"],
+        "selection": round.training.choice.as_dict() if round.training and round.training.choice else None,
         "seconds": {
             **{name: round_off(rows.cost.seconds) for name, rows in steps.items()},
             **{name: round_off(result.seconds) for name, result in ahead.items()},
@@ -173,7 +174,12 @@ def _training(round: Round) -> dict[str, Any]:
     if round.skipped:
         nothing = {"pairs_used": 0, "seconds": 0.0, "tokens": 0, "dropped": {}}
         return {**nothing, "loss_first": None, "loss_last": None}
-    return json.loads((Path(round.trained.path) / RESULT).read_text(encoding="utf-8"))
+    own = json.loads((Path(round.trained.path) / RESULT).read_text(encoding="utf-8"))
+    whole = Path(round.trained.path).with_name(own.get("part_of") or "") / RESULT
+    if own.get("part_of") and whole.is_file():  # the epochs after the one that was taken were paid for, too
+        paid = json.loads(whole.read_text(encoding="utf-8"))
+        return {**own, "seconds": paid["seconds"], "tokens": paid["tokens"]}
+    return own
 
 
 def _attacked(attacked: Attacked) -> dict[str, Any]:

@@ -157,6 +157,9 @@ def plan(paper: Paper) -> None:
         shown = (step.section, step.step, asks, read, written, step.state, _duration(step.seconds))
         table.add_row(*cells(*shown))
     out.print(table)
+    if left := paper.models_to_keep:
+        size = f", about {left * paper.model_bytes / 1e9:.1f} GB" if paper.model_bytes else ""
+        say(f"trained models that will be kept on the disk: {left}{size}")
     total = paper.total_seconds()
     say(f"time left: {_duration(total)}" + ("" if total is not None else _UNKNOWN_SPEED))
 

@@ -7,7 +7,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from metareward.cli import render
+from metareward.cli import render, render_epochs
 from metareward.config import Config
 from metareward.display import one_line
 
@@ -34,6 +34,8 @@ def summary(result: dict[str, Any], config: Config) -> None:
     for name, row in _iteration_rows(result["iterations"]):
         steps.add_row(*render.cells(name, *row))
     render.out.print(steps)
+    for table in render_epochs.tables(result["iterations"]):
+        render.out.print(table)
     _paths(result, config.directory)
 
 

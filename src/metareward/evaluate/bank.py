@@ -132,10 +132,27 @@ def bank_accuracy(bank: Iterable[Response], judgments: Iterable[Judgment]) -> di
     nor wrong. Returns `overall` and one entry a kind, each {value, lower, upper, n, unread}; value None
     where no pair could be read.
     """
-    scores = _mean_scores(judgments)
     by_kind: dict[str, list[list[float]]] = {str(kind): [] for kind in KINDS}
     by_prompt: dict[str, list[float]] = {}
     unread: dict[str, int] = dict.fromkeys(by_kind, 0)
+    for prompt, kind, right in verdicts(bank, judgments):
+        if right is None:
+            unread[kind] += 1
+            continue
+        by_kind[kind].append([right])
+        by_prompt.setdefault(prompt, []).append(right)
+    kinds = {kind: _entry(rights, unread[kind]) for kind, rights in by_kind.items()}
+    return {"overall": _entry(list(by_prompt.values()), sum(unread.values())), "kinds": kinds}
+
+
+def verdicts(
+    bank: Iterable[Response], judgments: Iterable[Judgment]
+) -> Iterator[tuple[str, str, float | None]]:
+    """Each pair of the bank: its prompt, its kind, and 1 where the genuine response has the higher score.
+
+    0 where it has the lower, .5 where both have the same, None where a side could not be read.
+    """
+    scores = _mean_scores(judgments)
     genuine: dict[str, float | None] = {}
     for row in bank:
         kind = row.model.removeprefix("bank: ")
@@ -143,14 +160,8 @@ def bank_accuracy(bank: Iterable[Response], judgments: Iterable[Judgment]) -> di
             genuine[row.prompt_id] = scores.get(row.id)
             continue
         better, worse = genuine[row.prompt_id], scores.get(row.id)
-        if better is None or worse is None:
-            unread[kind] += 1
-            continue
-        right = 0.5 if better == worse else float(better > worse)
-        by_kind[kind].append([right])
-        by_prompt.setdefault(row.prompt_id, []).append(right)
-    kinds = {kind: _entry(rights, unread[kind]) for kind, rights in by_kind.items()}
-    return {"overall": _entry(list(by_prompt.values()), sum(unread.values())), "kinds": kinds}
+        right = None if better is None or worse is None else float(better > worse)
+        yield row.prompt_id, kind, 0.5 if right is not None and better == worse else right
 
 
 def _entry(clusters: list[list[float]], unread: int) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from metareward.recipes.gate import Gate, attacked
 from metareward.recipes.judge_gate import JudgeGate
 from metareward.recipes.judging import MetaJudgeBy, check_meta_judge_by, judged, nothing_left
 from metareward.recipes.pairing import actor_pairs
+from metareward.recipes.selecting import Dev
 from metareward.recipes.settings import Iteration, Watch, check_iterations
 from metareward.recipes.training import train_next
 from metareward.recipes.watching import Watcher
@@ -69,6 +70,7 @@ def meta_rewarding(
     batches: Sequence[Any],
     recipe: MetaRewarding | None = None,
     held_out: Any | None = None,
+    dev: Any | None = None,
 ) -> Model:
     """Run the loop from `model`, one batch of prompts an iteration; returns the last model.
 
@@ -81,6 +83,7 @@ def meta_rewarding(
     watcher = Watcher(
         recipe.watch, recipe.generate, recipe.judge, first, held_out, recipe.meta_judge, recipe.evaluate
     )
+    seen = Dev(recipe.watch, recipe.generate, recipe.judge, first, dev)
     watcher.look(run, model)
     for t, (settings, prompts) in enumerate(zip(recipe.iterations, batches, strict=True)):
         verdict = attacked(run, recipe.attack, recipe.judge, model)
@@ -96,7 +99,7 @@ def meta_rewarding(
             if nothing_left(run, recipe.judge_gate, model, pairs, found):
                 trained = Trained(model, model, model, ())
             else:
-                trained = train_next(run, recipe.dpo, settings, pairs, first, model)
+                trained = train_next(run, recipe.dpo, settings, pairs, first, model, seen)
         done = (prompts, answers, responses, judgments, found.battles, tuple(pairs), trained.model, trained)
         run.history.rounds.append(Round(model, *done))
         model = replace(trained.model, name=f"M{t + 1}")

@@ -10,6 +10,7 @@ from metareward.models.base import Model
 from metareward.recipes.eft import EFT, fine_tuned
 from metareward.recipes.gate import Gate, attacked, check_no_judge
 from metareward.recipes.pairing import actor_pairs
+from metareward.recipes.selecting import Dev
 from metareward.recipes.settings import Iteration, Watch, check_iterations
 from metareward.recipes.training import train_next
 from metareward.recipes.watching import Watcher
@@ -53,6 +54,7 @@ def self_rewarding(
     batches: Sequence[Any],
     recipe: SelfRewarding | None = None,
     held_out: Any | None = None,
+    dev: Any | None = None,
 ) -> Model:
     """Run the loop from `model`, one batch of prompts an iteration; returns the last model."""
     recipe = recipe or SelfRewarding()
@@ -61,6 +63,7 @@ def self_rewarding(
     watcher = Watcher(
         recipe.watch, recipe.generate, recipe.judge, first, held_out, evaluations=recipe.evaluate
     )
+    seen = Dev(recipe.watch, recipe.generate, recipe.judge, first, dev)
     watcher.look(run, model)
     for t, (settings, prompts) in enumerate(zip(recipe.iterations, batches, strict=True)):
         attacked(run, recipe.attack, recipe.judge, model)
@@ -69,7 +72,7 @@ def self_rewarding(
             responses = run.derive(KeepDistinct(), answers)
             judgments = run.ask(recipe.judge, prompts, responses, of=model)
             pairs = actor_pairs(run, settings, prompts, responses, judgments)
-            trained = train_next(run, recipe.dpo, settings, [pairs], first, model)
+            trained = train_next(run, recipe.dpo, settings, [pairs], first, model, seen)
         done = (prompts, answers, responses, judgments, None, (pairs,), trained.model, trained)
         run.history.rounds.append(Round(model, *done))
         model = replace(trained.model, name=f"M{t + 1}")

@@ -13,6 +13,7 @@ from metareward.train.dpo import DPO
 
 BOTH = (Role.ACTOR, Role.JUDGE)
 STARTS = ("previous", "first")
+SELECTS = ("fixed", "dev")
 REFERENCES = ("start", "previous", "first")
 
 
@@ -25,7 +26,10 @@ class Iteration:
         most `rho_target` (see `stages.auto_rho`).
     max_response_characters: an actor pair whose chosen response is longer is left out.
     max_judgment_characters: a judge pair whose chosen judgment is longer is left out.
-    stop_after_epoch: the epoch whose weights are taken, on the schedule of `epochs`.
+    stop_after_epoch: the epoch whose weights are taken, on the schedule of `epochs`; where one is selected,
+        the last that is looked at.
+    select: "fixed" takes the weights after the last epoch that is trained; "dev" keeps those of every epoch
+        and takes the one that does best on the dev prompts (`evaluate.selection` has the rule).
     start: the model that is trained further, the "previous" one (whose answers and judgments made the
         pairs) or the "first".
     reference: the model that training stays near: the one it starts from, the "previous" or the "first".
@@ -45,6 +49,7 @@ class Iteration:
     start: Literal["previous", "first"] = "previous"
     reference: Literal["start", "previous", "first"] = "start"
     max_judge_share: float | None = None
+    select: Literal["fixed", "dev"] = "fixed"
 
     def __post_init__(self) -> None:
         require(bool(self.roles), "iterations.roles", "at least one of 'actor', 'judge'", self.roles)
@@ -57,6 +62,7 @@ class Iteration:
             require(value is None or value >= 1, f"iterations.{name}", "at least 1", value)
         require(self.start in STARTS, "iterations.start", one_of(STARTS), self.start)
         require(self.reference in REFERENCES, "iterations.reference", one_of(REFERENCES), self.reference)
+        require(self.select in SELECTS, "iterations.select", one_of(SELECTS), self.select)
         self._check_share()
 
     def _check_share(self) -> None:
@@ -116,3 +122,12 @@ def check_iterations(iterations: Sequence[Iteration], base: DPO) -> None:
             iteration.training(base)
         except ConfigError as error:
             raise ConfigError(f"iterations[{number}], with [dpo]: {error}") from None
+
+
+def check_dev(iterations: Sequence[Iteration], dev: int) -> None:
+    """Refuse an iteration that selects its epoch on dev prompts where there are none."""
+    for number, iteration in enumerate(iterations):
+        wanted = "'fixed', or [prompts] dev the number of prompts to select on"
+        require(
+            iteration.select == "fixed" or dev > 0, f"iterations[{number}].select", wanted, iteration.select
+        )

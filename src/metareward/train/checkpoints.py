@@ -25,7 +25,7 @@ def last_complete(folder: Path) -> Path | None:
     best = max(complete, key=_step, default=None)
     for path in _checkpoints(folder):
         if path != best:
-            _remove(path)
+            remove(path)
     return best
 
 
@@ -59,7 +59,7 @@ def _step(checkpoint: Path) -> int:
     return int(checkpoint.name.removeprefix(PREFIX))
 
 
-def _remove(checkpoint: Path) -> None:
+def remove(checkpoint: Path) -> None:
     """Marker first, so that a half-removed checkpoint is never taken for a whole one."""
     disk.remove(checkpoint / MARKER)
     shutil.rmtree(checkpoint, ignore_errors=True)

@@ -93,6 +93,8 @@ class TrainMachine:
     timeout_minutes_without_progress: stop a training that has shown no sign of life for so long: none while
         it loads, checks, publishes, and then one for each batch. None or 0 waits for ever.
     stop_seconds: how long to wait for the last checkpoint when training is interrupted.
+    keep_epochs: where the epoch is selected, keep the weights of those that were not taken, too. Without
+        them a change of the selection trains again.
     """
 
     processes: int = 1
@@ -105,6 +107,7 @@ class TrainMachine:
     accelerate_config: str | None = None
     timeout_minutes_without_progress: float | None = 60
     stop_seconds: float = 120
+    keep_epochs: bool = True
 
     def __post_init__(self):
         for name in ("processes", "pairs_per_device"):

@@ -27,7 +27,11 @@ class FakeTrainer:
         if done is not None:
             return done
         self.jobs.append(job)
-        result = _result(job, sum(1 for _ in job.pairs))
+        pairs = sum(1 for _ in job.pairs)
+        for epoch in (job.ending(each) for each in job.epochs if not each.output_dir.exists()):
+            passed = dataclasses.replace(_result(epoch, pairs), part_of=job.key)
+            keep(epoch, {"weights.txt": epoch.key.encode()}, passed)
+        result = _result(job, pairs)
         return keep(job, {"weights.txt": job.key.encode()}, result, listener)
 
 

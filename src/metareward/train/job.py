@@ -2,8 +2,9 @@
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,7 +18,8 @@ from metareward.train.sft import SFT
 RESULT = "metareward.json"
 
 Listener = Callable[[Mapping[str, Any]], None]
-"""Hears what a training says. `event` is one of started, reference, resumed, step, checkpoint, done.
+"""Hears what a training says. `event` is one of started, reference, resumed, step, published,
+checkpoint, done.
 
 A step has `step`, `steps`, `epoch`, `loss`, `accuracy`, `margin` (of rewards, natural log units times
 beta), `tokens` and `seconds` so far.
@@ -29,6 +31,15 @@ def ignore(event: Mapping[str, Any]) -> None:
 
 
 @dataclass(frozen=True)
+class EpochOutput:
+    """Where the weights of an epoch go that is not the last: under the key of a training that ends there."""
+
+    epoch: int
+    key: str
+    output_dir: Path
+
+
+@dataclass(frozen=True)
 class TrainJob:
     """One training: from `start`, held near `reference`, on `pairs`, into `output_dir`.
 
@@ -36,6 +47,7 @@ class TrainJob:
     dpo: or `SFT`; then `pairs` are demonstrations, and nothing is held near the reference.
     pairs: read once, and only when there is something to train.
     work_dir: checkpoints and logs; belongs to this job alone until the result is whole.
+    epochs: earlier epochs whose weights are kept as models, too, in order. They change nothing else.
     """
 
     key: str
@@ -46,6 +58,12 @@ class TrainJob:
     pairs: Iterable[Any]
     output_dir: Path
     work_dir: Path
+    epochs: tuple[EpochOutput, ...] = ()
+
+    def ending(self, epoch: EpochOutput) -> "TrainJob":
+        """The training that would end with an earlier epoch, on the same schedule."""
+        dpo = replace(self.dpo, stop_after_epoch=epoch.epoch)
+        return replace(self, key=epoch.key, dpo=dpo, output_dir=epoch.output_dir, epochs=())
 
 
 @dataclass(frozen=True)
@@ -57,6 +75,8 @@ class TrainResult:
     optimiser step, a mean over its pairs. tokens: trained on, prompts counted for both answers.
     seconds: spent in optimiser steps, over all sessions. resumed_from: step of the checkpoint that the
     last session began with, None if it began from the start. files: SHA-256 of each file beside it.
+    part_of: the key of the longer training that passed this epoch on its way; seconds and tokens are part of
+    that one's. removed: the weights were there and were removed as the settings say.
     """
 
     key: str
@@ -72,6 +92,8 @@ class TrainResult:
     versions: Mapping[str, str] = field(default_factory=dict)
     resumed_from: int | None = None
     files: Mapping[str, str] = field(default_factory=dict)
+    part_of: str | None = None
+    removed: bool = False
 
 
 class Trainer(Protocol):
@@ -85,8 +107,8 @@ class Trainer(Protocol):
 def finished(job: TrainJob, listener: Listener = ignore) -> TrainResult | None:
     """The job's result if its output is whole, every byte of it.
 
-    A damaged output is set aside, and the listener told. Raises ConfigError if the output directory
-    holds something else.
+    A damaged output is set aside, and the listener told. One whose weights were removed is no result, and
+    what is left of it goes. Raises ConfigError if the output directory holds something else.
     """
     file = job.output_dir / RESULT
     if file.exists():
@@ -96,6 +118,9 @@ def finished(job: TrainJob, listener: Listener = ignore) -> TrainResult | None:
             listener({"event": "damaged", "place": str(place), "files": list(harm)})
             return None
         assert result is not None
+        if result.key == job.key and result.removed:
+            shutil.rmtree(job.output_dir, ignore_errors=True)
+            return None
         if result.key == job.key:
             return result
         raise ConfigError(
@@ -188,7 +213,12 @@ def write_job(job: TrainJob) -> Path:
     names = {"key": job.key, "start": job.start, "reference": job.reference}
     places = {"output_dir": str(job.output_dir.absolute()), "work_dir": str(job.work_dir.absolute())}
     own = {"identity": identity, "pairs_digest": digest}
-    settings = {type(job.dpo).__name__.lower(): asdict(job.dpo), "machine": asdict(job.machine)}
+    epochs = [{**asdict(each), "output_dir": str(each.output_dir.absolute())} for each in job.epochs]
+    settings = {
+        type(job.dpo).__name__.lower(): asdict(job.dpo),
+        "machine": asdict(job.machine),
+        "epochs": epochs,
+    }
     disk.write_checked(file, {**names, **places, **own, **settings})
     return file
 
@@ -222,6 +252,9 @@ def read_job(file: Path) -> TrainJob:
         pairs=read_demonstrations(pairs) if "sft" in row else read_pairs(pairs),
         output_dir=Path(row["output_dir"]),
         work_dir=Path(row["work_dir"]),
+        epochs=tuple(
+            EpochOutput(**{**each, "output_dir": Path(each["output_dir"])}) for each in row["epochs"]
+        ),
     )
 
 

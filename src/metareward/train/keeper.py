@@ -7,6 +7,7 @@ import signal
 import socket
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -98,7 +99,11 @@ class Reporter:
 
 
 class Keeper(TrainerCallback):
-    """Reports every step, asks for checkpoints, declares them complete, and ends the schedule early."""
+    """Reports every step, asks for checkpoints, declares them complete, and ends the schedule early.
+
+    passed: told of every epoch that is over, but not of the last, before there is a checkpoint after it. So
+    whatever a checkpoint has passed was told.
+    """
 
     def __init__(
         self,
@@ -107,13 +112,14 @@ class Keeper(TrainerCallback):
         stop: StopSignal,
         report: Reporter,
         checkpoint: Path | None,
+        passed: Callable[[int], object] = lambda epoch: None,
     ):
         facts = facts_of(checkpoint) if checkpoint else {"step": 0, "seconds": 0.0}
         self.saved_step: int = facts["step"]
         self.resumed_from: int | None = facts["step"] or None
         self._earlier_seconds: float = facts["seconds"]
         self._job, self._stop, self._report = job, stop, report
-        self._tokens_per_epoch = tokens_per_epoch
+        self._tokens_per_epoch, self._passed = tokens_per_epoch, passed
         self._began = self._saved_at = time.monotonic()
 
     @property
@@ -138,13 +144,17 @@ class Keeper(TrainerCallback):
         self._end_if_asked()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Ask for a checkpoint when it is time."""
+        """Ask for a checkpoint when it is time; at the end of an epoch it waits for what is done there."""
+        if state.global_step % self._steps_per_epoch(state) == 0:
+            return
         if _any_process(time.monotonic() - self._saved_at > 60 * self._job.machine.checkpoint_minutes):
             control.should_save = True
 
     def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """The last epoch needs no checkpoint: the result follows at once."""
         last = round(state.epoch) >= self._job.dpo.epochs_to_train
+        if not last:
+            self._passed(round(state.epoch))
         control.should_training_stop = last
         control.should_save = not last and state.global_step > self.saved_step
 
@@ -159,7 +169,8 @@ class Keeper(TrainerCallback):
         if not state.is_world_process_zero:
             return
         folder = self._job.work_dir / "checkpoints"
-        seal(folder / f"checkpoint-{state.global_step}", {"step": state.global_step, "seconds": self.seconds})
+        facts = {"step": state.global_step, "epoch": state.epoch, "seconds": self.seconds}
+        seal(folder / f"checkpoint-{state.global_step}", facts)
         last_complete(folder)
         self._report("checkpoint", step=state.global_step)
 
@@ -167,11 +178,10 @@ class Keeper(TrainerCallback):
         """Report an optimiser step."""
         if not logs or "loss" not in logs:
             return
-        steps_per_epoch = -(-state.max_steps // self._job.dpo.epochs)
         self._report(
             "step",
             step=state.global_step,
-            steps=steps_per_epoch * self._job.dpo.epochs_to_train,
+            steps=self._steps_per_epoch(state) * self._job.dpo.epochs_to_train,
             epoch=state.epoch,
             loss=logs["loss"],
             accuracy=logs.get("rewards/accuracies"),
@@ -180,6 +190,9 @@ class Keeper(TrainerCallback):
             tokens=round(self._tokens_per_epoch * state.epoch),
             seconds=self.seconds,
         )
+
+    def _steps_per_epoch(self, state: Any) -> int:
+        return -(-state.max_steps // self._job.dpo.epochs)
 
     def _end_if_asked(self) -> None:
         if _any_process(self._stop.asked):

@@ -15,9 +15,9 @@ from metareward.engines.chat import load_tokenizer
 from metareward.train.job import TrainJob, TrainResult, write_result
 
 
-def partial_of(job: TrainJob) -> Path:
+def partial_of(output_dir: Path) -> Path:
     """Where a result is put together before it gets its name."""
-    return job.output_dir.with_name(f".{job.output_dir.name}.partial")
+    return output_dir.with_name(f".{output_dir.name}.partial")
 
 
 def publish(job: TrainJob, trainer: Any, result: TrainResult, adapter: Path | None = None) -> None:
@@ -27,7 +27,7 @@ def publish(job: TrainJob, trainer: Any, result: TrainResult, adapter: Path | No
     """
     weights = trainer.accelerator.get_state_dict(trainer.model_wrapped)
     if trainer.accelerator.is_main_process:
-        partial = partial_of(job)
+        partial = partial_of(job.output_dir)
         shutil.rmtree(partial, ignore_errors=True)
         disk.make_directory(partial)
         model = trainer.accelerator.unwrap_model(trainer.model_wrapped)

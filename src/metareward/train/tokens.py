@@ -1,5 +1,6 @@
 """From pairs of texts to pairs of token ids: exactly what was sampled, nothing cut, every loss counted."""
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -28,16 +29,25 @@ class Coder:
 
 @dataclass
 class TokenPairs:
-    """Pairs ready to train on, row by row, and what became of the others."""
+    """Pairs ready to train on, row by row, and what became of the others.
+
+    weights: weight and certainty of each. weighted: whether any of them is not 1.
+    """
 
     prompt_ids: list[list[int]] = field(default_factory=list)
     chosen_ids: list[list[int]] = field(default_factory=list)
     rejected_ids: list[list[int]] = field(default_factory=list)
+    weights: list[tuple[float, float]] = field(default_factory=list)
     dropped: Counter[str] = field(default_factory=Counter)
     reencoded: int = 0
 
     def __len__(self) -> int:
         return len(self.prompt_ids)
+
+    @property
+    def weighted(self) -> bool:
+        """Whether the loss differs from that of pairs that all weigh the same."""
+        return any(weights != (1.0, 1.0) for weights in self.weights)
 
     @property
     def tokens(self) -> int:
@@ -49,10 +59,11 @@ class TokenPairs:
 def encode_pairs(pairs: Iterable[PreferencePair], coder: Coder, max_length: int) -> TokenPairs:
     """Token ids of all pairs that can be trained on, in order.
 
-    Raises StepError when none can, saying why.
+    Raises StepError when none can, saying why, or when a weight or certainty is out of its range.
     """
     ready = TokenPairs()
     for pair in pairs:
+        _check_weights(pair)
         prompt = coder.chat(pair.messages)
         chosen, new_chosen = _answer(pair.chosen, pair.chosen_token_ids, coder)
         rejected, new_rejected = _answer(pair.rejected, pair.rejected_token_ids, coder)
@@ -63,10 +74,19 @@ def encode_pairs(pairs: Iterable[PreferencePair], coder: Coder, max_length: int)
         ready.prompt_ids.append(prompt)
         ready.chosen_ids.append(chosen)
         ready.rejected_ids.append(rejected)
+        ready.weights.append((float(pair.weight), float(pair.certainty)))
         ready.reencoded += new_chosen + new_rejected
     if not len(ready):
         raise StepError(_nothing_left(ready.dropped, max_length))
     return ready
+
+
+def _check_weights(pair: PreferencePair) -> None:
+    if not (0 <= pair.weight < math.inf and 0 <= pair.certainty <= 1):
+        raise StepError(
+            f"pair {pair.id}: its weight is {pair.weight:g} and its certainty {pair.certainty:g}; a weight "
+            "is a number, 0 or more, and a certainty a probability in [0, 1]; mend the rule that made it"
+        )
 
 
 def _answer(text: str, sampled: tuple[int, ...] | None, coder: Coder) -> tuple[list[int], bool]:

@@ -2,6 +2,7 @@
 
 import copy
 import importlib.metadata
+import math
 import os
 import platform
 import shutil
@@ -9,98 +10,32 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
 import torch
 from accelerate import PartialState
 from datasets import Dataset
-from torch.utils.data import DataLoader
 from transformers import AutoModelForCausalLM, PrinterCallback
-from trl.trainer import utils as trl_utils
-from trl.trainer.dpo_config import DPOConfig
-from trl.trainer.dpo_trainer import DPOTrainer
 
 from metareward.engines.chat import encode_chat, encode_text, load_tokenizer
 from metareward.errors import ConfigError, MetarewardError, StoreError
 from metareward.secrets import scrub, scrub_output
 from metareward.train import reference
-from metareward.train.checkpoints import last_complete, last_unharmed
-from metareward.train.dpo import DPO, LESS_MEMORY, accumulation
-from metareward.train.job import TrainJob, TrainResult, read_job
+from metareward.train.checkpoints import facts_of, last_complete, last_unharmed, remove
+from metareward.train.dpo import DPO, LESS_MEMORY
+from metareward.train.job import RESULT, TrainJob, TrainResult, read_job
 from metareward.train.keeper import Interrupted, Keeper, Reporter, StopSignal, disk_refusal
 from metareward.train.lock import hold_lock
+from metareward.train.pair_trainer import PairTrainer, config_of
 from metareward.train.publish import partial_of, publish
-from metareward.train.shared_prompt import SharedPromptCollator, can_share, share_prompts
+from metareward.train.shared_prompt import SharedPromptCollator, can_share
 from metareward.train.tokens import Coder, TokenPairs, encode_pairs
+from metareward.train.weights import WEIGHTS
 
 STOPPED = 75  # exit status: stopped when asked, to be continued from the last checkpoint
 VERSIONS = ("metareward", "torch", "transformers", "trl", "accelerate")
-
-
-class PairTrainer(DPOTrainer):
-    """TRL's DPO on ready token ids, with a stored reference and batches that weigh every pair the same."""
-
-    def __init__(self, *, reference_file: Path, share_prompt: bool, report: Reporter, **kwargs: Any):
-        self._reference_file, self._share_prompt, self._report = reference_file, share_prompt, report
-        self._pairs_in_step = 0
-        _score_answers_only()
-        super().__init__(**kwargs)
-
-    def _prepare_dataset(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:
-        """Our rows are what TRL would make of texts, so there is nothing to prepare."""
-        return dataset
-
-    def _precompute_ref_logps(self, dataset: Any, name: str, batch_size: int) -> Any:
-        """Reference log-probabilities from the file, so that a resumed training has those it began with."""
-        if self._share_prompt:
-            for model in filter(None, (self.model, self.ref_model)):
-                share_prompts(model)
-        if not self._reference_file.exists():
-            self._store_reference(dataset, batch_size)
-        for name, column in reference.load(self._reference_file, len(dataset)).items():
-            dataset = dataset.add_column(name, column)
-        return dataset
-
-    def _store_reference(self, dataset: Any, batch_size: int) -> None:
-        loader = self.accelerator.prepare(DataLoader(dataset, batch_size, collate_fn=self.data_collator))
-        parts = []
-        for number, batch in enumerate(loader):
-            both = self.accelerator.gather_for_metrics(self.compute_ref_log_probs(self.ref_model, batch))
-            parts.append([value.float().cpu().numpy() for value in both])
-            self._report("reference", done=number + 1, of=len(loader))
-        chosen, rejected = (np.concatenate(values) for values in zip(*parts, strict=True))
-        if self.accelerator.is_main_process:
-            reference.store(self._reference_file, chosen, rejected)
-        self.accelerator.wait_for_everyone()
-
-    def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: Any) -> Any:
-        """As in transformers, and counts the pairs of the coming optimiser step."""
-        batches, items = super().get_batch_samples(epoch_iterator, num_batches, device)
-        self._pairs_in_step = sum(len(batch["input_ids"]) // 2 for batch in batches)
-        return batches, items
-
-    def compute_loss(
-        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
-    ):
-        """A mean over the pairs of the optimiser step, however they were divided among batches."""
-        loss = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
-        share = len(inputs["input_ids"]) / 2 / self._pairs_in_step
-        return loss * share * self.current_gradient_accumulation_steps
-
-    def create_model_card(self, *args: Any, **kwargs: Any) -> None:
-        """No card in a checkpoint: nobody reads it, and it would name this machine's directories."""
-
-
-def _score_answers_only() -> None:
-    """Let TRL's fused head skip prompts on a CPU too, as it does on a GPU.
-
-    It asks whether there is Triton because compiled devices want fixed shapes; a CPU does not mind. A judge
-    pair takes a quarter less time. Where TRL has changed, nothing happens.
-    """
-    if hasattr(trl_utils, "_use_triton"):
-        trl_utils.__dict__["_use_triton"] = lambda device: True
 
 
 def train(job: TrainJob, stop: StopSignal, report: Reporter) -> TrainResult:
@@ -111,7 +46,18 @@ def train(job: TrainJob, stop: StopSignal, report: Reporter) -> TrainResult:
     before = copy.deepcopy(model.config), copy.deepcopy(model.generation_config)
     trainer = build(job, pairs, model, tokenizer, report)
     checkpoint = to_continue_from(job, report)
-    keeper = Keeper(job, pairs.tokens, stop, report, checkpoint)
+
+    def passed(epoch: int) -> None:
+        """Keep the weights of an epoch that is wanted."""
+        for output in job.epochs:
+            if output.epoch == epoch and not (output.output_dir / RESULT).is_file():
+                ended = job.ending(output)
+                _publish(
+                    ended, trainer, replace(_result(ended, trainer, pairs, keeper), part_of=job.key), before
+                )
+                report("published", epoch=epoch, key=output.key)
+
+    keeper = Keeper(job, pairs.tokens, stop, report, checkpoint, passed)
     trainer.add_callback(keeper)
     try:
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
@@ -121,9 +67,19 @@ def train(job: TrainJob, stop: StopSignal, report: Reporter) -> TrainResult:
             keeper.seal(trainer.state)
         raise
     result = _result(job, trainer, pairs, keeper)
-    model.config, model.generation_config = before
-    publish(job, trainer, result)
+    _publish(job, trainer, result, before)
     return result
+
+
+def _publish(job: TrainJob, trainer: PairTrainer, result: TrainResult, configs: tuple[Any, Any]) -> None:
+    """Publish with the configs that the model came with, not those that it is trained with."""
+    model: Any = trainer.accelerator.unwrap_model(trainer.model)
+    own = model.config, model.generation_config
+    model.config, model.generation_config = copy.deepcopy(configs)
+    try:
+        publish(job, trainer, result)
+    finally:
+        model.config, model.generation_config = own
 
 
 def to_continue_from(job: TrainJob, report: Reporter) -> Path | None:
@@ -131,8 +87,18 @@ def to_continue_from(job: TrainJob, report: Reporter) -> Path | None:
     folder = job.work_dir / "checkpoints"
     with PartialState().main_process_first():
         if PartialState().is_main_process:
-            last_unharmed(folder, lambda place: report("damaged", place=str(place)))
+            found = last_unharmed(folder, lambda place: report("damaged", place=str(place)))
+            if found is not None and _left_behind(job, found):
+                report("restarted", checkpoint=found.name)
+                remove(found)
         return last_complete(folder)
+
+
+def _left_behind(job: TrainJob, checkpoint: Path) -> bool:
+    """Whether an epoch that is wanted lies before a checkpoint, where training does not pass again."""
+    epoch = facts_of(checkpoint).get("epoch", math.inf)  # not told by earlier versions
+    wanted = (each for each in job.epochs if not (each.output_dir / RESULT).is_file())
+    return any(each.epoch <= epoch for each in wanted)
 
 
 def coder_of(tokenizer: Any) -> Coder:
@@ -149,11 +115,12 @@ def coder_of(tokenizer: Any) -> Coder:
 
 def build(job: TrainJob, pairs: TokenPairs, model: Any, tokenizer: Any, report: Reporter) -> PairTrainer:
     """The trainer, with the reference's log-probabilities computed and the reference itself let go."""
-    config = _config(job)
+    config = config_of(job)
     check_processes(job)
-    dataset = Dataset.from_dict(
-        {"prompt_ids": pairs.prompt_ids, "chosen_ids": pairs.chosen_ids, "rejected_ids": pairs.rejected_ids}
-    )
+    rows = {name: getattr(pairs, name) for name in ("prompt_ids", "chosen_ids", "rejected_ids")}
+    if pairs.weighted:
+        rows[WEIGHTS] = pairs.weights
+    dataset = Dataset.from_dict(rows)
     reference_file = job.work_dir / "reference.npz"
     with PartialState().main_process_first():
         known = reference.usable(reference_file, len(pairs))
@@ -162,6 +129,8 @@ def build(job: TrainJob, pairs: TokenPairs, model: Any, tokenizer: Any, report: 
     trainer = PairTrainer(
         reference_file=reference_file,
         share_prompt=share,
+        weighted=pairs.weighted,
+        nll_weight=cast(DPO, job.dpo).nll_weight,
         report=report,
         model=model,
         ref_model=None if known else load_weights(job.reference),
@@ -185,38 +154,6 @@ def check_processes(job: TrainJob) -> None:
             f"machine.training.processes is {job.machine.processes}, but {found} processes found each other; "
             f"make them agree (machine.training.accelerate_config: {job.machine.accelerate_config})"
         )
-
-
-def _config(job: TrainJob) -> DPOConfig:
-    dpo, machine = cast(DPO, job.dpo), job.machine
-    pairs_at_once, accumulate = accumulation(dpo, machine)
-    warm = "constant_with_warmup" if dpo.scheduler == "constant" and dpo.warmup_ratio else dpo.scheduler
-    auto = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
-    return DPOConfig(
-        output_dir=str(job.work_dir / "checkpoints"),
-        learning_rate=dpo.learning_rate,
-        beta=dpo.beta,
-        loss_type=["sigmoid", "sft"] if dpo.nll_weight else ["sigmoid"],
-        loss_weights=[1.0, dpo.nll_weight] if dpo.nll_weight else None,
-        num_train_epochs=dpo.epochs,
-        per_device_train_batch_size=pairs_at_once,
-        gradient_accumulation_steps=accumulate,
-        lr_scheduler_type=warm,
-        warmup_steps=dpo.warmup_ratio,
-        max_grad_norm=dpo.max_grad_norm,
-        weight_decay=dpo.weight_decay,
-        seed=dpo.seed,
-        max_length=None,
-        precompute_ref_log_probs=True,
-        gradient_checkpointing=machine.gradient_checkpointing,
-        bf16=machine.dtype == "bfloat16" or (machine.dtype == "auto" and auto),
-        use_cpu=not torch.accelerator.is_available(),
-        logging_steps=1,
-        logging_nan_inf_filter=False,
-        save_strategy="no",
-        report_to=list(machine.report_to) or "none",
-        disable_tqdm=True,
-    )
 
 
 def load_weights(path: str) -> Any:
@@ -291,7 +228,8 @@ def _give_up(job: TrainJob, report: Reporter, error: Exception) -> None:
         )
     elif isinstance(error, MemoryError | torch.OutOfMemoryError):
         report.last_words(scrub(f"out of memory ({error}). {LESS_MEMORY}"))
-    shutil.rmtree(partial_of(job), ignore_errors=True)
+    for output in (job, *job.epochs):
+        shutil.rmtree(partial_of(output.output_dir), ignore_errors=True)
     with suppress(StoreError):
         last_complete(job.work_dir / "checkpoints")
 

@@ -1,0 +1,116 @@
+"""Several epochs of one training, each kept as a model: named, trained in one go, taken up again, removed."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from metareward import disk
+from metareward.errors import NoPairsError, StepError, StoreError
+from metareward.models.base import Model
+from metareward.store import Artifact
+from metareward.train.dpo import DPO
+from metareward.train.job import (
+    RESULT,
+    EpochOutput,
+    Listener,
+    Trainer,
+    TrainJob,
+    TrainResult,
+    finished,
+    read_result,
+    write_result,
+)
+from metareward.train.sft import SFT
+
+T = TypeVar("T", bound=DPO | SFT)
+
+
+def ending_with(training: T, epoch: int) -> T:
+    """The training that stops after an epoch on the same schedule, by which that epoch's weights are named.
+
+    So a training that is set to stop there later finds them, and the other way round.
+    """
+    return training if epoch == training.epochs_to_train else replace(training, stop_after_epoch=epoch)
+
+
+def model_of(start: Model, output_dir: Path) -> Model:
+    """The model that a training from `start` leaves in a directory, which is named by the training's key."""
+    return Model(f"{start.name.split('/')[-1]}+", str(output_dir), output_dir.name)
+
+
+def train_all(trainer: Trainer, jobs: Mapping[int, TrainJob], listener: Listener) -> dict[int, TrainResult]:
+    """Carry out the jobs, which are one training ending with each of several epochs, as one.
+
+    What is there is not trained again, nor is anything after the last epoch that is missing. Earlier epochs
+    whose weights were removed are taken as they are; the last one always has weights afterwards.
+    """
+    *early, last = sorted(jobs)
+    results = {epoch: _there(jobs[epoch], listener) for epoch in early}
+    missing = [epoch for epoch in early if results[epoch] is None]
+    if missing and (jobs[last].output_dir / RESULT).is_file():
+        *passed, lost = missing
+        results[lost] = trainer(_passing(jobs, lost, passed), listener)
+        missing = []
+    results[last] = trainer(_passing(jobs, last, missing), listener)
+    return {
+        epoch: result or read_result(jobs[epoch].output_dir / RESULT) for epoch, result in results.items()
+    }
+
+
+def _passing(jobs: Mapping[int, TrainJob], last: int, passed: list[int]) -> TrainJob:
+    """The job of the last epoch, which keeps the weights of those it passes."""
+    outputs = [EpochOutput(epoch, jobs[epoch].key, jobs[epoch].output_dir) for epoch in passed]
+    return replace(jobs[last], epochs=tuple(outputs))
+
+
+def _there(job: TrainJob, listener: Listener) -> TrainResult | None:
+    if removed(job.output_dir):
+        return read_result(job.output_dir / RESULT)
+    return finished(job, listener)
+
+
+def removed(folder: Path) -> bool:
+    """Whether a model's weights were there and were removed; not if that cannot be told."""
+    try:
+        return (folder / RESULT).is_file() and read_result(folder / RESULT).removed
+    except StoreError:
+        return False
+
+
+def remove_weights(folder: Path) -> None:
+    """Remove a model's files, but not what its training came to. Half done, it is done the next time."""
+    result = read_result(folder / RESULT)
+    if not result.removed:
+        write_result(folder, replace(result, files={}, removed=True))
+    for path in sorted(folder.iterdir()):
+        if path.name != RESULT:
+            disk.remove(path)
+
+
+def require_weights(folder: Path) -> None:
+    """StepError, with what to do, if a model that is to be asked has had its weights removed."""
+    if removed(folder):
+        raise StepError(
+            f"{folder}: the weights of this epoch were removed (keep_epochs = false in [machine.training]), "
+            "and now they are to be asked again; remove this directory, then run the same command "
+            "again to train them anew"
+        )
+
+
+def require_pairs(section: str, pairs: Sequence[Artifact[Any]]) -> None:
+    """NoPairsError, with what the rules left out and what to change, if there is nothing to train on."""
+    if sum(len(part) for part in pairs):
+        return
+    lines = [
+        f"  {part.manifest.name}: "
+        + (", ".join(f"{n} {why}" for why, n in part.manifest.dropped.items()) or "-")
+        for part in pairs
+    ]
+    raise NoPairsError(
+        f"{section}: no preference pair is left to train on.\n"
+        + "\n".join(lines)
+        + "\nWhat to change: more prompts or samples ([prompts], [generate]); a higher temperature when "
+        "responses are alike; more judgments or reading = 'forced' ([judge]) when scores are equal or "
+        "unreadable; larger length limits ([[iterations]]) when pairs are over them."
+    )

@@ -1,0 +1,143 @@
+"""TRL's DPO trainer, made to train on ready token ids: the only importer of TRL's preference training."""
+
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+from trl.trainer import utils as trl_utils
+from trl.trainer.dpo_config import DPOConfig
+from trl.trainer.dpo_trainer import DPOTrainer
+
+from metareward.train import reference
+from metareward.train.dpo import DPO, accumulation
+from metareward.train.job import TrainJob
+from metareward.train.keeper import Reporter
+from metareward.train.shared_prompt import share_prompts
+from metareward.train.weights import WEIGHTS, Heard, WeighingCollator, change_of_loss
+
+
+class PairTrainer(DPOTrainer):
+    """TRL's DPO on ready token ids, with a stored reference and batches in which a pair's say is its weight.
+
+    weighted: rows have a column `WEIGHTS`, and the loss is that of `weights`. Without it every pair weighs
+    the same, and the loss is TRL's own.
+    """
+
+    def __init__(
+        self,
+        *,
+        reference_file: Path,
+        share_prompt: bool,
+        weighted: bool,
+        nll_weight: float,
+        report: Reporter,
+        **kwargs: Any,
+    ):
+        self._reference_file, self._share_prompt, self._report = reference_file, share_prompt, report
+        self._nll_weight, self._pairs_in_step = nll_weight, 0
+        _score_answers_only()
+        super().__init__(**kwargs)
+        if weighted:  # after the reference's pass, which needs no weights
+            self.data_collator = WeighingCollator(self.data_collator)
+
+    def _prepare_dataset(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:
+        """Our rows are what TRL would make of texts, so there is nothing to prepare."""
+        return dataset
+
+    def _set_signature_columns_if_needed(self) -> None:
+        """Weights reach the collator, too."""
+        super()._set_signature_columns_if_needed()
+        if WEIGHTS not in self._signature_columns:
+            self._signature_columns = [*self._signature_columns, WEIGHTS]
+
+    def _precompute_ref_logps(self, dataset: Any, name: str, batch_size: int) -> Any:
+        """Reference log-probabilities from the file, so that a resumed training has those it began with."""
+        if self._share_prompt:
+            for model in filter(None, (self.model, self.ref_model)):
+                share_prompts(model)
+        if not self._reference_file.exists():
+            self._store_reference(dataset, batch_size)
+        for name, column in reference.load(self._reference_file, len(dataset)).items():
+            dataset = dataset.add_column(name, column)
+        return dataset
+
+    def _store_reference(self, dataset: Any, batch_size: int) -> None:
+        loader = self.accelerator.prepare(DataLoader(dataset, batch_size, collate_fn=self.data_collator))
+        parts = []
+        for number, batch in enumerate(loader):
+            both = self.accelerator.gather_for_metrics(self.compute_ref_log_probs(self.ref_model, batch))
+            parts.append([value.float().cpu().numpy() for value in both])
+            self._report("reference", done=number + 1, of=len(loader))
+        chosen, rejected = (np.concatenate(values) for values in zip(*parts, strict=True))
+        if self.accelerator.is_main_process:
+            reference.store(self._reference_file, chosen, rejected)
+        self.accelerator.wait_for_everyone()
+
+    def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: Any) -> Any:
+        """As in transformers, and counts the pairs of the coming optimiser step."""
+        batches, items = super().get_batch_samples(epoch_iterator, num_batches, device)
+        self._pairs_in_step = sum(len(batch["input_ids"]) // 2 for batch in batches)
+        return batches, items
+
+    def compute_loss(
+        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+    ):
+        """A mean over the pairs of the optimiser step, however they were divided among batches.
+
+        The divisor is the number of pairs, not the sum of their weights (see docs/training.md).
+        """
+        weights_B2 = inputs.pop(WEIGHTS, None)
+        heard: Any = model if weights_B2 is None else Heard(model)
+        loss = super().compute_loss(heard, inputs, return_outputs, num_items_in_batch)
+        if weights_B2 is not None:
+            loss = loss + change_of_loss(heard.log_probs, inputs, weights_B2, self.beta, self._nll_weight)
+        share = len(inputs["input_ids"]) / 2 / self._pairs_in_step
+        return loss * share * self.current_gradient_accumulation_steps
+
+    def create_model_card(self, *args: Any, **kwargs: Any) -> None:
+        """No card in a checkpoint: nobody reads it, and it would name this machine's directories."""
+
+
+def _score_answers_only() -> None:
+    """Let TRL's fused head skip prompts on a CPU too, as it does on a GPU.
+
+    It asks whether there is Triton because compiled devices want fixed shapes; a CPU does not mind. A judge
+    pair takes a quarter less time. Where TRL has changed, nothing happens.
+    """
+    if hasattr(trl_utils, "_use_triton"):
+        trl_utils.__dict__["_use_triton"] = lambda device: True
+
+
+def config_of(job: TrainJob) -> DPOConfig:
+    """What TRL and transformers call the settings of a job."""
+    dpo, machine = cast(DPO, job.dpo), job.machine
+    pairs_at_once, accumulate = accumulation(dpo, machine)
+    warm = "constant_with_warmup" if dpo.scheduler == "constant" and dpo.warmup_ratio else dpo.scheduler
+    auto = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+    return DPOConfig(
+        output_dir=str(job.work_dir / "checkpoints"),
+        learning_rate=dpo.learning_rate,
+        beta=dpo.beta,
+        loss_type=["sigmoid", "sft"] if dpo.nll_weight else ["sigmoid"],
+        loss_weights=[1.0, dpo.nll_weight] if dpo.nll_weight else None,
+        num_train_epochs=dpo.epochs,
+        per_device_train_batch_size=pairs_at_once,
+        gradient_accumulation_steps=accumulate,
+        lr_scheduler_type=warm,
+        warmup_steps=dpo.warmup_ratio,
+        max_grad_norm=dpo.max_grad_norm,
+        weight_decay=dpo.weight_decay,
+        seed=dpo.seed,
+        max_length=None,
+        precompute_ref_log_probs=True,
+        gradient_checkpointing=machine.gradient_checkpointing,
+        bf16=machine.dtype == "bfloat16" or (machine.dtype == "auto" and auto),
+        use_cpu=not torch.accelerator.is_available(),
+        logging_steps=1,
+        logging_nan_inf_filter=False,
+        save_strategy="no",
+        report_to=list(machine.report_to) or "none",
+        disable_tqdm=True,
+    )
