@@ -175,8 +175,8 @@ def _training(round: Round) -> dict[str, Any]:
         nothing = {"pairs_used": 0, "seconds": 0.0, "tokens": 0, "dropped": {}}
         return {**nothing, "loss_first": None, "loss_last": None}
     own = json.loads((Path(round.trained.path) / RESULT).read_text(encoding="utf-8"))
-    whole = Path(round.trained.path).with_name(own.get("part_of") or "") / RESULT
-    if own.get("part_of") and whole.is_file():  # the epochs after the one that was taken were paid for, too
+    whole = Path(round.trained.path).parent / (own.get("part_of") or "") / RESULT
+    if whole.is_file():  # the epochs after the one that was taken were paid for, too
         paid = json.loads(whole.read_text(encoding="utf-8"))
         return {**own, "seconds": paid["seconds"], "tokens": paid["tokens"]}
     return own

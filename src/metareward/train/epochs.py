@@ -42,8 +42,8 @@ def model_of(start: Model, output_dir: Path) -> Model:
 def train_all(trainer: Trainer, jobs: Mapping[int, TrainJob], listener: Listener) -> dict[int, TrainResult]:
     """Carry out the jobs, which are one training ending with each of several epochs, as one.
 
-    What is there is not trained again, nor is anything after the last epoch that is missing. Earlier epochs
-    whose weights were removed are taken as they are; the last one always has weights afterwards.
+    What is there is not trained again, nor is anything after the last epoch that is missing. Epochs whose
+    weights were removed are taken as they are; a single one always has weights afterwards.
     """
     *early, last = sorted(jobs)
     results = {epoch: _there(jobs[epoch], listener) for epoch in early}
@@ -52,7 +52,10 @@ def train_all(trainer: Trainer, jobs: Mapping[int, TrainJob], listener: Listener
         *passed, lost = missing
         results[lost] = trainer(_passing(jobs, lost, passed), listener)
         missing = []
-    results[last] = trainer(_passing(jobs, last, missing), listener)
+    if early and removed(jobs[last].output_dir):
+        results[last] = read_result(jobs[last].output_dir / RESULT)
+    else:
+        results[last] = trainer(_passing(jobs, last, missing), listener)
     return {
         epoch: result or read_result(jobs[epoch].output_dir / RESULT) for epoch, result in results.items()
     }
