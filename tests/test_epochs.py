@@ -90,6 +90,14 @@ def test_an_epoch_that_was_trained_to_before_is_passed(tmp_path: Path):
     assert [result.part_of for result in results.values()] == ["key3", None, None]
 
 
+def test_a_trainer_that_keeps_no_epochs_is_told_so(tmp_path: Path):
+    def only_the_end(job: TrainJob, listener: Any = ignore) -> Any:
+        return FakeTrainer()(replace(job, epochs=()), listener)
+
+    with pytest.raises(StepError, match="training key1: this trainer keeps no epochs"):
+        train_all(only_the_end, jobs_of(tmp_path, 1, 2), ignore)
+
+
 def test_removed_weights_stay_removed_until_they_are_needed(tmp_path: Path):
     results = train_all(FakeTrainer(), jobs_of(tmp_path, 1, 2, 3), ignore)
     folder = results[1].output_dir

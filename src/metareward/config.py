@@ -90,7 +90,7 @@ class Config:
     ) -> Model:
         """Carry the recipe out with these settings. dev: the prompts that epochs are selected on."""
         method = dataclasses.replace(self.method, evaluate=evaluations or Evaluations())
-        return RECIPES[self.recipe][1](run, model, batches, method, held_out, *([dev] if dev else []))
+        return RECIPES[self.recipe][1](run, model, batches, method, held_out, dev)
 
 
 def load(path: Path, directory: Path | None = None) -> Config:

@@ -17,6 +17,7 @@ from metareward.recipes.eft import EFT, fine_tuned
 from metareward.recipes.gate import Gate, attacked
 from metareward.recipes.judge_gate import JudgeGate
 from metareward.recipes.judging import MetaJudgeBy, check_meta_judge_by, judged, nothing_left
+from metareward.recipes.selecting import Dev
 from metareward.recipes.settings import Iteration, Watch, check_iterations
 from metareward.recipes.training import train_next
 from metareward.recipes.watching import Watcher
@@ -70,6 +71,7 @@ def combined(
     batches: Sequence[Any],
     recipe: Combined | None = None,
     held_out: Any | None = None,
+    dev: Any | None = None,
 ) -> Model:
     """Run the loop from `model`, one batch of prompts an iteration; returns the last model.
 
@@ -82,6 +84,7 @@ def combined(
     watcher = Watcher(
         recipe.watch, recipe.generate, recipe.judge, first, held_out, recipe.meta_judge, recipe.evaluate
     )
+    seen = Dev(recipe.watch, recipe.generate, recipe.judge, first, dev)
     watcher.look(run, model)
     for t, (settings, prompts) in enumerate(zip(recipe.iterations, batches, strict=True)):
         verdict = attacked(run, recipe.attack, recipe.judge, model)
@@ -99,7 +102,7 @@ def combined(
             if nothing_left(run, recipe.judge_gate, model, pairs, found):
                 trained = Trained(model, model, model, ())
             else:
-                trained = train_next(run, recipe.dpo, settings, pairs, first, model)
+                trained = train_next(run, recipe.dpo, settings, pairs, first, model, seen)
         done = (*present.all, found.battles, tuple(pairs), trained.model, trained, tuple(beside))
         run.history.rounds.append(Round(model, prompts, *done))
         previous, model = model, replace(trained.model, name=f"M{t + 1}")

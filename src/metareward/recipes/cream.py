@@ -11,6 +11,7 @@ from metareward.recipes.answering import answered, judged_again
 from metareward.recipes.eft import EFT, fine_tuned
 from metareward.recipes.gate import Gate, attacked, check_no_judge
 from metareward.recipes.pairing import actor_pairs
+from metareward.recipes.selecting import Dev
 from metareward.recipes.settings import Iteration, Watch, check_iterations
 from metareward.recipes.training import train_next
 from metareward.recipes.watching import Watcher
@@ -56,6 +57,7 @@ def cream(
     batches: Sequence[Any],
     recipe: Cream | None = None,
     held_out: Any | None = None,
+    dev: Any | None = None,
 ) -> Model:
     """Run the loop from `model`, one batch of prompts an iteration; returns the last model.
 
@@ -68,6 +70,7 @@ def cream(
     watcher = Watcher(
         recipe.watch, recipe.generate, recipe.judge, first, held_out, evaluations=recipe.evaluate
     )
+    seen = Dev(recipe.watch, recipe.generate, recipe.judge, first, dev)
     watcher.look(run, model)
     for t, (settings, prompts) in enumerate(zip(recipe.iterations, batches, strict=True)):
         attacked(run, recipe.attack, recipe.judge, model)
@@ -76,7 +79,7 @@ def cream(
             again = judged_again(run, recipe, prompts, present, previous)
             weighed = {"previous": again, "per": recipe.consistency}
             pairs = actor_pairs(run, settings, prompts, *present.rows, **weighed)
-            trained = train_next(run, recipe.dpo, settings, [pairs], first, model)
+            trained = train_next(run, recipe.dpo, settings, [pairs], first, model, seen)
         done = (prompts, *present.all, None, (pairs,), trained.model, trained, tuple(again))
         run.history.rounds.append(Round(model, *done))
         previous, model = model, replace(trained.model, name=f"M{t + 1}")

@@ -11,6 +11,7 @@ from metareward.recipes.anchoring import temporal_pairs
 from metareward.recipes.answering import answered
 from metareward.recipes.eft import EFT, fine_tuned
 from metareward.recipes.gate import Gate, attacked, check_no_judge
+from metareward.recipes.selecting import Dev
 from metareward.recipes.settings import Iteration, Watch, check_iterations
 from metareward.recipes.training import train_next
 from metareward.recipes.watching import Watcher
@@ -55,6 +56,7 @@ def temporal(
     batches: Sequence[Any],
     recipe: Temporal | None = None,
     held_out: Any | None = None,
+    dev: Any | None = None,
 ) -> Model:
     """Run the loop from `model`, one batch of prompts an iteration; returns the last model.
 
@@ -66,13 +68,14 @@ def temporal(
     watcher = Watcher(
         recipe.watch, recipe.generate, recipe.judge, first, held_out, evaluations=recipe.evaluate
     )
+    seen = Dev(recipe.watch, recipe.generate, recipe.judge, first, dev)
     watcher.look(run, model)
     for t, (settings, prompts) in enumerate(zip(recipe.iterations, batches, strict=True)):
         attacked(run, recipe.attack, recipe.judge, model)
         with run.within(f"iteration {t}"):
             present = answered(run, recipe, prompts, model, model, "present")
             pairs, beside = temporal_pairs(run, recipe, settings, prompts, present, first)
-            trained = train_next(run, recipe.dpo, settings, [pairs], first, model)
+            trained = train_next(run, recipe.dpo, settings, [pairs], first, model, seen)
         done = (prompts, *present.all, None, (pairs,), trained.model, trained, tuple(beside))
         run.history.rounds.append(Round(model, *done))
         model = replace(trained.model, name=f"M{t + 1}")

@@ -56,9 +56,14 @@ def train_all(trainer: Trainer, jobs: Mapping[int, TrainJob], listener: Listener
         results[last] = read_result(jobs[last].output_dir / RESULT)
     else:
         results[last] = trainer(_passing(jobs, last, missing), listener)
-    return {
-        epoch: result or read_result(jobs[epoch].output_dir / RESULT) for epoch, result in results.items()
-    }
+    return {epoch: result or _kept(jobs[epoch]) for epoch, result in results.items()}
+
+
+def _kept(job: TrainJob) -> TrainResult:
+    """What a training kept on its way. StepError if the trainer keeps nothing but its end."""
+    if not (job.output_dir / RESULT).is_file():
+        raise StepError(f"training {job.key}: this trainer keeps no epochs on its way; set select = 'fixed'")
+    return read_result(job.output_dir / RESULT)
 
 
 def _passing(jobs: Mapping[int, TrainJob], last: int, passed: list[int]) -> TrainJob:
