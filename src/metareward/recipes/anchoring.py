@@ -57,7 +57,8 @@ def temporal_pairs(
     pairs = actor_pairs(run, settings, *inputs, **weighed)
     if not recipe.future_guided:
         return pairs, beside
-    trained = train_next(run, recipe.dpo, settings, [pairs], first, model)
+    own = replace(settings, select="fixed")  # a look ahead, which needs no epoch of its own choice
+    trained = train_next(run, recipe.dpo, own, [pairs], first, model)
     ahead = replace(trained.model, name=f"{model.name}, future")
     future = replace(answered(run, recipe, prompts, ahead, model, "future"), pairs=(pairs,))
     return actor_pairs(run, settings, *inputs, *future.rows, **weighed), [*beside, future]
