@@ -73,6 +73,14 @@ def test_the_paper_config_names_the_papers_prompts_and_model():
     assert config.model == "meta-llama/Meta-Llama-3-8B-Instruct"
 
 
+def test_the_loops_that_were_measured_still_load():
+    loops = sorted(Path(__file__).parent.parent.joinpath("benchmarks/loops").glob("*.toml"))
+    settings = {path.stem: load(path) for path in loops}
+    assert {name: config.recipe for name, config in settings.items()} == {n: n for n in settings}
+    same = ("model", "seed", "prompts", "evaluate")
+    assert len({tuple(str(getattr(c, name)) for name in same) for c in settings.values()}) == 1
+
+
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_every_example_loads(path):
     config = load(path)
