@@ -75,7 +75,8 @@ class Round:
     """One iteration: what the model wrote, the pairs that came of it, and what it was trained into.
 
     start: the model that was asked. training: how it was trained, where the recipe says so. beside: what
-    other models answered or judged.
+    other models answered or judged. left_out: the artifacts of judge pairs that were made, and that the judge
+    gate left out of the training.
     """
 
     start: Model
@@ -88,6 +89,7 @@ class Round:
     trained: Model
     training: Trained | None = None
     beside: tuple[Beside, ...] = ()
+    left_out: tuple[Any, ...] = ()
 
     @property
     def skipped(self) -> bool:
@@ -122,9 +124,23 @@ class Tuned:
     after: Any
 
 
+@dataclass(frozen=True)
+class Gated:
+    """What the judge gate measured in an iteration, and what was done about it ("none" where it passed).
+
+    model: the judge that was to be trained. left_out: the artifacts of judge pairs not trained on.
+    """
+
+    iteration: int
+    model: Model
+    action: str
+    report: Any
+    left_out: tuple[Any, ...] = ()
+
+
 @dataclass
 class History:
-    """Looks, rounds and attacks in the order in which they were finished.
+    """Looks, rounds, attacks and judge gates in the order in which they were finished.
 
     newest: the last model's judgments of every look's answers, by the name of the model that answered.
     contaminated: the prompts found to resemble an evaluation's items, as `evaluate.contamination` says them.
@@ -137,6 +153,7 @@ class History:
     looks: list[Look] = field(default_factory=list)
     rounds: list[Round] = field(default_factory=list)
     attacks: list[Attacked] = field(default_factory=list)
+    judge_gates: list[Gated] = field(default_factory=list)
     supervision: Supervision = Supervision()
     tuned: Tuned | None = None
     newest: dict[str, Any] = field(default_factory=dict)

@@ -13,11 +13,13 @@ from metareward.disk import write_json
 from metareward.eft.report import tuned
 from metareward.evaluate import anchors
 from metareward.fences import count_disarmed
-from metareward.history import Attacked, History, Look, Round
+from metareward.history import Attacked, Gated, History, Look, Round
 from metareward.recipes import accounts, besides, pairing
 from metareward.records import Battle, Finish, Judgment, Outcome, Response
 from metareward.store import Artifact
 from metareward.train.job import RESULT
+
+LEFT_OUT = "left out by the judge gate"
 
 
 def summarise(history: History, root: Path) -> dict[str, Any]:
@@ -30,6 +32,7 @@ def summarise(history: History, root: Path) -> dict[str, Any]:
         "models": [_model(name, looks.get(name), rounds.get(name)) for name in names],
         "iterations": [_iteration(number, round, history) for number, round in enumerate(history.rounds)],
         "attacks": [_attacked(attacked) for attacked in history.attacks],
+        "judge_gates": [_gated(gated) for gated in history.judge_gates],
         "ladders": anchors.ladders(history),
         "contaminated": [asdict(overlap) for overlap in history.contaminated],
         "checkpoint": str(Path(last.path).relative_to(root)) if last else None,
@@ -148,7 +151,9 @@ def _iteration(number: int, round: Round, history: History) -> dict[str, Any]:
         "actor_pairs": len(kinds["actor_pairs"]) if "actor_pairs" in kinds else 0,
         "judge_pairs": len(kinds["judge_pairs"]) if "judge_pairs" in kinds else 0,
         "attack_pairs": len(kinds["attack_pairs"]) if "attack_pairs" in kinds else 0,
-        "dropped": _dropped([round.responses, *round.pairs, *capped], training["dropped"]),
+        "dropped": _dropped(
+            [round.responses, *round.pairs, *round.left_out, *capped], _gone(round, training)
+        ),
         **pairing.of_iteration(number, kinds.get("actor_pairs"), history),
         "accounts": accounts.of_round(round, training),
         "beside": besides.of_round(round, kinds.get("actor_pairs")),
@@ -180,6 +185,22 @@ def _training(round: Round) -> dict[str, Any]:
         paid = json.loads(whole.read_text(encoding="utf-8"))
         return {**own, "seconds": paid["seconds"], "tokens": paid["tokens"]}
     return own
+
+
+def _gone(round: Round, training: dict[str, Any]) -> dict[str, int]:
+    """What training dropped, and the pairs that the judge gate left out."""
+    left_out = sum(map(len, round.left_out))
+    return {**training["dropped"], **({LEFT_OUT: left_out} if left_out else {})}
+
+
+def _gated(gated: Gated) -> dict[str, Any]:
+    told = {"iteration": gated.iteration, "model": gated.model.name, "action": gated.action}
+    return {
+        **told,
+        "passed": gated.report.passed,
+        "left_out": sum(map(len, gated.left_out)),
+        "signals": gated.report.as_dict(),
+    }
 
 
 def _attacked(attacked: Attacked) -> dict[str, Any]:

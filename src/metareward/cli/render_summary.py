@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from metareward.cli import render, render_epochs
+from metareward.cli.render_gates import gate_rows
 from metareward.config import Config
 from metareward.display import one_line
 
@@ -31,7 +32,7 @@ def summary(result: dict[str, Any], config: Config) -> None:
     steps = Table(title="Iterations")
     for title in ("", *(f"{entry['iteration']}" for entry in result["iterations"])):
         steps.add_column(title, justify="left" if not title else "right")
-    for name, row in _iteration_rows(result["iterations"]):
+    for name, row in (*_iteration_rows(result["iterations"]), *gate_rows(result)):
         steps.add_row(*render.cells(name, *row))
     render.out.print(steps)
     for table in render_epochs.tables(result["iterations"]):

@@ -4,14 +4,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+from metareward.history import Gated
 from metareward.models.base import Model
 from metareward.recipes.gate import Gate, Verdict, hardening
-from metareward.recipes.judge_gate import JudgeGate
+from metareward.recipes.judge_gate import GateReport, JudgeGate, said
+from metareward.recipes.measuring import Fought, measured
 from metareward.recipes.settings import Iteration
 from metareward.runner import Runner
 from metareward.settings import one_of, require
+from metareward.stages.judge import Judge
 from metareward.stages.meta_judge import MetaJudge
 from metareward.stages.pair_judge import JudgePairs
+from metareward.stages.settle import Settle
 
 MetaJudgeBy = Literal["current", "first"]
 _BY = ("current", "first")
@@ -24,6 +28,11 @@ class TrainsJudge(Protocol):
     """
 
     @property
+    def judge(self) -> Judge:
+        """Whose judgments they are, for a bank of the gate's own."""
+        ...
+
+    @property
     def meta_judge(self) -> MetaJudge:
         """What holds the battles."""
         ...
@@ -31,6 +40,11 @@ class TrainsJudge(Protocol):
     @property
     def meta_judge_by(self) -> MetaJudgeBy:
         """Which model holds them."""
+        ...
+
+    @property
+    def settle(self) -> Settle:
+        """How the two battles of a pair count."""
         ...
 
     @property
@@ -51,19 +65,27 @@ class TrainsJudge(Protocol):
 
 @dataclass(frozen=True)
 class Judged:
-    """What judge training rests on: the battles, the artifacts of judge pairs, and whether any were left out.
+    """What judge training rests on.
 
-    battles: None where none were held. drops_judge: a gate left the judge pairs of this iteration out.
+    battles: as they were held; None where none were. pairs: the artifacts of judge pairs to train on.
+    left_out: those that the judge gate left out. report: what it measured; None without battles, and on
+    paper. drops_judge: whether a gate or the attacks left judge pairs of this iteration out.
     """
 
     battles: Any | None = None
     pairs: tuple[Any, ...] = ()
+    left_out: tuple[Any, ...] = ()
+    report: GateReport | None = None
     drops_judge: bool = False
 
 
-def check_meta_judge_by(by: str) -> None:
-    """ConfigError unless it names who holds the battles."""
+def check_trains_judge(recipe: TrainsJudge) -> None:
+    """ConfigError where settings of judge training do not go together."""
+    by = recipe.meta_judge_by
     require(by in _BY, "meta_judge_by", one_of(_BY), by)
+    forced = recipe.meta_judge.reading == "forced"
+    wanted = "'forced' for a margin in [settle]: a free reading has no probabilities"
+    require(forced or not recipe.settle.needs_probabilities, "meta_judge.reading", wanted, "free")
 
 
 def judged(
@@ -76,12 +98,14 @@ def judged(
     responses: Any,
     judgments: Any,
     verdict: Verdict,
+    others: Sequence[Any] = (),
 ) -> Judged:
     """Hold the battles of an iteration, measure them, and make the judge pairs that the gates let through.
 
     Nothing is asked where the iteration does not train the judge, or where `verdict`, what came of the
     attacks on this model, leaves its pairs out. Pairs of what the attacks got come with the others.
-    Raises StepError if the judge gate fails and its action is "stop".
+    others: the pairs that will train beside these, for the share of judge pairs. Raises StepError if the
+    judge gate fails and its action is "stop".
     """
     if not iteration.trains_judge:
         return Judged()
@@ -90,9 +114,20 @@ def judged(
         return Judged(pairs=hard, drops_judge=True)
     by = first if recipe.meta_judge_by == "first" else model
     battles = run.ask(recipe.meta_judge, prompts, responses, judgments, of=by)
+    counted = run.derive(recipe.settle, battles) if recipe.settle.together else battles
     rule = JudgePairs(recipe.prior, iteration.max_judgment_characters, recipe.meta_judge.seed)
-    pairs = run.derive(rule, prompts, responses, judgments, battles)
-    return Judged(battles, (*hard, pairs))
+    pairs = run.derive(rule, prompts, responses, judgments, counted)
+    fought = Fought(prompts, responses, judgments, battles, counted, pairs, (*others, *hard))
+    report = measured(run, recipe, model, fought)
+    if report is None:
+        return Judged(battles, (*hard, pairs))
+    action = "none" if report.passed else recipe.judge_gate.action
+    left_out = (pairs,) if action == "drop judge" else ()
+    run.history.judge_gates.append(Gated(len(run.history.rounds), model, action, report, left_out))
+    if not report.passed:
+        run.warn(said(report, action), stop=action == "stop")
+    kept = hard if left_out else (*hard, pairs)
+    return Judged(battles, kept, left_out, report, bool(left_out))
 
 
 def nothing_left(run: Runner, gate: JudgeGate, model: Model, pairs: Sequence[Any], found: Judged) -> bool:

@@ -10,7 +10,7 @@ from metareward.models.base import Model
 from metareward.recipes.eft import EFT, fine_tuned
 from metareward.recipes.gate import Gate, attacked
 from metareward.recipes.judge_gate import JudgeGate
-from metareward.recipes.judging import MetaJudgeBy, check_meta_judge_by, judged, nothing_left
+from metareward.recipes.judging import MetaJudgeBy, check_trains_judge, judged, nothing_left
 from metareward.recipes.pairing import actor_pairs
 from metareward.recipes.selecting import Dev
 from metareward.recipes.settings import Iteration, Watch, check_iterations
@@ -23,6 +23,7 @@ from metareward.stages.generate import Generate
 from metareward.stages.judge import Judge
 from metareward.stages.meta_judge import MetaJudge
 from metareward.stages.pair import KeepDistinct
+from metareward.stages.settle import Settle
 from metareward.stats.bradley_terry import DEFAULT_PRIOR
 from metareward.train.dpo import DPO
 
@@ -41,7 +42,8 @@ class MetaRewarding:
 
     evaluate: evaluations of every model, besides the look on held-out prompts. eft: see `recipes.eft`.
     prior: precision of the Gaussian prior on Elo (the paper states none; see `stats.bradley_terry`).
-    attack, judge_gate, meta_judge_by: see `recipes.gate`, `recipes.judge_gate` and `recipes.judging`.
+    attack, judge_gate, settle: see `recipes.gate`, `recipes.judge_gate` and `stages.settle`.
+    meta_judge_by: who holds the battles: the "current" model (the paper), or the "first", frozen.
     """
 
     generate: Generate = Generate()
@@ -55,11 +57,11 @@ class MetaRewarding:
     attack: Gate = Gate()
     judge_gate: JudgeGate = JudgeGate()
     meta_judge_by: MetaJudgeBy = "current"
-
+    settle: Settle = Settle()
     eft: EFT = EFT()
 
     def __post_init__(self) -> None:
-        check_meta_judge_by(self.meta_judge_by)
+        check_trains_judge(self)
         require(positive(self.prior), "prior", "a number above 0", self.prior)
         check_iterations(self.iterations, self.dpo)
 
@@ -94,14 +96,15 @@ def meta_rewarding(
             pairs = []
             if settings.trains_actor:
                 pairs.append(actor_pairs(run, settings, prompts, responses, judgments))
-            found = judged(run, recipe, settings, model, first, prompts, responses, judgments, verdict)
+            rows = (prompts, responses, judgments)
+            found = judged(run, recipe, settings, model, first, *rows, verdict, pairs)
             pairs += found.pairs
             if nothing_left(run, recipe.judge_gate, model, pairs, found):
                 trained = Trained(model, model, model, ())
             else:
                 trained = train_next(run, recipe.dpo, settings, pairs, first, model, seen)
         done = (prompts, answers, responses, judgments, found.battles, tuple(pairs), trained.model, trained)
-        run.history.rounds.append(Round(model, *done))
+        run.history.rounds.append(Round(model, *done, left_out=found.left_out))
         model = replace(trained.model, name=f"M{t + 1}")
         watcher.look(run, model)
     watcher.look_back(run, model)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import permutations
+from math import inf
 from typing import ClassVar, Literal
 
 from metareward import templates
@@ -10,11 +10,13 @@ from metareward.engines.base import Completion, Request
 from metareward.ids import fingerprint, seed_of
 from metareward.models.base import Model
 from metareward.records import Battle, Judgment, Message, Prompt, Response
-from metareward.settings import check_reading, check_sampling, check_seed
+from metareward.settings import check_reading, check_sampling, check_seed, one_of, require
 from metareward.stages import winner
 from metareward.stages.base import Guess, Question, Shape, Work, question_key, text_tokens
 from metareward.stages.grouping import Bundle, bundles
+from metareward.stages.matching import BETWEEN, Between, pairings
 from metareward.stages.pair import choose_response
+from metareward.stages.redact import without_scores
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,9 @@ class MetaJudge:
     reading: as for the judge; a forced battle goes to the likelier letter, a tie if both are equal.
     template: text with {{ conversation }}, {{ response }}, {{ judgment_a }} and {{ judgment_b }}.
     seed: also breaks ties in the choice of the response; `JudgePairs.seed` must be the same.
+    show_scores: false takes verdict lines and mentions of the total out of what is shown (`stages.redact`);
+        the judgments trained on stay whole.
+    between, max_length_ratio: which judgments meet (`stages.matching`); the paper's do without either.
     """
 
     name: ClassVar[str] = "meta_judge"
@@ -35,6 +40,9 @@ class MetaJudge:
     reading: Literal["free", "forced"] = "free"
     template: str = field(default_factory=lambda: templates.shipped("meta_judge"))
     seed: int = 0
+    show_scores: bool = True
+    between: Between = field(default="all", metadata={"counted": True})
+    max_length_ratio: float | None = field(default=None, metadata={"counted": True})
 
     def __post_init__(self) -> None:
         check_sampling("meta_judge", self.temperature, self.top_p, self.max_tokens)
@@ -42,6 +50,10 @@ class MetaJudge:
         check_seed("meta_judge.seed", self.seed)
         names = ("conversation", "response", "judgment_a", "judgment_b")
         templates.check(self.template, names, "meta_judge.template")
+        require(self.between in BETWEEN, "meta_judge.between", one_of(BETWEEN), self.between)
+        ratio = self.max_length_ratio
+        sane = ratio is None or 1 <= ratio < inf
+        require(sane, "meta_judge.max_length_ratio", "a number of 1 or more, or not set", ratio)
 
     def ask(
         self, prompt: Prompt, response: Response, first: Judgment, second: Judgment
@@ -51,8 +63,8 @@ class MetaJudge:
             self.template,
             conversation=templates.transcript(prompt.messages),
             response=response.text,
-            judgment_a=first.text,
-            judgment_b=second.text,
+            judgment_a=self._shown(first),
+            judgment_b=self._shown(second),
         )
         return (Message("user", text),)
 
@@ -63,7 +75,7 @@ class MetaJudge:
         responses: Iterable[Response],
         judgments: Iterable[Judgment],
     ) -> Iterator[Question]:
-        """N (N - 1) requests a prompt: every ordered pair of readable judgments."""
+        """At most N (N - 1) requests a prompt: every ordered pair of readable judgments that may meet."""
         key = question_key(self, of)
         sampling, forced = winner.asking(self.reading, self.temperature, self.top_p, self.max_tokens)
         for bundle in bundles(prompts, responses, judgments):
@@ -77,9 +89,12 @@ class MetaJudge:
         response = choose_response(bundle.responses, bundle.judgments, self.seed)
         if response is None:
             return
-        readable = [j for j in bundle.judgments if j.response_id == response.id and j.score is not None]
-        for first, second in permutations(readable, 2):
+        own = [judgment for judgment in bundle.judgments if judgment.response_id == response.id]
+        for first, second in pairings(own, self.between, self.max_length_ratio):
             yield response, first, second
+
+    def _shown(self, judgment: Judgment) -> str:
+        return judgment.text if self.show_scores else without_scores(judgment.text)
 
     def read(self, question: Question, completion: Completion, of: Model) -> Battle:
         """Read the winner by position."""
@@ -99,7 +114,7 @@ class MetaJudge:
         )
 
     def work(self, guess: Guess, *shapes: Shape) -> Work:
-        """N (N - 1) calls a prompt, N the judgments a response."""
+        """At most N (N - 1) calls a prompt, N the judgments a response."""
         prompts, responses, judgments = shapes
         each = round(judgments.rows / responses.rows) if responses.rows else 0
         asked = text_tokens(self.template) + (prompts.tokens or guess.prompt_tokens)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metareward.errors import ConfigError, StoreError
+from metareward.ids import seed_of
 from metareward.records import Battle, Dropped, Judgment, Outcome, PreferencePair, Prompt, Response, Role
 from metareward.settings import positive, require
 from metareward.stages.base import Shape
@@ -35,6 +36,9 @@ class JudgePairs:
 
     Strength is Elo over the battles, in natural log units. Several strongest (or weakest) are told apart
     at random, by `seed`; if all are equally strong there is no pair. One subject a prompt.
+
+    Where not all judgments met (`MetaJudge.between` and `max_length_ratio`), strengths of two that did not
+    are hardly comparable: then the pair is the one with the largest difference among those that did.
 
     prior: see `stats.bradley_terry`; above 0, since a judgment may win or lose everything.
     max_chosen_characters: a pair with a longer chosen judgment is dropped.
@@ -86,15 +90,20 @@ class JudgePairs:
         wins = battle_matrix([judgment.id for judgment in rivals], bundle.battles, weights)
         if not wins.any():
             return Dropped(bundle.prompt.id, "no decided battle")
-        return self._between(bundle.prompt, rivals, strengths(wins, self.prior))
+        met = {(battle.first_id, battle.second_id) for battle in bundle.battles}
+        return self._between(bundle.prompt, rivals, strengths(wins, self.prior), met)
 
     def _between(
-        self, prompt: Prompt, rivals: list[Judgment], elo: NDArray[np.float64]
+        self, prompt: Prompt, rivals: list[Judgment], elo: NDArray[np.float64], met: set[tuple[str, str]]
     ) -> PreferencePair | Dropped:
         if np.ptp(elo) <= 2 * _ELO_TOLERANCE:
             return Dropped(prompt.id, "equal Elo")
         chosen, chosen_elo = self._nearest(rivals, elo, elo.max())
         rejected, rejected_elo = self._nearest(rivals, elo, elo.min())
+        if not {(chosen.id, rejected.id), (rejected.id, chosen.id)} & met:
+            (chosen, chosen_elo), (rejected, rejected_elo) = self._farthest_met(rivals, elo, met)
+            if chosen_elo - rejected_elo <= 2 * _ELO_TOLERANCE:
+                return Dropped(prompt.id, "equal Elo")
         if chosen.text == rejected.text:
             return Dropped(prompt.id, "identical judgments")
         if too_long(chosen.text, self.max_chosen_characters):
@@ -115,6 +124,17 @@ class JudgePairs:
         tied = [rival for rival, own in zip(rivals, elo, strict=True) if abs(own - end) <= _ELO_TOLERANCE]
         drawn = draw(tied, self.seed)
         return drawn, float(elo[rivals.index(drawn)])
+
+    def _farthest_met(
+        self, rivals: list[Judgment], elo: NDArray[np.float64], met: set[tuple[str, str]]
+    ) -> list[tuple[Judgment, float]]:
+        """The stronger and the weaker of the two that met and differ most; of several such, one at random."""
+        own = {rival.id: (rival, float(value)) for rival, value in zip(rivals, elo, strict=True)}
+        apart = {names: abs(own[names[0]][1] - own[names[1]][1]) for names in met}
+        widest = max(apart.values()) - _ELO_TOLERANCE
+        tied = [names for names, gap in apart.items() if gap >= widest]
+        names = min(tied, key=lambda names: seed_of("draw", self.seed, *sorted(names)))
+        return sorted((own[name] for name in names), key=lambda side: (-side[1], side[0].id))
 
 
 def won(battle: Battle) -> tuple[float, float]:

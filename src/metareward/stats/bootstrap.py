@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 DRAWS = 2000
 COVERAGE = 0.95
@@ -33,9 +33,39 @@ def mean_of_clusters(clusters: Sequence[Sequence[float]], seed: int = 0, draws: 
     clusters: the values of each independent unit; empty ones are left out. Raises ValueError if all are.
     """
     kept = [cluster for cluster in clusters if len(cluster)]
-    sums = np.array([sum(cluster) for cluster in kept], dtype=np.float64)
-    counts = np.array([len(cluster) for cluster in kept], dtype=np.float64)
-    return resampled(lambda rows_DN: sums[rows_DN].sum(-1) / counts[rows_DN].sum(-1), len(kept), seed, draws)
+    return ratio_of_sums([sum(cluster) for cluster in kept], [len(cluster) for cluster in kept], seed, draws)
+
+
+def ratio_of_sums(above: ArrayLike, below: ArrayLike, seed: int = 0, draws: int = DRAWS) -> Estimate:
+    """sum(above) / sum(below), resampling units; above, below: [units]. ValueError if there are none."""
+    above_N, below_N = np.asarray(above, float), np.asarray(below, float)
+    return resampled(
+        lambda rows_DN: above_N[rows_DN].sum(-1) / below_N[rows_DN].sum(-1), len(above_N), seed, draws
+    )
+
+
+def difference(
+    now: Callable[[NDArray[np.int64]], NDArray[np.float64]],
+    then: Callable[[NDArray[np.int64]], NDArray[np.float64]],
+    units: tuple[int, int],
+    seed: int = 0,
+    draws: int = DRAWS,
+) -> Estimate:
+    """now - then, two statistics (as in `resampled`) of independent samples of so many units each.
+
+    `n` is the smaller of the two. Raises ValueError if one of them has no units.
+    """
+    if min(units) < 1:
+        raise ValueError("a bootstrap needs at least one unit")
+    found = [
+        np.concatenate([statistic(rows_DN) for rows_DN in _chunks(count, seed + place, draws)])
+        for place, (statistic, count) in enumerate(zip((now, then), units, strict=True))
+    ]
+    each = [float(statistic(np.arange(n)[None])[0]) for statistic, n in zip((now, then), units, strict=True)]
+    apart = found[0] - found[1]
+    tail = 100 * (1 - COVERAGE) / 2
+    lower, upper = np.percentile(apart[np.isfinite(apart)], [tail, 100 - tail])
+    return Estimate(each[0] - each[1], float(lower), float(upper), min(units))
 
 
 def resampled(

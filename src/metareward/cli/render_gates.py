@@ -1,0 +1,58 @@
+"""The rows of a run's table that say what the judge gate measured, iteration by iteration."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+_SHOWN: Mapping[str, tuple[str, float, str]] = {  # title, factor, unit
+    "score_preference": ("battles won by the higher score", 100, " %"),
+    "position": ("same score: won by the first shown", 100, " %"),
+    "flips": ("pairs decided oppositely in the two orders", 100, " %"),
+    "score_margin": ("score of chosen - rejected judgment", 1, ""),
+    "mean_change": ("change of the mean score", 1, ""),
+    "same_responses": ("change of it on the same responses", 1, ""),
+    "reliability": ("variance of mean scores that repeats", 100, " %"),
+    "bank": ("right on known pairs, before training", 100, " %"),
+}
+
+
+def gate_rows(result: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
+    """A title and a cell for each iteration; nothing where no iteration held battles."""
+    gates = {gate["iteration"]: gate for gate in result.get("judge_gates") or ()}
+    numbers = [entry["iteration"] for entry in result["iterations"]]
+    if not gates:
+        return
+    yield "judge gate", [_verdict(gates.get(number)) for number in numbers]
+    failed = {
+        name for gate in gates.values() for name, one in gate["signals"].items() if one["state"] == "failed"
+    }
+    for name, (title, factor, unit) in _SHOWN.items():
+        cells = [
+            _cell((gates.get(number) or {}).get("signals", {}).get(name), factor, unit) for number in numbers
+        ]
+        if any(cell != "-" for cell in cells):
+            yield title, cells
+    for name in sorted(failed - _SHOWN.keys()):
+        yield (
+            f"judge gate, {name.replace('_', ' ')}",
+            [_cell((gates.get(number) or {}).get("signals", {}).get(name), 1, "") for number in numbers],
+        )
+
+
+def _verdict(gate: Mapping[str, Any] | None) -> str:
+    if gate is None:
+        return "-"
+    return (
+        "passed"
+        if gate["passed"]
+        else {"warn": "failed", "drop judge": "failed, pairs left out"}[gate["action"]]
+    )
+
+
+def _cell(signal: Mapping[str, Any] | None, factor: float, unit: str) -> str:
+    if signal is None or signal["value"] is None:
+        return "-"
+    form = ".0f" if factor == 100 else ".2f"
+    value = f"{format(factor * signal['value'], form)}{unit}"
+    if signal["lower"] is not None:
+        value += f" [{format(factor * signal['lower'], form)}, {format(factor * signal['upper'], form)}]"
+    return value + {"failed": " !", "cannot tell": " ?"}.get(signal["state"], "")

@@ -1,0 +1,43 @@
+"""Which judgments of a response meet in battle: all of them (the paper), or only matched ones."""
+
+from collections.abc import Iterable, Iterator
+from itertools import permutations
+from typing import Literal
+
+from metareward.records import Judgment
+
+Between = Literal["all", "different", "same"]
+BETWEEN = ("all", "different", "same")
+
+
+def stated(judgment: Judgment) -> float | None:
+    """The score a judgment's text states; None where there is none.
+
+    A free reading's score as it was read; a forced reading's expected value rounded half up, which is what
+    the verdict line written for it says. Two judgments have the same score if these are equal.
+    """
+    if judgment.score is None or judgment.confidence is None:
+        return judgment.score
+    return float(int(judgment.score + 0.5))
+
+
+def pairings(
+    judgments: Iterable[Judgment], between: Between = "all", max_length_ratio: float | None = None
+) -> Iterator[tuple[Judgment, Judgment]]:
+    """Every ordered pair of readable judgments that may meet: each two of them in both orders.
+
+    between: "different" or "same" lets only judgments of different or of the same stated score meet.
+    max_length_ratio: the longer text has at most so many times the characters of the shorter one.
+    """
+    readable = [judgment for judgment in judgments if judgment.score is not None]
+    for first, second in permutations(readable, 2):
+        if between != "all" and (stated(first) == stated(second)) != (between == "same"):
+            continue
+        if max_length_ratio is None or length_ratio(first.text, second.text) <= max_length_ratio:
+            yield first, second
+
+
+def length_ratio(one: str, other: str) -> float:
+    """How many times the characters of the shorter text the longer one has; an empty one counts as one."""
+    shorter, longer = sorted((max(1, len(one)), max(1, len(other))))
+    return longer / shorter

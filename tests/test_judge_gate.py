@@ -1,0 +1,219 @@
+"""The judge gate's limits: what fails, what cannot be told, what is said, and how often it is wrong."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from metareward.cli.render_gates import gate_rows
+from metareward.errors import ConfigError
+from metareward.recipes.judge_gate import _RULES, JudgeGate, hold, rule_of, said
+from metareward.recipes.judge_signals import Share
+from metareward.stats.bootstrap import Estimate
+
+GATE = JudgeGate()
+
+
+def state(name, value, lower, upper, n=50, gate=GATE, **settings):
+    found = hold(dataclasses.replace(gate, **settings), {name: Estimate(value, lower, upper, n)}, ())
+    return found.signals[0].state
+
+
+class TestLimits:
+    @pytest.mark.parametrize(
+        ("name", "passes", "fails"),
+        [
+            ("score_preference", (0.8, 0.74, 0.9), (0.8, 0.76, 0.9)),
+            ("score_preference", (0.1, 0.05, 0.2), (0.98, 0.96, 0.99)),
+            ("position", (0.7, 0.59, 0.8), (0.7, 0.61, 0.8)),
+            ("position", (0.3, 0.2, 0.41), (0.3, 0.2, 0.39)),
+            ("flips", (0.3, 0.19, 0.4), (0.3, 0.21, 0.4)),
+            ("score_lean", (0.8, 0.7, 0.9), (0.8, 0.76, 0.9)),
+            ("score_lean", (-1.0, -1.0, -1.0), (1.0, 1.0, 1.0)),
+            ("mean_change", (0.5, 0.29, 0.7), (0.5, 0.31, 0.7)),
+            ("mean_change", (-2.0, -2.5, -1.5), (2.0, 1.5, 2.5)),
+            ("same_responses", (0.5, 0.29, 0.7), (0.5, 0.31, 0.7)),
+            ("bank", (0.4, 0.3, 0.51), (0.4, 0.3, 0.49)),
+            ("bank: master key", (1.0, 0.9, 1.0), (0.2, 0.1, 0.3)),
+        ],
+    )
+    def test_the_whole_interval_must_be_beyond_the_default(self, name, passes, fails):
+        assert state(name, *passes) == "passed"
+        assert state(name, *fails) == "failed"
+
+    @pytest.mark.parametrize(
+        ("name", "setting", "limit", "passes", "fails"),
+        [
+            ("top_share", "max_top_share", 0.5, (0.6, 0.49, 0.7), (0.6, 0.51, 0.7)),
+            ("unreadable", "max_unreadable", 0.5, (0.6, 0.49, 0.7), (0.6, 0.51, 0.7)),
+            ("entropy", "min_entropy", 1.0, (0.8, 0.7, 1.1), (0.8, 0.7, 0.9)),
+            ("reliability", "min_reliability", 0.7, (0.6, 0.5, 0.71), (0.6, 0.5, 0.69)),
+            ("score_margin", "max_score_margin", 1.0, (1.2, 0.9, 1.5), (1.2, 1.1, 1.5)),
+        ],
+    )
+    def test_limits_that_are_off_by_default(self, name, setting, limit, passes, fails):
+        assert state(name, *fails) == "measured"
+        assert state(name, *passes, **{setting: limit}) == "passed"
+        assert state(name, *fails, **{setting: limit}) == "failed"
+
+    def test_an_estimate_alone_is_enough_if_so_set(self):
+        assert state("flips", 0.21, 0.1, 0.3) == "passed"
+        assert state("flips", 0.21, 0.1, 0.3, evidence="estimate") == "failed"
+        assert state("position", 0.61, 0.5, 0.7, evidence="estimate") == "failed"
+        assert state("bank", 0.49, 0.4, 0.6, evidence="estimate") == "failed"
+
+    def test_a_share_of_judge_pairs_is_a_count_without_an_interval(self):
+        found = hold(
+            dataclasses.replace(GATE, max_judge_share=0.15), {"judge_share": Estimate(0.2, 0.2, 0.2, 5)}, ()
+        )
+        (signal,) = found.signals
+        assert (signal.state, signal.lower) == ("failed", None)
+        assert "(5 pairs; limit 15 %)" in str(signal)
+
+    @pytest.mark.parametrize("name", [name for name, rule in _RULES.items() if rule.limit])
+    def test_every_limit_can_be_turned_off(self, name):
+        rule = rule_of(name)
+        worst = 0.0 if rule.beyond == "below" else 1.0 if rule.beyond == "around" else rule.most
+        assert state(name, worst, worst, worst, **{rule.limit: rule.off}) == "measured"
+
+    def test_signals_that_settled_pairs_cannot_fail_are_only_measured(self):
+        found = hold(GATE, {"flips": Estimate(0.9, 0.8, 1.0, 50)}, (), ("flips",))
+        assert found.signals[0].state == "measured"
+        assert found.passed
+
+
+class TestCannotTell:
+    def test_too_few_prompts(self):
+        assert state("flips", 1.0, 0.9, 1.0, n=9) == "cannot tell"
+        assert state("flips", 1.0, 0.9, 1.0, n=10) == "failed"
+        assert state("flips", 1.0, 0.9, 1.0, n=10, fewest=11) == "cannot tell"
+        assert state("flips", 0.0, 0.0, 0.1, n=9) == "cannot tell"
+
+    def test_no_rows_at_all(self):
+        (signal,) = hold(GATE, {}, ["flips"]).signals
+        assert (signal.state, signal.value, signal.n) == ("cannot tell", None, 0)
+        assert str(signal) == "flips: no rows to tell it by"
+
+    def test_without_a_limit_there_is_nothing_to_tell(self):
+        (signal,) = hold(dataclasses.replace(GATE, max_flips=1.0), {}, ["flips"]).signals
+        assert signal.state == "measured"
+
+    @pytest.mark.parametrize(("setting", "passed"), [("pass", True), ("fail", False)])
+    def test_it_counts_as_configured(self, setting, passed):
+        gate = dataclasses.replace(GATE, cannot_tell=setting)
+        few = hold(gate, {"flips": Estimate(0.1, 0.0, 0.3, 3)}, ["position"])
+        assert few.passed is passed
+        if not passed:
+            told = said(few, "warn")
+            assert "too few to tell: 10 % [0, 30]" in told
+            assert "position: no rows to tell it by" in told
+
+
+class TestSaid:
+    report = hold(
+        GATE, {"score_preference": Estimate(0.977, 0.96, 0.99, 120), "flips": Estimate(0, 0, 0, 50)}, ()
+    )
+
+    @pytest.mark.parametrize(
+        ("action", "then"),
+        [
+            ("warn", "its judge pairs are used all the same"),
+            ("drop judge", "the judge pairs of this iteration are left out"),
+            ("stop", "add --change"),
+        ],
+    )
+    def test_one_sentence_with_the_numbers(self, action, then):
+        told = said(self.report, action)
+        assert told.startswith(
+            "the judge gate failed (98 % [96, 99] of the battles go to the higher score "
+            "(120 prompts; limit 75 %)): "
+        )
+        assert told.endswith(then)
+        assert "\n" not in told
+
+    def test_a_limit_about_the_middle_is_said_so(self):
+        report = hold(GATE, {"position": Estimate(0.878, 0.8, 0.9, 30)}, ())
+        assert "limit 50 % ± 10" in said(report, "warn")
+
+    def test_as_plain_data(self):
+        plain = self.report.as_dict()
+        assert plain["score_preference"] == {
+            "value": 0.977, "lower": 0.96, "upper": 0.99, "n": 120, "limit": 0.75, "state": "failed",
+        }  # fmt: skip
+
+    def test_the_table_marks_what_failed(self):
+        gates = [
+            {"iteration": 1, "passed": False, "action": "drop judge", "signals": self.report.as_dict()},
+        ]
+        rows = dict(gate_rows({"judge_gates": gates, "iterations": [{"iteration": 0}, {"iteration": 1}]}))
+        assert rows["judge gate"] == ["-", "failed, pairs left out"]
+        assert rows["battles won by the higher score"] == ["-", "98 % [96, 99] !"]
+        assert rows["pairs decided oppositely in the two orders"] == ["-", "0 % [0, 0]"]
+        assert not dict(gate_rows({"judge_gates": [], "iterations": [{"iteration": 0}]}))
+
+    def test_a_signal_that_failed_is_in_the_table_whatever_it_is(self):
+        failed = hold(GATE, {"bank: master key": Estimate(0.1, 0.0, 0.2, 30)}, ()).as_dict()
+        gates = [{"iteration": 0, "passed": False, "action": "warn", "signals": failed}]
+        rows = dict(gate_rows({"judge_gates": gates, "iterations": [{"iteration": 0}]}))
+        assert rows["judge gate, bank: master key"] == ["0.10 [0.00, 0.20] !"]
+
+
+class TestFalseAlarms:
+    """At the limit itself the interval lies beyond it about 2.5 % of the time; inside the limit less."""
+
+    def rate(self, truth, name, prompts=30, trials=20, draws=2000, spread=None):
+        generator, failed = np.random.default_rng(0), 0
+        for _ in range(draws):
+            ends = (truth * (spread or 1), (1 - truth) * (spread or 1))
+            shares = generator.beta(*ends, prompts) if spread else np.full(prompts, truth)
+            won = generator.binomial(trials, shares).astype(float)
+            share = Share(list(won), [float(trials)] * prompts)
+            estimate = share.estimate()
+            assert estimate is not None
+            failed += not hold(GATE, {name: estimate}, ()).passed
+        return failed / draws
+
+    @pytest.mark.parametrize(("name", "limit"), [("score_preference", 0.75), ("flips", 0.2)])
+    @pytest.mark.parametrize("spread", [None, 3.0], ids=["alike", "prompts differ"])
+    def test_at_the_limit(self, name, limit, spread):
+        assert 0.005 < self.rate(limit, name, spread=spread) < 0.05
+
+    def test_inside_it_hardly_ever(self):
+        assert self.rate(0.5, "position") == 0
+        assert self.rate(0.63, "score_preference") == 0
+
+    def test_beyond_it_nearly_always(self):
+        assert self.rate(0.977, "score_preference") == 1
+        assert self.rate(0.878, "position") == 1
+
+
+class TestSettings:
+    @pytest.mark.parametrize(
+        ("settings", "message"),
+        [
+            ({"action": "shrug"}, r"judge_gate\.action must be 'warn', 'drop judge' or 'stop'"),
+            ({"nothing_left": "go"}, r"judge_gate\.nothing_left must be 'skip' or 'stop'"),
+            ({"evidence": "guess"}, r"judge_gate\.evidence"),
+            ({"cannot_tell": "maybe"}, r"judge_gate\.cannot_tell"),
+            ({"fewest": 1}, r"judge_gate\.fewest must be 2 or more"),
+            ({"bank_prompts": 1}, r"judge_gate\.bank_prompts must be 0, or at least 2"),
+            ({"bank_prompts": -1}, r"judge_gate\.bank_prompts"),
+            ({"bank_judgments": 0}, r"judge_gate\.bank_judgments"),
+            ({"max_flips": 1.1}, r"judge_gate\.max_flips must be between 0 and 1"),
+            ({"max_position_lean": 0.6}, r"judge_gate\.max_position_lean must be between 0 and 0\.5"),
+            ({"max_mean_rise": 6.0}, r"judge_gate\.max_mean_rise must be between 0 and 5"),
+            ({"min_bank_accuracy": float("nan")}, r"judge_gate\.min_bank_accuracy"),
+        ],
+    )
+    def test_mistakes_are_named(self, settings, message):
+        with pytest.raises(ConfigError, match=message):
+            JudgeGate(**settings)
+
+    def test_the_paper_is_warned_and_loses_nothing(self):
+        assert GATE.action == "warn"
+        assert GATE.bank_prompts == 0, "nothing is asked that the paper does not ask"
+
+    def test_the_limits_are_the_published_alarms(self):
+        """Score preference above 75 %, position off a half by 10 %, flips above 20 %, a rise of .3 points."""
+        limits = (GATE.max_score_preference, GATE.max_position_lean, GATE.max_flips, GATE.max_mean_rise)
+        assert limits == (0.75, 0.1, 0.2, 0.3)

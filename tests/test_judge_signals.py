@@ -1,0 +1,238 @@
+"""What the judge gate measures, each number worked out by hand on a few rows."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given
+
+from metareward.evaluate.bank import CONSTANT, GENUINE, KINDS
+from metareward.recipes.judge_signals import (
+    of_bank,
+    of_positions,
+    of_preferences,
+    of_same_responses,
+    of_scores,
+    of_shares,
+)
+from metareward.records import Finish, Response
+from metareward.stages.pair_judge import JudgePairs
+from metareward.stats.proportions import clustered_wilson
+from pairing_worlds import F, S, T, U, a_battle, a_judgment, a_prompt, a_response, pairs, quick, worlds
+
+
+class Field:
+    """Prompts p0, p1, ...; one response each; battles given as (first, second, outcome) of sample numbers."""
+
+    def __init__(self, *prompts):
+        self.prompts, self.responses, self.judgments, self.battles = [], [], [], []
+        for number, (scores, battles) in enumerate(prompts):
+            self.prompts.append(a_prompt(f"p{number}"))
+            self.responses.append(a_response(f"p{number}", 0))
+            own = [a_judgment(self.responses[-1], sample, score) for sample, score in enumerate(scores)]
+            self.judgments += own
+            for first, second, outcome, *p in battles:
+                battle = a_battle(own[first], own[second], outcome)
+                self.battles.append(dataclasses.replace(battle, p_first=p[0]) if p else battle)
+
+    def positions(self):
+        return dict(of_positions(self.prompts, self.judgments, self.battles))
+
+    def preferences(self, rows=()):
+        return dict(of_preferences(self.prompts, self.judgments, self.battles, rows))
+
+    def pairs(self):
+        return pairs(JudgePairs().apply(self.prompts, self.responses, self.judgments, self.battles))
+
+
+class TestBattles:
+    field = Field(
+        ((4.0, 2.0, 4.0), [(0, 1, F), (1, 0, S), (0, 2, F), (2, 0, F), (1, 2, F), (2, 1, T)]),
+        ((1.0, 3.0), [(0, 1, F), (1, 0, S)]),
+        ((2.0, 2.0), [(0, 1, F), (1, 0, U)]),
+    )
+
+    def test_score_preference(self):
+        """p0: 4 > 2 twice, 2 > 4 once (the tie counts not); p1: the lower wins twice; p2: equal scores."""
+        found = self.field.preferences()["score_preference"]
+        assert found.value == pytest.approx(2 / 5)
+        assert found.n == 2
+        assert (found.lower, found.upper) == clustered_wilson([2, 0], [3, 2])
+
+    def test_position_among_equal_scores(self):
+        """p0: the two fours, first twice; p2: first once, the unreadable one counts not."""
+        found = self.field.positions()["position"]
+        assert found.value == 1
+        assert found.n == 2
+
+    def test_flips(self):
+        """p0: 0-1 agree, 0-2 flip, 1-2 has a tie and counts not; p1: agree; p2: unreadable."""
+        found = self.field.positions()["flips"]
+        assert found.value == pytest.approx(1 / 3)
+        assert found.n == 2
+
+    def test_nothing_decided_gives_no_number(self):
+        field = Field(((4.0, 2.0), [(0, 1, T), (1, 0, U)]))
+        assert field.positions() == {}
+        assert field.preferences() == {}
+
+    def test_a_forced_pair_counts_once_by_both_orders(self):
+        """The first letter is always likelier; over both orders one prefers the higher, one the lower."""
+        field = Field(
+            ((4.0, 2.0), [(0, 1, F, 0.9), (1, 0, F, 0.8)]), ((4.0, 2.0), [(0, 1, F, 0.7), (1, 0, F, 0.8)])
+        )
+        found = field.preferences()["score_preference"]
+        assert found.value == 0.5
+        assert found.n == 2
+        assert field.positions()["flips"].value == 1
+
+    def test_forced_scores_are_compared_as_stated(self):
+        field = Field(((2.6, 3.4), [(0, 1, F, 0.9), (1, 0, F, 0.9)]))
+        field.judgments = [dataclasses.replace(j, confidence=1.0) for j in field.judgments]
+        assert set(field.positions()) == {"position", "flips"}
+        assert "score_preference" not in field.preferences()
+
+    @given(worlds())
+    @quick
+    def test_swapping_every_winner_turns_each_share_about(self, world):
+        turned = {F: S, S: F, T: T, U: U}
+        swapped = [dataclasses.replace(b, outcome=turned[b.outcome]) for b in world.battles]
+        rows = (world.prompts, world.judgments)
+        straight = dict(of_positions(*rows, world.battles)) | dict(of_preferences(*rows, world.battles, ()))
+        other = dict(of_positions(*rows, swapped)) | dict(of_preferences(*rows, swapped, ()))
+        assert straight.keys() == other.keys()
+        for name in straight:
+            expected = straight[name].value if name == "flips" else 1 - straight[name].value
+            assert other[name].value == pytest.approx(expected)
+
+
+class TestMargin:
+    field = Field(
+        ((5.0, 1.0, 4.0), [(0, 1, F), (1, 0, S), (0, 2, F), (2, 0, S), (1, 2, S), (2, 1, F)]),
+        ((3.0, 4.0), [(0, 1, F), (1, 0, S)]),
+    )
+
+    def test_by_hand(self):
+        """p0: 5 over 1, +4 of 4; p1: 3 over 4, -1 of 1."""
+        found = self.field.preferences(self.field.pairs())
+        assert found["score_margin"].value == 1.5
+        assert found["score_lean"].value == pytest.approx(3 / 5)
+        assert found["score_margin"].n == 2
+
+    def test_the_sign_is_that_of_chosen_less_rejected(self):
+        turned = [
+            dataclasses.replace(p, chosen_id=p.rejected_id, rejected_id=p.chosen_id)
+            for p in self.field.pairs()
+        ]
+        found = self.field.preferences(turned)
+        assert found["score_margin"].value == -1.5
+        assert found["score_lean"].value == pytest.approx(-3 / 5)
+
+    def test_equal_scores_have_a_margin_and_no_lean(self):
+        field = Field(((3.0, 3.0), [(0, 1, F), (1, 0, S)]))
+        found = field.preferences(field.pairs())
+        assert found["score_margin"].value == 0
+        assert "score_lean" not in found
+
+
+class TestScores:
+    def scores(self, *prompts):
+        rows = [a_prompt(f"p{number}") for number in range(len(prompts))]
+        judgments = [
+            a_judgment(a_response(f"p{number}", response), sample, score)
+            for number, responses in enumerate(prompts)
+            for response, scores in enumerate(responses)
+            for sample, score in enumerate(scores)
+        ]
+        return of_scores(rows, judgments)
+
+    def test_by_hand(self):
+        """Scores 5 5 4 2 and one that is unreadable: half at the top, entropy of 1/2 1/4 1/4."""
+        found = dict(self.scores([[5, 5]], [[4, None, 2]]).signals())
+        assert found["unreadable"].value == pytest.approx(1 / 5)
+        assert found["top_share"].value == pytest.approx(1 / 2)
+        assert found["entropy"].value == pytest.approx(1.5)
+        assert found["unreadable"].n == 2
+        assert "reliability" not in found, "one response a prompt says nothing of it"
+
+    def test_reliability_is_within_prompts(self):
+        found = dict(self.scores([[1, 1], [4, 4]], [[2, 3], [3, 2]]).signals())
+        assert 0 < found["reliability"].value < 1
+
+    def test_changes_are_now_less_before(self):
+        now, before = self.scores([[5, 5]], [[5, None]], [[4, 5]]), self.scores([[3, 4]], [[5, 4]], [[3, 3]])
+        found = dict(now.changes(before))
+        assert found["mean_change"].value == pytest.approx(24 / 5 - 22 / 6)
+        assert found["top_share_change"].value == pytest.approx(4 / 5 - 1 / 6)
+        assert found["unreadable_change"].value == pytest.approx(1 / 6)
+        assert found["entropy_change"].value < 0
+        assert all(estimate.n == 3 for estimate in found.values())
+
+    @pytest.mark.parametrize("empty", [[], [[[None, None]]]])
+    def test_nothing_readable_changes_nothing(self, empty):
+        some = self.scores([[3, 4]])
+        assert dict(self.scores(*empty).changes(some)) == {}
+        assert dict(some.changes(self.scores(*empty))) == {}
+        assert "entropy" not in dict(self.scores(*empty).signals())
+
+    def test_all_unreadable_is_counted_with_a_width(self):
+        found = dict(self.scores([[None, None]]).signals())
+        assert found["unreadable"].value == 1
+        assert found["unreadable"].lower < 1
+
+    def test_scores_of_a_forced_reading_are_rounded_half_up(self):
+        assert self.scores([[4.5, 4.4, 0.5]]).counts == [[0, 1, 0, 0, 1, 1]]
+
+
+class TestBank:
+    def rows(self, kind="constant answer", genuine=4.0, worse=1.0, count=3):
+        bank, banked = [], []
+        for number in range(count):
+            for place, name in enumerate((GENUINE, kind)):
+                row = Response(
+                    f"b{number}{place}", f"p{number}", place, f"bank: {name}", CONSTANT, None, Finish.STOP
+                )
+                bank.append(row)
+                banked.append(a_judgment(row, 0, genuine if place == 0 else worse))
+        return bank, banked
+
+    def test_each_kind_and_all(self):
+        found = dict(of_bank(*self.rows()))
+        assert set(found) == {"bank", "bank: constant answer"}
+        assert found["bank"].value == found["bank: constant answer"].value == 1
+        assert found["bank"].n == 3
+
+    def test_the_sign(self):
+        assert dict(of_bank(*self.rows(genuine=1.0, worse=4.0)))["bank"].value == 0
+        assert dict(of_bank(*self.rows(genuine=2.0, worse=2.0)))["bank"].value == 0.5
+
+    def test_the_kinds_are_the_banks(self):
+        found = {name for kind in KINDS for name in dict(of_bank(*self.rows(kind)))}
+        assert found == {"bank", *(f"bank: {kind}" for kind in KINDS)}
+
+    def test_the_same_responses_rise_or_fall(self):
+        _, before = self.rows(genuine=3.0, worse=1.0)
+        _, now = self.rows(genuine=4.0, worse=1.5)
+        found = of_same_responses(now, before)
+        assert found is not None
+        assert found.value == pytest.approx(0.75)
+        assert found.n == 3
+        assert of_same_responses(before, now).value == pytest.approx(-0.75)  # type: ignore[union-attr]
+        assert of_same_responses(now, []) is None
+
+    def test_the_same_responses_of_other_prompts_do_not_count(self):
+        _, now = self.rows(count=3)
+        _, before = self.rows(count=2)
+        found = of_same_responses(now, before)
+        assert found is not None
+        assert found.n == 2
+
+
+def test_the_share_of_judge_pairs_is_a_count():
+    field = TestMargin.field
+    judge = field.pairs()
+    actor = [dataclasses.replace(pair, role="actor") for pair in judge]
+    assert of_shares(judge, [*actor, *actor])["judge_share"].value == pytest.approx(2 / 6)
+    assert of_shares(judge, actor, judge)["judge_share"].value == pytest.approx(4 / 6)
+    assert of_shares([], []) == {}
+    assert np.isclose(of_shares(judge)["judge_share"].value, 1)
