@@ -1,6 +1,7 @@
 """The judge gate's limits: what fails, what cannot be told, what is said, and how often it is wrong."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,8 +15,8 @@ from metareward.stats.bootstrap import Estimate
 GATE = JudgeGate()
 
 
-def state(name, value, lower, upper, n=50, gate=GATE, **settings):
-    found = hold(dataclasses.replace(gate, **settings), {name: Estimate(value, lower, upper, n)}, ())
+def state(name, value, lower, upper, n=50, **settings: Any):
+    found = hold(dataclasses.replace(GATE, **settings), {name: Estimate(value, lower, upper, n)}, ())
     return found.signals[0].state
 
 
@@ -74,7 +75,8 @@ class TestLimits:
     def test_every_limit_can_be_turned_off(self, name):
         rule = rule_of(name)
         worst = 0.0 if rule.beyond == "below" else 1.0 if rule.beyond == "around" else rule.most
-        assert state(name, worst, worst, worst, **{rule.limit: rule.off}) == "measured"
+        turned_off: dict[str, Any] = {rule.limit: rule.off}
+        assert state(name, worst, worst, worst, **turned_off) == "measured"
 
     def test_signals_that_settled_pairs_cannot_fail_are_only_measured(self):
         found = hold(GATE, {"flips": Estimate(0.9, 0.8, 1.0, 50)}, (), ("flips",))

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from metareward.errors import ConfigError
 from metareward.models.base import Model
+from metareward.records import Dropped
 from metareward.stages.base import question_key, step_key
 from metareward.stages.matching import length_ratio, pairings, stated
 from metareward.stages.meta_judge import MetaJudge
@@ -160,6 +161,7 @@ class TestPairsOfThoseThatMet:
             a_battle(d, c, S),
         ]
         (row,) = self.made(rows, battles)
+        assert isinstance(row, Dropped)
         assert row.reason == "equal Elo"
 
     @given(worlds())

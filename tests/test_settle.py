@@ -11,7 +11,7 @@ from scipy.special import expit, logit
 from scipy.stats import binom
 
 from metareward.errors import ConfigError
-from metareward.records import Dropped, Outcome
+from metareward.records import Battle, Dropped, Outcome
 from metareward.stages.base import Shape
 from metareward.stages.pair_judge import JudgePairs, battle_matrix, position_weights, won
 from metareward.stages.settle import Settle, calibrated_margin, settled
@@ -39,6 +39,13 @@ def a_field(log_odds):
         judgments = [a_judgment(response, sample, 3.0) for sample in range(2)]
         battles += both(float(expit(first)), float(expit(turned)), *judgments)
     return battles
+
+
+def settle(battles, **settings):
+    """The battles that a rule settles; none may drop."""
+    rows = settle(battles, **settings)
+    assert all(isinstance(row, Battle) for row in rows)
+    return [row for row in rows if isinstance(row, Battle)]
 
 
 def decided(battles):
@@ -93,11 +100,11 @@ def test_a_failed_half_of_a_forced_pair_is_unreadable():
 class TestRule:
     def test_rows_keep_their_order_and_get_names_of_their_own(self):
         battles = list(both(0.9, 0.2))
-        rows = list(Settle("together").apply(battles))
+        rows = settle(battles)
         assert [(r.first_id, r.second_id) for r in rows] == [(b.first_id, b.second_id) for b in battles]
         assert not {r.id for r in rows} & {b.id for b in battles}
         assert [r.outcome for r in rows] == [F, S]
-        assert rows[0].p_first == pytest.approx(1 - rows[1].p_first)
+        assert rows[0].p_first == pytest.approx(1 - (rows[1].p_first or 0))
         assert Settle("together").shape(Shape(6, 2.0)) == Shape(6, 2.0)
 
     def test_each_battle_gives_a_row_or_a_reason(self):
@@ -108,7 +115,7 @@ class TestRule:
         assert rows[2].reason == "no battle in the other order"
 
     def test_positions_weigh_the_same_and_a_pair_counts_by_its_probability(self):
-        rows = list(Settle("together").apply(list(both(0.8, 0.6))))
+        rows = settle(list(both(0.8, 0.6)))
         weights = position_weights(rows)
         assert weights.first == pytest.approx(0.5)
         wins = battle_matrix([ONE.id, TWO.id], rows, weights)
@@ -116,13 +123,13 @@ class TestRule:
         assert wins == pytest.approx(np.array([[0, expit(d)], [expit(-d), 0]]))
 
     def test_a_weak_margin_is_a_tie_and_gives_nothing(self):
-        rows = list(Settle("together", margin=0.6).apply(list(both(0.8, 0.6))))
+        rows = settle(list(both(0.8, 0.6)), margin=0.6)
         assert [won(row) for row in rows] == [(0, 0), (0, 0)]
         assert not battle_matrix([ONE.id, TWO.id], rows, position_weights(rows)).any()
 
     @pytest.mark.parametrize(("p", "q"), [(0.8, 0.6), (0.6, 0.8)])
     def test_the_preferred_judgment_is_chosen(self, p, q):
-        rows = list(Settle("together").apply(list(both(p, q))))
+        rows = settle(list(both(p, q)))
         (pair,) = pairs(JudgePairs().apply([a_prompt("p")], [RESPONSE], [ONE, TWO], rows))
         assert pair.chosen_id == (ONE.id if p > q else TWO.id)
 
@@ -131,9 +138,9 @@ class TestRule:
             list(Settle("together").apply(iter(both(0.8, 0.6))))
 
     def test_probabilities_of_0_and_1_are_finite(self):
-        rows = list(Settle("together").apply(list(both(1.0, 0.0))))
+        rows = settle(list(both(1.0, 0.0)))
         assert rows[0].outcome is F
-        assert 0.999 < rows[0].p_first <= 1
+        assert 0.999 < (rows[0].p_first or 0) <= 1
 
 
 class TestCalibration:
@@ -155,7 +162,7 @@ class TestCalibration:
         battles = a_field(np.random.default_rng(1).normal(size=(pairs_, 2)))
         assert (calibrated_margin(battles, 0.05) < inf) is finite
         if not finite:
-            assert decided(list(Settle("together", false_decisions=0.05).apply(battles))) == 0
+            assert decided(settle(battles, false_decisions=0.05)) == 0
 
     def test_pairs_without_probabilities_do_not_count(self):
         battles = [a_battle(ONE, TWO, F), a_battle(TWO, ONE, S)]
@@ -170,7 +177,7 @@ class TestCalibration:
         for seed in range(10):
             generator = np.random.default_rng(seed)
             battles = a_field(lean + getattr(generator, noise)(size=(150, 2)))
-            rows = list(Settle("together", false_decisions=rate).apply(battles))
+            rows = settle(battles, false_decisions=rate)
             wrong += sum(row.outcome in (F, S) for row in rows[::2])
             total += len(rows) // 2
         # The margin is itself drawn from 150 pairs: a rate of r varies by sqrt(2 r (1 - r) / 150) a seed.
@@ -181,13 +188,13 @@ class TestCalibration:
     def test_a_lean_that_differs_from_pair_to_pair_only_widens_the_margin(self):
         generator = np.random.default_rng(3)
         rows = generator.normal(size=(400, 2)) + generator.normal(0, 2, size=(400, 1))
-        assert decided(list(Settle("together", false_decisions=0.1).apply(a_field(rows)))) < 0.1
+        assert decided(settle(a_field(rows), false_decisions=0.1)) < 0.1
 
     def test_what_is_clearly_preferred_is_decided_rightly(self):
         generator = np.random.default_rng(4)
         theta = generator.choice([-3.0, 3.0], size=200)
         rows = 2 + generator.normal(size=(200, 2)) + np.stack([theta, -theta], axis=1)
-        found = list(Settle("together", false_decisions=0.05).apply(a_field(rows)))[::2]
+        found = settle(a_field(rows), false_decisions=0.05)[::2]
         assert decided(found) > 0.9
         for row, preferred in zip(found, theta, strict=True):
             if row.outcome in (F, S):
@@ -195,8 +202,8 @@ class TestCalibration:
 
     def test_the_larger_margin_holds(self):
         battles = a_field([(c, c) for c in range(-9, 10)] + [(6.0, -6.0)])
-        assert decided(list(Settle("together", margin=5.0, false_decisions=0.5).apply(battles))) == 0.05
-        assert decided(list(Settle("together", margin=7.0, false_decisions=0.5).apply(battles))) == 0
+        assert decided(settle(battles, margin=5.0, false_decisions=0.5)) == 0.05
+        assert decided(settle(battles, margin=7.0, false_decisions=0.5)) == 0
 
 
 @pytest.mark.parametrize(
