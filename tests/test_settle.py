@@ -43,7 +43,7 @@ def a_field(log_odds):
 
 def settle(battles, **settings):
     """The battles that a rule settles; none may drop."""
-    rows = settle(battles, **settings)
+    rows = list(Settle("together", **settings).apply(battles))
     assert all(isinstance(row, Battle) for row in rows)
     return [row for row in rows if isinstance(row, Battle)]
 
