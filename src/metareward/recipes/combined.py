@@ -16,7 +16,7 @@ from metareward.recipes.answering import answered, judged_again
 from metareward.recipes.eft import EFT, fine_tuned
 from metareward.recipes.gate import Gate, attacked
 from metareward.recipes.judge_gate import JudgeGate
-from metareward.recipes.judging import MetaJudgeBy, check_meta_judge_by, judged, nothing_left
+from metareward.recipes.judging import MetaJudgeBy, check_trains_judge, judged, nothing_left
 from metareward.recipes.selecting import Dev
 from metareward.recipes.settings import Iteration, Watch, check_iterations
 from metareward.recipes.training import train_next
@@ -27,6 +27,7 @@ from metareward.stages.consistency import Per, check_per
 from metareward.stages.generate import Generate
 from metareward.stages.judge import Judge
 from metareward.stages.meta_judge import MetaJudge
+from metareward.stages.settle import Settle
 from metareward.stats.bradley_terry import DEFAULT_PRIOR
 from metareward.train.dpo import DPO
 
@@ -39,7 +40,8 @@ class Combined:
     """The settings of the recipe; the defaults are reasoned (docs/recipes.md), not measured at scale.
 
     Sampling is Meta-Rewarding's, training Temporal's, since each iteration trains twice.
-    future_guided: as in `Temporal`. consistency: as in `Cream`. prior, meta_judge_by: as in `MetaRewarding`.
+    future_guided: as in `Temporal`. consistency: as in `Cream`. prior, meta_judge_by, settle: as in
+        `MetaRewarding`; a pair of judgments is settled over both orders, so that position decides none.
     evaluate: evaluations of every model, besides the look on held-out prompts. eft: see `recipes.eft`.
     """
 
@@ -56,11 +58,12 @@ class Combined:
     attack: Gate = Gate()
     judge_gate: JudgeGate = JudgeGate(action="drop judge")
     meta_judge_by: MetaJudgeBy = "first"
+    settle: Settle = Settle("together")
     eft: EFT = EFT()
 
     def __post_init__(self) -> None:
         check_per("consistency", self.consistency)
-        check_meta_judge_by(self.meta_judge_by)
+        check_trains_judge(self)
         require(positive(self.prior), "prior", "a number above 0", self.prior)
         check_iterations(self.iterations, self.dpo)
 
@@ -97,14 +100,14 @@ def combined(
                     run, recipe, settings, prompts, present, first, again, recipe.consistency
                 )
                 pairs, beside = [actor], [*again, *beside]
-            found = judged(run, recipe, settings, model, first, prompts, *present.rows, verdict)
+            found = judged(run, recipe, settings, model, first, prompts, *present.rows, verdict, pairs)
             pairs += found.pairs
             if nothing_left(run, recipe.judge_gate, model, pairs, found):
                 trained = Trained(model, model, model, ())
             else:
                 trained = train_next(run, recipe.dpo, settings, pairs, first, model, seen)
         done = (*present.all, found.battles, tuple(pairs), trained.model, trained, tuple(beside))
-        run.history.rounds.append(Round(model, prompts, *done))
+        run.history.rounds.append(Round(model, prompts, *done, left_out=found.left_out))
         previous, model = model, replace(trained.model, name=f"M{t + 1}")
         watcher.look(run, model)
     watcher.look_back(run, model)
