@@ -122,6 +122,8 @@ class TestActions:
         (left_out,) = round.left_out
         assert gate["left_out"] == len(left_out) == entry["dropped"]["left out by the judge gate"]
         assert len(left_out) + sum(left_out.manifest.dropped.values()) == len(round.prompts)
+        (account,) = [account for account in entry["accounts"] if account["step"] == "judge_pairs"]
+        assert account["given"] == account["kept"] + sum(account["left_out"].values()) == len(round.prompts)
         assert entry["judge_pairs"] == 0
         assert entry["battles"] == len(round.battles) > 0, "they were paid for, and are told"
         assert entry["trained_pairs"] == len(round.pairs[0])

@@ -114,7 +114,7 @@ class Paper:
     def prompts(self, prompts: Sequence[Prompt]) -> Sketch:
         """Prompts that are at hand."""
         key = fingerprint("prompts", [prompt.id for prompt in prompts])
-        return Sketch(key, _shape(prompts))
+        return Sketch(key, _shape(prompts), prompts)
 
     def given(self, rows: Sequence[Any]) -> Sketch:
         """Records that are at hand. Raises as `Run.given`."""

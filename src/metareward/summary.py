@@ -15,11 +15,10 @@ from metareward.evaluate import anchors
 from metareward.fences import count_disarmed
 from metareward.history import Attacked, Gated, History, Look, Round
 from metareward.recipes import accounts, besides, pairing
+from metareward.recipes.judge_gate import LEFT_OUT
 from metareward.records import Battle, Finish, Judgment, Outcome, Response
 from metareward.store import Artifact
 from metareward.train.job import RESULT
-
-LEFT_OUT = "left out by the judge gate"
 
 
 def summarise(history: History, root: Path) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from metareward.history import Round
+from metareward.recipes.judge_gate import LEFT_OUT
 from metareward.records import Battle, Finish, Judgment, Outcome
 
 
@@ -26,6 +27,7 @@ def of_round(round: Round, trained: Mapping[str, Any]) -> list[dict[str, Any]]:
     if round.battles is not None:
         found.append(battles(round.battles))
     found += [_rule(rows, _subjects(rows, round)) for rows in round.pairs]
+    found += [_left_out(rows, len(round.prompts)) for rows in round.left_out]
     capped = round.training.capped if round.training else ()
     found += [_rule(rows, len(rows) + sum(rows.manifest.dropped.values())) for rows in capped]
     return [*found, _training(round, trained)]
@@ -61,6 +63,11 @@ def _subjects(rows: Any, round: Round) -> int:
 def _rule(rows: Any, given: int, model: str = "") -> dict[str, Any]:
     account = _account(rows.manifest.name, given, len(rows), rows.manifest.dropped)
     return {**account, "model": model} if model else account
+
+
+def _left_out(rows: Any, given: int) -> dict[str, Any]:
+    """Judge pairs that were made, and that the judge gate kept from the training."""
+    return _account(rows.manifest.name, given, 0, {**rows.manifest.dropped, LEFT_OUT: len(rows)})
 
 
 def _training(round: Round, trained: Mapping[str, Any]) -> dict[str, Any]:

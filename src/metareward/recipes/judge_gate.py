@@ -16,6 +16,7 @@ from metareward.stats.bootstrap import Estimate
 
 Action = Literal["warn", "drop judge", "stop"]
 State = Literal["passed", "failed", "cannot tell", "measured"]
+LEFT_OUT = "left out by the judge gate"
 _EVIDENCE, _UNSURE, _LEFT = ("interval", "estimate"), ("pass", "fail"), ("skip", "stop")
 
 
