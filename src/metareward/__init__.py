@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from metareward.recipes.combined import Combined, combined
     from metareward.recipes.cream import Cream, cream
     from metareward.recipes.gate import Gate
+    from metareward.recipes.judge_gate import JudgeGate
     from metareward.recipes.meta_rewarding import MetaRewarding, meta_rewarding
     from metareward.recipes.self_rewarding import SelfRewarding, self_rewarding
     from metareward.recipes.settings import Iteration, Watch
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from metareward.stages.pair import ActorPairs, KeepDistinct
     from metareward.stages.pair_judge import JudgePairs
     from metareward.stages.prefer import Prefer
+    from metareward.stages.settle import Settle
     from metareward.summary import summarise
     from metareward.supervision import Supervision, SupervisionLevel
     from metareward.train.dpo import DPO, TrainMachine
@@ -75,6 +77,7 @@ _HOMES = {
     "export": ("export_run",),
     "models": ("Model", "resolve"),
     "recipes.gate": ("Gate",),
+    "recipes.judge_gate": ("JudgeGate",),
     "recipes.meta_rewarding": ("MetaRewarding", "meta_rewarding"),
     "recipes.self_rewarding": ("SelfRewarding", "self_rewarding"),
     "recipes.temporal": ("Temporal", "temporal"),
@@ -100,6 +103,7 @@ _HOMES = {
     "stages.generate": ("Generate",),
     "stages.judge": ("Judge",),
     "stages.meta_judge": ("MetaJudge",),
+    "stages.settle": ("Settle",),
     "stages.pair": ("ActorPairs", "KeepDistinct"),
     "stages.pair_judge": ("JudgePairs",),
     "stages.prefer": ("Prefer",),
