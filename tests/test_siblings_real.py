@@ -19,15 +19,17 @@ source = "{here}/prompts.jsonl"
 per_iteration = 3
 [generate]
 samples = 3
-max_tokens = 12
+max_tokens = 8
 [judge]
 samples = 2
 max_tokens = 6
 reading = "forced"
+template = "judge_brief"
 [dpo]
-batch_size = 4
+batch_size = 2
 epochs = 2
-max_length = 4096
+warmup_ratio = 0.0
+max_length = 1024
 learning_rate = 3e-4
 [machine]
 device = "cpu"
@@ -37,6 +39,7 @@ META = """
 [meta_judge]
 max_tokens = 4
 reading = "forced"
+template = "meta_judge_brief"
 [[iterations]]
 rho = "auto"
 [[iterations]]
