@@ -29,6 +29,7 @@ from metareward.stages.judge import Judge
 from metareward.stages.meta_judge import MetaJudge
 from metareward.stages.settle import Settle
 from metareward.stats.bradley_terry import DEFAULT_PRIOR
+from metareward.templates import shipped
 from metareward.train.dpo import DPO
 
 # The judge is trained in every iteration: the gate, not a number, says when to stop.
@@ -41,13 +42,14 @@ class Combined:
 
     Sampling is Meta-Rewarding's, training Temporal's, since each iteration trains twice.
     future_guided: as in `Temporal`. consistency: as in `Cream`. prior, meta_judge_by, settle: as in
-        `MetaRewarding`; a pair of judgments is settled over both orders, so that position decides none.
+        `MetaRewarding`; a pair of judgments is settled over both orders, so that position decides none, and
+        scores are hidden from the meta-judge, so that it cannot go by them.
     evaluate: evaluations of every model, besides the look on held-out prompts. eft: see `recipes.eft`.
     """
 
     generate: Generate = Generate()
     judge: Judge = Judge()
-    meta_judge: MetaJudge = MetaJudge()
+    meta_judge: MetaJudge = MetaJudge(show_scores=False, template=shipped("meta_judge_no_scores"))
     dpo: DPO = DPO(learning_rate=5e-7, epochs=1)
     iterations: tuple[Iteration, ...] = ITERATIONS
     future_guided: bool = True
