@@ -197,7 +197,9 @@ def test_lone_surrogates_become_the_replacement_character(tmp_path):
     bad = Message("user", "\udfff?")
     judgment = Judgment("j", "p", "r", 0, "m", (bad,), "\ud83d", None, Finish.STOP, None, "off \udead")
     write(Store(tmp_path / "run"), "b", Judgment, [judgment], model="m")
-    pair = PreferencePair("p", Role.ACTOR, "p", None, (bad,), "c", "r", "\ud800", "x", None, None, 2.0, 1.0)
+    pair = PreferencePair(
+        "p", Role.ACTOR, "p", None, (bad,), "c", "r", "\ud800", "x", None, None, 2.0, 1.0, 0.5, 0.25
+    )
     write(Store(tmp_path / "run"), "c", PreferencePair, [pair])
     export_run(tmp_path / "run", tmp_path / "out")
     assert rows(tmp_path / "out", "responses")[0]["text"] == "a\ufffdb\x1a"
@@ -210,6 +212,7 @@ def test_lone_surrogates_become_the_replacement_character(tmp_path):
     (told,) = rows(tmp_path / "out", "actor_pairs")
     assert (told["prompt"][0]["content"], told["chosen"][0]["content"]) == ("\ufffd?", "\ufffd")
     assert told["response_id"] is None
+    assert (told["chosen_score"], told["weight"], told["certainty"]) == (2.0, 0.5, 0.25)
 
 
 @pytest.mark.parametrize("count", [1, 6, 7, 8, 14, 15, 40])

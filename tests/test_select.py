@@ -75,6 +75,14 @@ def select(
     return run, last, trainer, asked
 
 
+def dev_key(run: Run) -> str:
+    ids = [prompt.id for prompt in planted.prompts(6)[2:6]]
+    (key,) = {
+        step.key for _, step in run.store.manifests() if step.name == "prompts" and step.rows == len(ids)
+    }
+    return key
+
+
 def choice(run: Run, iteration: int = 0) -> Any:
     training = run.history.rounds[iteration].training
     assert training is not None
@@ -121,6 +129,17 @@ def test_the_dev_prompts_are_scored_by_the_first_model_and_never_trained_on_or_r
         request for request in asked.requests if any(text in request.messages[-1].content for text in texts)
     ]
     assert {request.step for request in seen} == {"generate", "judge"}
+    steps = {step.key: step for _, step in run.store.manifests()}
+    made = {
+        step.key for step in steps.values() if step.name == "generate" and step.section.startswith("iter")
+    }
+    of_dev = [step for step in steps.values() if step.name == "judge" and step.inputs[0] == dev_key(run)]
+    refereed = [step for step in of_dev if step.inputs[1] in made]
+    assert len(refereed) == 8, "four epochs of two iterations"
+    assert {step.model for step in refereed} == {loops.START.fingerprint}
+    banks = {step.inputs[1] for step in of_dev} - made
+    assert len(banks) == 1, "one bank for all epochs of all iterations"
+    assert steps[steps[banks.pop()].inputs[1]].model == loops.START.fingerprint
     assert len(asked.opened) < 40, "models are not loaded and unloaded for every epoch twice"
 
 

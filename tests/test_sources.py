@@ -364,3 +364,31 @@ def test_the_shipped_prompts_are_verbatim_from_their_source():
 def shipped() -> list[dict[str, str]]:
     text = resources.files("metareward").joinpath("prompts", "shipped.jsonl").read_text(encoding="utf-8")
     return [json.loads(line) for line in text.split("\n") if line]
+
+
+@given(
+    st.integers(4, 60), st.integers(1, 3), st.integers(1, 6) | st.none(), st.integers(0, 6), st.integers(0, 6)
+)
+def test_dev_prompts_are_apart_from_all_others_and_move_none_of_them(count, iterations, each, held_out, dev):
+    prompts = many(count)
+    needed = held_out + dev + iterations * (each or 1)
+    if needed > count:
+        with pytest.raises(DataError, match=f"need {needed} prompts, and there are {count};"):
+            split_prompts(prompts, iterations, each, held_out, 5, dev)
+        return
+    split = split_prompts(prompts, iterations, each, held_out, 5, dev)
+    placed = [p.id for part in (split.held_out, split.dev, *split.batches) for p in part]
+    assert len(placed) == len(set(placed)) == count - split.unused
+    assert len(split.dev) == dev
+    without = split_prompts(prompts, iterations, each, held_out, 5)
+    assert split.held_out == without.held_out
+    if each is not None:
+        assert split.batches == without.batches
+    assert without.dev == []
+
+
+def test_too_few_prompts_for_dev_are_said_with_the_setting():
+    with pytest.raises(
+        DataError, match=r"and 3 in dev, need 6 prompts.*lower per_iteration, dev or held_out"
+    ):
+        split_prompts(many(5), 1, 2, 1, 0, 3)
