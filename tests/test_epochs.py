@@ -101,6 +101,8 @@ def test_a_trainer_that_keeps_no_epochs_is_told_so(tmp_path: Path):
 def test_removed_weights_stay_removed_until_they_are_needed(tmp_path: Path):
     results = train_all(FakeTrainer(), jobs_of(tmp_path, 1, 2, 3), ignore)
     folder = results[1].output_dir
+    (folder / "templates").mkdir()
+    (folder / "templates" / "more.jinja").touch()
     remove_weights(folder)
     assert [path.name for path in folder.iterdir()] == [RESULT]
     assert removed(folder)

@@ -1,5 +1,6 @@
 """Several epochs of one training, each kept as a model: named, trained in one go, taken up again, removed."""
 
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -92,7 +93,9 @@ def remove_weights(folder: Path) -> None:
     if not result.removed:
         write_result(folder, replace(result, files={}, removed=True))
     for path in sorted(folder.iterdir()):
-        if path.name != RESULT:
+        if path.is_dir():  # such as a tokenizer's further templates
+            shutil.rmtree(path, ignore_errors=True)
+        elif path.name != RESULT:
             disk.remove(path)
 
 
