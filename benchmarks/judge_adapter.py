@@ -1,0 +1,135 @@
+"""Makes the adapter that ships with the package, or another one like it, and the numbers that go with it.
+
+    python benchmarks/judge_adapter.py RANKS.jsonl DIRECTORY [--pairs LLMBAR.jsonl] [--prompts N] [--ship DIR]
+
+DIRECTORY keeps every step, so the same command goes on where it was stopped. With --ship the adapter is
+written as the package has it: float16 safetensors, its config, and `about.json`.
+"""
+
+import argparse
+import json
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from metareward import models, templates
+from metareward.engines.transformers import open_transformers
+from metareward.errors import DataError
+from metareward.evaluate.judge_ask import JudgePairs, JudgeRanks, chosen_prompts
+from metareward.evaluate.judge_data import read_pairs
+from metareward.ids import file_digest
+from metareward.models.base import Model
+from metareward.recipes.eft import EFT, demonstrations
+from metareward.run import Run
+from metareward.stages.judge import Judge
+from metareward.train.dpo import TrainMachine
+from metareward.train.launch import launch
+from metareward.train.sft import SFT
+
+BASE = "smollm2-135m-instruct"
+BRIEF = Judge(samples=1, max_tokens=48, template=templates.shipped("judge_brief"))
+FULL = replace(BRIEF, template=templates.shipped("judge"))
+TUNING = SFT(
+    learning_rate=8e-4,
+    batch_size=16,
+    epochs=3,
+    stop_after_epoch=None,
+    warmup_ratio=0.05,
+    max_length=1024,
+    lora_rank=16,
+    lora_alpha=32.0,
+    lora_layers=12,
+)
+SETTINGS: dict[str, Any] = {
+    "enabled": True,
+    "held_out": 180,
+    "max_prompt_characters": 400,
+    "max_response_characters": 900,
+    "verdict": "human",
+    "justification": "neutral",
+    "other_template": FULL.template,
+    "other_share": 0.1,
+    "margin": 0.15,
+    "longer_share": 0.35,
+    "sft": TUNING,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("ranks", type=Path)
+    parser.add_argument("directory", type=Path)
+    parser.add_argument("--pairs", type=Path)
+    parser.add_argument("--prompts", type=int, help="train on so many prompts only, for a learning curve")
+    parser.add_argument("--ship", type=Path)
+    parser.add_argument("--measure", type=int, default=1, help="0 trains only")
+    asked = parser.parse_args()
+    eft = EFT(**SETTINGS, source=str(asked.ranks), prompts=asked.prompts)
+    machine = TrainMachine(pairs_per_device=8, dtype="bfloat16", checkpoint_minutes=2)
+    with Run(asked.directory, open_transformers(), launch, machine, listen=_say) as run:
+        start = models.resolve(BASE)
+        _, taken = demonstrations(run, eft, BRIEF, eft.read().train, start)
+        trained = run.train(eft.sft, [taken], start=start, reference=start)
+        if asked.ship:
+            ship(Path(trained.path), asked.ship)
+        numbers: dict[str, Any] = {"demonstrations": len(taken)}
+        for name, model in (("after", trained), ("before", start)) if asked.measure else ():
+            numbers[name] = measured(run, model, eft, asked.pairs)
+            _write(asked.directory / "numbers.json", {"eft": _plain(eft), "numbers": numbers})
+    print(json.dumps(numbers, indent=2))
+
+
+def measured(run: Run, model: Model, eft: EFT, pairs: Path | None) -> dict[str, Any]:
+    """Readability and agreement on the held-out prompts in both readings, and on pairs that others made."""
+    ranked = eft.read().held_out.ranked
+    found: dict[str, Any] = {}
+    for reading in ("free", "forced"):
+        judge = replace(BRIEF, reading=reading, max_tokens=24 if reading == "forced" else BRIEF.max_tokens)
+        found[f"held-out, {reading}"] = _score(run, model, JudgeRanks(ranked, judge))
+        if pairs is not None and reading == "forced":
+            natural = tuple(pair for pair in read_pairs(pairs) if pair.category in ("", "natural"))
+            found["pairs, forced"] = _score(run, model, JudgePairs(natural, "pointwise", judge=judge))
+    few = chosen_prompts(ranked, 40)
+    found["held-out, free, full template"] = _score(run, model, JudgeRanks(few, FULL))
+    return found
+
+
+def ship(trained: Path, folder: Path) -> None:
+    """The adapter of a training as the package has it."""
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    source, target = trained / "adapter", folder / "adapter_model.safetensors"
+    rows = load_file(source / target.name)
+    save_file({name: value.to(torch.float16) for name, value in rows.items()}, target, {"format": "pt"})
+    (folder / "adapter_config.json").write_text((source / "adapter_config.json").read_text())
+    print(target.stat().st_size, file_digest(target), file=sys.stderr)
+
+
+def _score(run: Run, model: Model, evaluation: Any) -> dict[str, Any]:
+    (rows,) = evaluation.ask(run, model, model)
+    judgments = list(rows)
+    readable = sum(row.score is not None for row in judgments)
+    said: dict[str, Any] = {"judgments": len(judgments), "readable": readable}
+    try:
+        return said | evaluation.score(judgments)
+    except DataError as error:
+        return said | {"why": str(error)}
+
+
+def _plain(eft: EFT) -> dict[str, Any]:
+    return {**asdict(eft), "source": Path(eft.source).name, "other_template": "judge"}
+
+
+def _write(file: Path, content: dict[str, Any]) -> None:
+    file.write_text(json.dumps(content, indent=2) + "\n")
+
+
+def _say(event: Any) -> None:
+    print(event, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()
