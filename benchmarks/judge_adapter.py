@@ -33,7 +33,7 @@ FULL = replace(BRIEF, template=templates.shipped("judge"))
 TUNING = SFT(
     learning_rate=8e-4,
     batch_size=16,
-    epochs=3,
+    epochs=2,
     stop_after_epoch=None,
     warmup_ratio=0.05,
     max_length=1024,
@@ -66,7 +66,7 @@ def main() -> None:
     parser.add_argument("--measure", type=int, default=1, help="0 trains only")
     asked = parser.parse_args()
     eft = EFT(**SETTINGS, source=str(asked.ranks), prompts=asked.prompts)
-    machine = TrainMachine(pairs_per_device=8, dtype="bfloat16", checkpoint_minutes=2)
+    machine = TrainMachine(pairs_per_device=4, dtype="bfloat16", checkpoint_minutes=2)
     with Run(asked.directory, open_transformers(), launch, machine, listen=_say) as run:
         start = models.resolve(BASE)
         _, taken = demonstrations(run, eft, BRIEF, eft.read().train, start)

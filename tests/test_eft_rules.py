@@ -63,7 +63,7 @@ def judgment(response: str, draw: int, score: float | None) -> Judgment:
     return Judgment(name, response[:2], response, draw, "m", asked, text, (1, 2), Finish.STOP, score, unread)
 
 
-def kept(rows: list[Any]) -> list[str]:
+def kept(rows: list[Any]) -> list[str | None]:
     return [row.judgment_id for row in rows if isinstance(row, Demonstration)]
 
 
@@ -146,8 +146,9 @@ def test_the_better_never_scores_lower(qualities: list[float]):
 def test_the_verdict_is_readable_and_its_order_is_that_of_people_whatever_the_judge_said():
     given_ = world([[0.1, 0.9], [0.2, 0.8]], [[[5], [0]], [[4], [1]]])
     for rule, rows in (("own", given_), ("neutral", given_[:3])):
-        made = [row for row in FromRanks(ASKING, rule).apply(*rows) if isinstance(row, Demonstration)]
-        scores = [read_score(row.text, Finish.STOP).score for row in made]
+        own = FromRanks(ASKING, rule)  # type: ignore[arg-type]
+        made = [row for row in own.apply(*rows) if isinstance(row, Demonstration)]
+        scores: list[Any] = [read_score(row.text, Finish.STOP).score for row in made]
         assert scores == [row.score for row in made]
         assert scores[0] < scores[1]
         assert scores[2] < scores[3]

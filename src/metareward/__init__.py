@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from metareward.models import Model, resolve
     from metareward.recipes.combined import Combined, combined
     from metareward.recipes.cream import Cream, cream
+    from metareward.recipes.eft import EFT, fine_tuned
     from metareward.recipes.gate import Gate
     from metareward.recipes.judge_gate import JudgeGate
     from metareward.recipes.meta_rewarding import MetaRewarding, meta_rewarding
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from metareward.records import (
         Battle,
         Comparison,
+        Demonstration,
         Dropped,
         Finish,
         Judgment,
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
         Outcome,
         PreferencePair,
         Prompt,
+        Rating,
         Response,
         Role,
     )
@@ -59,6 +62,7 @@ if TYPE_CHECKING:
     from metareward.train.dpo import DPO, TrainMachine
     from metareward.train.fake import FakeTrainer
     from metareward.train.launch import launch
+    from metareward.train.sft import SFT
 
 _HOMES = {
     "attack.attack": ("attack_judge",),
@@ -76,6 +80,7 @@ _HOMES = {
     "evaluate.mt_ask": ("MTBench",),
     "export": ("export_run",),
     "models": ("Model", "resolve"),
+    "recipes.eft": ("EFT", "fine_tuned"),
     "recipes.gate": ("Gate",),
     "recipes.judge_gate": ("JudgeGate",),
     "recipes.meta_rewarding": ("MetaRewarding", "meta_rewarding"),
@@ -87,6 +92,7 @@ _HOMES = {
     "records": (
         "Battle",
         "Comparison",
+        "Demonstration",
         "Dropped",
         "Finish",
         "Judgment",
@@ -94,6 +100,7 @@ _HOMES = {
         "Outcome",
         "PreferencePair",
         "Prompt",
+        "Rating",
         "Response",
         "Role",
     ),
@@ -112,6 +119,7 @@ _HOMES = {
     "train.dpo": ("DPO", "TrainMachine"),
     "train.fake": ("FakeTrainer",),
     "train.launch": ("launch",),
+    "train.sft": ("SFT",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -152,8 +152,14 @@ def _resolve(given: dict[str, Any], path: Path, directory: Path | None) -> Confi
         plan=_plan(given.get("plan", {})),
         path=path,
         directory=_home(directory or Path(where), "directory"),
-        supervision=supervision.at_least(eft.supervision).at_least(supervision_of(model)),
+        supervision=_strongest(supervision, method, model),
     )
+
+
+def _strongest(said: Supervision, method: Any, model: str) -> Supervision:
+    """Of what the config says, what the recipe brings in, and what its first model was made with."""
+    own = getattr(method, "supervision", Supervision())
+    return said.at_least(own).at_least(method.eft.supervision).at_least(supervision_of(model))
 
 
 def _part(default: Any, given: Mapping[str, Any], name: str, seed: int, base: Path) -> Any:

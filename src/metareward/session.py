@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,7 @@ def _execute(
     split_for(config, loaded.prompts)  # too few prompts are said so before a model is fetched
     model = model_of(config.model, config.machine)
     grader = model_of(config.evaluate.judge, config.machine) if config.evaluate.judge else None
+    config = _with_teacher(config, lambda name: model_of(name, config.machine))
     fit = fitting(config, model, loaded.prompts)
     if left_out := len(loaded.prompts) - len(fit):
         listen(Noticed("start", f"{left_out} prompts too long for the model's context left out"))
@@ -128,8 +130,17 @@ def sketch(config: Config) -> Paper:
         held_out = paper.unseen_prompts(config.prompts.held_out, -1) if config.prompts.held_out else None
         dev = paper.unseen_prompts(config.prompts.dev, -2) if config.prompts.dev else None
     grader = models.describe(config.evaluate.judge) if config.evaluate.judge else None
+    config = _with_teacher(config, models.describe)
     config.start(paper, model, batches, held_out, Evaluations(chosen, grader), dev)
     return paper
+
+
+def _with_teacher(config: Config, find: Callable[[str], Model]) -> Config:
+    """The config with the model found that [eft] names to write judgments, if it names one."""
+    eft = config.method.eft
+    if not eft.enabled or not eft.judge_model:
+        return config
+    return replace(config, method=replace(config.method, eft=replace(eft, teacher=find(eft.judge_model))))
 
 
 def machinery(machine: Machine) -> tuple[OpenEngine, Trainer]:

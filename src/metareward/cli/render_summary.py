@@ -37,6 +37,8 @@ def summary(result: dict[str, Any], config: Config) -> None:
     render.out.print(steps)
     for table in render_epochs.tables(result["iterations"]):
         render.out.print(table)
+    if result.get("eft"):
+        render.out.print(_fine_tuning(result["eft"]))
     _paths(result, config.directory)
 
 
@@ -98,6 +100,27 @@ def _interval(numbers: Mapping[str, Any] | None, key: str, times: float, unit: s
     if numbers.get("lower") is None or (key == "elo" and numbers["lower"] == numbers["upper"]):
         return value
     return f"{value} [{times * numbers['lower']:.1f}, {times * numbers['upper']:.1f}]"
+
+
+_JUDGED = {
+    "readable": "judgments that can be read",
+    "pairwise": "right on pairs that people rank",
+    "length_baseline": "  the rule 'the longer is better'",
+    "pairwise_longer_is_better": "  where the longer is better",
+    "pairwise_shorter_is_better": "  where the shorter is better",
+}
+
+
+def _fine_tuning(eft: Mapping[str, Any]) -> Table:
+    """The judge on held-out prompts before and after evaluation fine-tuning."""
+    title = f"Evaluation fine-tuning: {eft['how']}, {eft['trained']} of {eft['demonstrations']} judgments"
+    table = Table(title=Text(one_line(title)))
+    for name in ("on held-out prompts", "before", "after"):
+        table.add_column(name, justify="left" if name == "on held-out prompts" else "right")
+    for name, words in _JUDGED.items():
+        both = [_interval((eft[side] or {}).get(name), "value", 100, " %") for side in ("before", "after")]
+        table.add_row(*render.cells(words, *both))
+    return table
 
 
 def _iteration_rows(iterations: list[dict[str, Any]]) -> Iterator[tuple[str, list[str]]]:

@@ -9,6 +9,7 @@ from accelerate import PartialState
 from datasets import Dataset
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import PrinterCallback, set_seed
+from trl.trainer import utils as trl_utils
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
@@ -22,12 +23,26 @@ from metareward.train.sft import ALL_LINEAR, SFT
 class AnswerTrainer(SFTTrainer):
     """TRL's fine-tuning on rows that are ready: `input_ids` and `labels`."""
 
+    def __init__(self, **kwargs: Any):
+        score_answers_only()
+        super().__init__(**kwargs)
+
     def _prepare_dataset(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:
         """Our rows are what TRL would make of texts, so there is nothing to prepare."""
         return dataset
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
         """No card in a checkpoint: nobody reads it, and it would name this machine's directories."""
+
+
+def score_answers_only() -> None:
+    """Let TRL's fused head skip prompts on a CPU too, as it does on a GPU.
+
+    It asks whether there is Triton because compiled devices want fixed shapes; a CPU does not mind. Where
+    TRL has changed, nothing happens.
+    """
+    if hasattr(trl_utils, "_use_triton"):
+        trl_utils.__dict__["_use_triton"] = lambda device: True
 
 
 def answer_trainer(
