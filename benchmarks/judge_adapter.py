@@ -9,6 +9,7 @@ written as the package has it: float16 safetensors, its config, and `about.json`
 import argparse
 import json
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from metareward.train.dpo import TrainMachine
 from metareward.train.launch import launch
 from metareward.train.sft import SFT
 
+FEW = 60  # prompts whose free judgments are read
 BASE = "smollm2-135m-instruct"
 BRIEF = Judge(samples=1, max_tokens=48, template=templates.shipped("judge_brief"))
 FULL = replace(BRIEF, template=templates.shipped("judge"))
@@ -64,10 +66,11 @@ def main() -> None:
     parser.add_argument("--prompts", type=int, help="train on so many prompts only, for a learning curve")
     parser.add_argument("--ship", type=Path)
     parser.add_argument("--measure", type=int, default=1, help="0 trains only")
+    parser.add_argument("--dtype", default="auto", help="of the weights that are measured")
     asked = parser.parse_args()
     eft = EFT(**SETTINGS, source=str(asked.ranks), prompts=asked.prompts)
     machine = TrainMachine(pairs_per_device=4, dtype="bfloat16", checkpoint_minutes=2)
-    with Run(asked.directory, open_transformers(), launch, machine, listen=_say) as run:
+    with Run(asked.directory, open_transformers(dtype=asked.dtype), launch, machine, listen=_say) as run:
         start = models.resolve(BASE)
         _, taken = demonstrations(run, eft, BRIEF, eft.read().train, start)
         trained = run.train(eft.sft, [taken], start=start, reference=start)
@@ -75,24 +78,23 @@ def main() -> None:
             ship(Path(trained.path), asked.ship)
         numbers: dict[str, Any] = {"demonstrations": len(taken)}
         for name, model in (("after", trained), ("before", start)) if asked.measure else ():
-            numbers[name] = measured(run, model, eft, asked.pairs)
-            _write(asked.directory / "numbers.json", {"eft": _plain(eft), "numbers": numbers})
+            for what, found in measured(run, model, eft, asked.pairs):
+                numbers[f"{name}: {what}"] = found
+                _write(asked.directory / "numbers.json", {"eft": _plain(eft), "numbers": numbers})
     print(json.dumps(numbers, indent=2))
 
 
-def measured(run: Run, model: Model, eft: EFT, pairs: Path | None) -> dict[str, Any]:
-    """Readability and agreement on the held-out prompts in both readings, and on pairs that others made."""
+def measured(run: Run, model: Model, eft: EFT, pairs: Path | None) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Agreement and readability on the held-out prompts, and on pairs that others made."""
     ranked = eft.read().held_out.ranked
-    found: dict[str, Any] = {}
-    for reading in ("free", "forced"):
-        judge = replace(BRIEF, reading=reading, max_tokens=24 if reading == "forced" else BRIEF.max_tokens)
-        found[f"held-out, {reading}"] = _score(run, model, JudgeRanks(ranked, judge))
-        if pairs is not None and reading == "forced":
-            natural = tuple(pair for pair in read_pairs(pairs) if pair.category in ("", "natural"))
-            found["pairs, forced"] = _score(run, model, JudgePairs(natural, "pointwise", judge=judge))
-    few = chosen_prompts(ranked, 40)
-    found["held-out, free, full template"] = _score(run, model, JudgeRanks(few, FULL))
-    return found
+    forced = replace(BRIEF, reading="forced", max_tokens=24)
+    few = chosen_prompts(ranked, FEW)
+    yield "held-out, free", _score(run, model, JudgeRanks(few, BRIEF))
+    yield "held-out, forced", _score(run, model, JudgeRanks(ranked, forced))
+    if pairs is not None:
+        natural = tuple(pair for pair in read_pairs(pairs) if pair.category in ("", "natural"))
+        yield "LLMBar natural, forced", _score(run, model, JudgePairs(natural, "pointwise", judge=forced))
+    yield "held-out, free, full template", _score(run, model, JudgeRanks(chosen_prompts(ranked, 20), FULL))
 
 
 def ship(trained: Path, folder: Path) -> None:

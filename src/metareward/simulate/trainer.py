@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from metareward.errors import StepError
+from metareward.errors import ConfigError, StepError
 from metareward.records import Message, PreferencePair, Role
 from metareward.settings import require
 from metareward.simulate.abilities import ACTOR, FILE, JUDGE, Abilities, load, store
@@ -32,7 +32,10 @@ class SimulatedTrainer:
 
     def __call__(self, job: TrainJob, listener: Listener = ignore) -> TrainResult:
         """Carry out a job as `train.launch.launch` would."""
-        require(job.dpo.nll_weight == 0, "dpo.nll_weight", "0 for a simulated model", job.dpo.nll_weight)
+        dpo = job.dpo
+        if not isinstance(dpo, DPO):
+            raise ConfigError("a simulated model learns from pairs, not demonstrations: leave [eft] off")
+        require(dpo.nll_weight == 0, "dpo.nll_weight", "0 for a simulated model", dpo.nll_weight)
         done = finished(job, listener)
         if done is not None:
             return done
@@ -40,7 +43,7 @@ class SimulatedTrainer:
         if not len(differences):
             raise StepError(f"training {job.key}: no pairs were given, so there is nothing to train on")
         theta, reference = load(job.start).vector(), load(job.reference).vector()
-        theta, losses = descend(job.dpo, theta, reference, differences)
+        theta, losses = descend(dpo, theta, reference, differences)
         result = TrainResult(
             key=job.key,
             output_dir=job.output_dir,
