@@ -77,7 +77,6 @@ def test_the_seed_of_the_run_is_the_steps(tmp_path):
     ("text", "message"),
     [
         ("[eft]\nenabled = true\n", r"eft\.source must be"),
-        ('[eft]\nenabled = true\nsource = "nowhere.jsonl"\n', r"eft\.source.*no such file"),
         ("[eft]\nenabled = true\nsauce = 1\n", r"unknown setting 'sauce' in \[eft\].*source"),
         ('[eft]\nverdict = "mine"\n', r"eft\.verdict must be"),
         ("[eft]\nteacher = 1\n", "unknown setting 'teacher'"),
@@ -204,10 +203,10 @@ def test_the_other_judge_writes_the_judgments_and_the_model_is_trained(tmp_path,
 
 
 def test_the_example_is_one(tmp_path):
-    text = (EXAMPLES / "eft.toml").read_text()
-    (tmp_path / "eft.toml").write_text(text)
-    with pytest.raises(ConfigError, match=r"eft\.source.*ranked\.jsonl.*no such file"):
-        config.load(tmp_path / "eft.toml")
+    (tmp_path / "eft.toml").write_text((EXAMPLES / "eft.toml").read_text())
+    for go in (session.sketch, lambda loaded: session.execute(loaded, ignore)):
+        with pytest.raises(DataError, match=r"ranked\.jsonl: there is no such file"):
+            go(config.load(tmp_path / "eft.toml", tmp_path / "run"))
     ranked_worlds.write(tmp_path / "ranked.jsonl", ranked_worlds.usual(60))
     loaded = config.load(tmp_path / "eft.toml")
     assert loaded.method.eft.sft.lora_rank == 16

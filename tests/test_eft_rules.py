@@ -89,8 +89,9 @@ def test_the_draws_that_order_responses_as_people_do_are_kept_whole():
 
 
 def test_a_tie_is_no_agreement_and_equal_ranks_ask_for_none():
-    assert not kept(list(Agreeing(ASKING).apply(*world([[0.9, 0.1]], [[[3], [3]]]))))
-    assert kept(list(Agreeing(ASKING).apply(*world([[0.9, 0.9, 0.1]], [[[3], [5], [1]]])))) != []
+    for people in ([0.9, 0.1], [0.1, 0.9]):
+        assert not kept(list(Agreeing(ASKING).apply(*world([people], [[[3], [3]]]))))
+    assert kept(list(Agreeing(ASKING).apply(*world([[0.9, 0.9, 0.1]], [[[5], [3], [1]]])))) != []
     rows = list(Agreeing(ASKING, margin=0.9).apply(*world([[0.9, 0.1]], [[[5], [1]]])))
     assert reasons(rows) == {NOTHING_BESIDE: 2}
 

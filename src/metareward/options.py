@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from metareward import files
 from metareward.errors import ConfigError
 from metareward.overlay import overlay, table, text
 from metareward.paper import Speeds
@@ -94,7 +93,7 @@ def eft_settings(
 ) -> EFT:
     """[eft], with [eft.judge] laid over the recipe's judge and [eft.sft]; paths are from the config's place.
 
-    template: reads one by its name or path. Raises ConfigError also for a source that is not there.
+    template: reads one by its name or path.
     """
     settings = dict(table(given, "eft"))
     judging = dict(table(settings.pop("judge", {}), "eft.judge"))
@@ -109,10 +108,6 @@ def eft_settings(
     if not eft.enabled:
         return dataclasses.replace(eft, judge=own, sft=sft)
     source = base / Path(text(eft.source, "eft.source")).expanduser()
-    try:
-        files.check_plain(source)
-    except files.UnreadableError as error:
-        raise ConfigError(f"eft.source: {source}: {error}; name a file of ranked responses") from None
     return dataclasses.replace(eft, source=str(source.absolute()), judge=own, sft=sft)
 
 

@@ -58,6 +58,8 @@ def _execute(
     chosen = config.evaluate.build(config.path.parent)
     loaded, found = clean(config, chosen, load(config, listen), listen)
     split_for(config, loaded.prompts)  # too few prompts are said so before a model is fetched
+    if config.method.eft.enabled:
+        config.method.eft.read()  # and so is a file of ranks that cannot be used
     model = model_of(config.model, config.machine)
     grader = model_of(config.evaluate.judge, config.machine) if config.evaluate.judge else None
     config = _with_teacher(config, lambda name: model_of(name, config.machine))
