@@ -28,6 +28,10 @@ from metareward.train.dpo import TrainMachine
 from metareward.train.launch import launch
 from metareward.train.sft import SFT
 
+DATA = (
+    "replies with people's quality scores, derived from OASST2 (Apache-2.0); the repository that the file comes "
+    "from, raulc0399/self-rewarding-language-models at 02e4d196, has no licence file. No text of it ships here."
+)
 FEW = 60  # prompts whose free judgments are read
 BASE = "smollm2-135m-instruct"
 BRIEF = Judge(samples=1, max_tokens=48, template=templates.shipped("judge_brief"))
@@ -74,13 +78,15 @@ def main() -> None:
         start = models.resolve(BASE)
         _, taken = demonstrations(run, eft, BRIEF, eft.read().train, start)
         trained = run.train(eft.sft, [taken], start=start, reference=start)
+        numbers: dict[str, Any] = {"demonstrations": len(taken)}
         if asked.ship:
             ship(Path(trained.path), asked.ship)
-        numbers: dict[str, Any] = {"demonstrations": len(taken)}
         for name, model in (("after", trained), ("before", start)) if asked.measure else ():
             for what, found in measured(run, model, eft, asked.pairs):
                 numbers[f"{name}: {what}"] = found
-                _write(asked.directory / "numbers.json", {"eft": _plain(eft), "numbers": numbers})
+                _write(asked.directory / "numbers.json", numbers)
+        if asked.ship:
+            _write(asked.ship / "about.json", about(asked.ship, eft, numbers))
     print(json.dumps(numbers, indent=2))
 
 
@@ -110,6 +116,23 @@ def ship(trained: Path, folder: Path) -> None:
     print(target.stat().st_size, file_digest(target), file=sys.stderr)
 
 
+def about(folder: Path, eft: EFT, numbers: dict[str, Any]) -> dict[str, Any]:
+    """What made an adapter: data, command, settings, numbers, and what must be known of the data."""
+    settings = {
+        **asdict(eft),
+        "source": Path(eft.source).name,
+        "other_template": "judge" * bool(eft.other_share),
+    }
+    return {
+        "base": BASE,
+        "adapter_sha256": file_digest(folder / "adapter_model.safetensors"),
+        "data": {"file": settings["source"], "sha256": file_digest(Path(eft.source)), "about": DATA},
+        "command": f"python benchmarks/judge_adapter.py {settings['source']} DIRECTORY --ship {folder.name}",
+        "settings": settings,
+        "numbers": numbers,
+    }
+
+
 def _score(run: Run, model: Model, evaluation: Any) -> dict[str, Any]:
     (rows,) = evaluation.ask(run, model, model)
     judgments = list(rows)
@@ -119,10 +142,6 @@ def _score(run: Run, model: Model, evaluation: Any) -> dict[str, Any]:
         return said | evaluation.score(judgments)
     except DataError as error:
         return said | {"why": str(error)}
-
-
-def _plain(eft: EFT) -> dict[str, Any]:
-    return {**asdict(eft), "source": Path(eft.source).name, "other_template": "judge"}
 
 
 def _write(file: Path, content: dict[str, Any]) -> None:

@@ -118,7 +118,7 @@ def unread(path: Path) -> None:
 INDEX = "model.safetensors.index.json"
 LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 3\n"
 DIRECTORIES = [
-    Case("`model = 'smollm'`", RUN, "unknown model 'smollm'. The catalogue has: qwen2.5-coder-1.5b-instruct, smollm2-135m-instruct. A local directory "
+    Case("`model = 'smollm'`", RUN, "unknown model 'smollm'; did you mean 'smollm2-135m-judge'? The catalogue has: qwen2.5-coder-1.5b-instruct, smollm2-135m-instruct, smollm2-135m-judge. A local directory "
          "(./path/to/model) or a hub id (organisation/name) will do as well.", files={"c.toml": "model = 'smollm'"}),
     model("no such directory", shutil.rmtree, "…/m does not exist. Name one that holds config.json."),
     model("a file", as_file, "…/m is a file, not a directory. Name one that holds config.json."),
