@@ -29,17 +29,18 @@ from metareward.train.launch import launch
 from metareward.train.sft import SFT
 
 DATA = (
-    "replies with people's quality scores, derived from OASST2 (Apache-2.0); the repository that the file comes "
-    "from, raulc0399/self-rewarding-language-models at 02e4d196, has no licence file. No text of it ships here."
+    "replies with people's quality scores, derived from OASST2 (Apache-2.0); the repository that the file "
+    "comes from, raulc0399/self-rewarding-language-models at 02e4d196, has no licence file. No text of it "
+    "ships here."
 )
 FEW = 60  # prompts whose free judgments are read
 BASE = "smollm2-135m-instruct"
 BRIEF = Judge(samples=1, max_tokens=48, template=templates.shipped("judge_brief"))
 FULL = replace(BRIEF, template=templates.shipped("judge"))
 TUNING = SFT(
-    learning_rate=8e-4,
-    batch_size=16,
-    epochs=2,
+    learning_rate=1e-3,
+    batch_size=8,
+    epochs=1,
     stop_after_epoch=None,
     warmup_ratio=0.05,
     max_length=1024,
@@ -51,13 +52,11 @@ SETTINGS: dict[str, Any] = {
     "enabled": True,
     "held_out": 180,
     "max_prompt_characters": 400,
-    "max_response_characters": 900,
+    "max_response_characters": 800,
     "verdict": "human",
     "justification": "neutral",
-    "other_template": FULL.template,
-    "other_share": 0.1,
     "margin": 0.15,
-    "longer_share": 0.35,
+    "longer_share": 0.7,
     "sft": TUNING,
 }
 
@@ -73,7 +72,7 @@ def main() -> None:
     parser.add_argument("--dtype", default="auto", help="of the weights that are measured")
     asked = parser.parse_args()
     eft = EFT(**SETTINGS, source=str(asked.ranks), prompts=asked.prompts)
-    machine = TrainMachine(pairs_per_device=4, dtype="bfloat16", checkpoint_minutes=2)
+    machine = TrainMachine(pairs_per_device=8, dtype="bfloat16", checkpoint_minutes=2)
     with Run(asked.directory, open_transformers(dtype=asked.dtype), launch, machine, listen=_say) as run:
         start = models.resolve(BASE)
         _, taken = demonstrations(run, eft, BRIEF, eft.read().train, start)
@@ -118,11 +117,8 @@ def ship(trained: Path, folder: Path) -> None:
 
 def about(folder: Path, eft: EFT, numbers: dict[str, Any]) -> dict[str, Any]:
     """What made an adapter: data, command, settings, numbers, and what must be known of the data."""
-    settings = {
-        **asdict(eft),
-        "source": Path(eft.source).name,
-        "other_template": "judge" * bool(eft.other_share),
-    }
+    settings = {**asdict(eft), "source": Path(eft.source).name}
+    settings["other_template"] = "judge" * bool(eft.other_share)
     return {
         "base": BASE,
         "adapter_sha256": file_digest(folder / "adapter_model.safetensors"),
