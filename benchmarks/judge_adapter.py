@@ -38,9 +38,9 @@ BASE = "smollm2-135m-instruct"
 BRIEF = Judge(samples=1, max_tokens=48, template=templates.shipped("judge_brief"))
 FULL = replace(BRIEF, template=templates.shipped("judge"))
 TUNING = SFT(
-    learning_rate=1e-3,
-    batch_size=8,
-    epochs=1,
+    learning_rate=8e-4,
+    batch_size=16,
+    epochs=2,
     stop_after_epoch=None,
     warmup_ratio=0.05,
     max_length=1024,
@@ -52,11 +52,13 @@ SETTINGS: dict[str, Any] = {
     "enabled": True,
     "held_out": 180,
     "max_prompt_characters": 400,
-    "max_response_characters": 800,
+    "max_response_characters": 900,
     "verdict": "human",
     "justification": "neutral",
+    "other_template": FULL.template,
+    "other_share": 0.1,
     "margin": 0.15,
-    "longer_share": 0.7,
+    "longer_share": 0.35,
     "sft": TUNING,
 }
 
@@ -72,7 +74,7 @@ def main() -> None:
     parser.add_argument("--dtype", default="auto", help="of the weights that are measured")
     asked = parser.parse_args()
     eft = EFT(**SETTINGS, source=str(asked.ranks), prompts=asked.prompts)
-    machine = TrainMachine(pairs_per_device=8, dtype="bfloat16", checkpoint_minutes=2)
+    machine = TrainMachine(pairs_per_device=4, dtype="bfloat16", checkpoint_minutes=2)
     with Run(asked.directory, open_transformers(dtype=asked.dtype), launch, machine, listen=_say) as run:
         start = models.resolve(BASE)
         _, taken = demonstrations(run, eft, BRIEF, eft.read().train, start)
