@@ -24,7 +24,7 @@ _OTHER_THINGS = (  # "4 out of 5 examples" counts examples
 _AFTER = (  # what may follow a number that is a total, and no count of something
     r"(?=\s{0,3}(?:$|[.,;:!?()\]|/*_\"'`\n]|[-\u2013\u2014]\s|(?:points?|marks?|stars?|out|because|as|for|since"
     r"|due|given|giving|overall|in|and|but|on|at|so|which|total|rather|instead|here|with|from|if|that|is|was"
-    r"|would|only|than|to|or|though|although|while|when|this|it|not)\b))"
+    r"|would|only|than|to (?:a )?[0-9]|or|though|although|while|when|this|it|not)\b))"
 )
 _SAID = (
     r"scor(?:e[sd]?|ing)|rat(?:e[sd]?|ings?)|grad(?:e[sd]?|ing)|totals?|verdict|giv(?:e[sn]?|ing)|gave"
@@ -32,6 +32,8 @@ _SAID = (
     r"|assign(?:s|ed|ing)?|grant(?:s|ed)?|worth|add(?:s|ed|ing)? up to|com(?:es?|ing) to|sums? (?:up )?to"
     r"|mak(?:es?|ing)|equals?|settled? (?:on|for|at)|(?:go|went|going) (?:for|with)|say|limited to|capped at"
 )
+_LABEL = "points?|marks?|stars?|so|hence|therefore|thus|overall"
+_GAP = r"\s{0,3}(?:->|[:=-])?[^.\n0-9<>=]{0,40}?"
 _NO_NAME = "".join(  # "criterion 4" names a statement of the rubric
     rf"(?<!\b{word} )"
     for word in ("criterion", "point", "step", "item", "number", "part", "statement", "rule")
@@ -46,10 +48,11 @@ _PATTERNS = (
     rf"(?:(?:possible|maximum|total)\s{{1,3}})?{_FIVE}{_UNIT}?{_OTHER_THINGS}",
     rf"\b(?:{_MOST}|no|zero)\s{{1,3}}(?:marks?|points|credit|scores?|ratings?|stars)\b",
     rf"{_BEFORE}{_DIGIT}[\s-](?:stars?|point)\b",
-    rf"(?:(?<=^)|(?<=[.!?:]\s)){_NUMBER}{_UNIT}?(?=[.!]?\s{{0,3}}$)",  # the last words of a line
+    rf"(?:(?<=^)|(?<=[.!?]\s)){_NUMBER}{_UNIT}?(?=[.!]?\s{{0,3}}$)",  # the last words of a line
     rf"{_NUMBER}{_UNIT}(?=\s{{1,3}}(?:in total|total|overall|altogether)\b)",
-    rf"(?:\b(?:all(?: (?:five|5))?|no)|{_NUMBER})(?=\s{{1,3}}(?:of the\s{{1,3}})?(?:criteria|statements)\b)",
-    rf"(?P<lead>{_WORD}(?:(?:{_SAID})\b|(?:points?|marks?|stars?)\s{{0,3}}[:=])[^.\n0-9]{{0,40}}?){_NO_NAME}{_NUMBER}{_AFTER}{_UNIT}?",
+    rf"(?:\b(?:all(?: (?:five|5))?|no)|{_NUMBER})(?=\s{{1,3}}(?:of the\s{{1,3}})?criteria\b)",
+    rf"(?P<lead>{_WORD}(?:(?:{_SAID})\b|(?:{_LABEL})\s{{0,3}}[:=]){_GAP})"
+    rf"{_NO_NAME}{_NUMBER}{_AFTER}{_UNIT}?",
     rf"(?P<lead>\ban?\s{{1,3}}(?:{_KIND})?){_NUMBER}{_AFTER}{_UNIT}?",
 )
 _COMPILED = tuple(re.compile(pattern, re.IGNORECASE | re.MULTILINE) for pattern in _PATTERNS)
