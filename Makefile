@@ -26,7 +26,7 @@ check: $(MARK)         ## style, types and the fast tests, in under two minutes
 slow: $(MARK)          ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow
 
-bench: $(MARK)         ## speed, as ratios against what one would otherwise use
+bench: $(MARK)         ## speed, as ratios against what one would otherwise use, and a judge's collapse
 	$(BIN)/python benchmarks/run.py
 
 torture: $(MARK)       ## faults and real kills, each followed by a resume; goes on where it was stopped

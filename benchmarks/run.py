@@ -1,4 +1,4 @@
-"""`make bench`: every benchmark, one after the other, as ratios measured in one run."""
+"""`make bench`: every benchmark, one after the other: speed as ratios, and a judge's collapse."""
 
 import argparse
 import json
@@ -6,7 +6,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-BENCHMARKS = ("engine_speed",)
+BENCHMARKS = ("engine_speed", "judge_collapse")
 
 
 def main() -> None:

@@ -35,9 +35,11 @@ from metareward.train.job import TrainJob
 
 ANSWERS = st.builds(Answer, st.tuples(*[st.booleans()] * 5), st.integers(0, MOST_PADDING))
 VERDICTS = st.tuples(*[st.booleans()] * 5)
+WEIGHTS = st.tuples(st.floats(0, 3), st.floats(0, 1))
 GOOD, BAD = Answer((True,) * 5, 0), Answer((False,) * 5, 0)
 
 
+@settings(deadline=None)
 @given(ANSWERS, st.integers(0, 10**12))
 def test_an_answer_is_read_back_even_from_a_judge_prompt(answer, number):
     text = write_answer(number, answer)
@@ -47,12 +49,14 @@ def test_an_answer_is_read_back_even_from_a_judge_prompt(answer, number):
     assert read_answer(Judge().ask(prompt, response)[0].content, number) == answer
 
 
+@settings(deadline=None)
 @given(ANSWERS)
 def test_an_answer_to_another_question_meets_nothing(answer):
     assert read_answer(write_answer(3, answer), 4).quality == 0
     assert read_answer("Thank you for your question.", 4) == BAD
 
 
+@settings(deadline=None)
 @given(VERDICTS, VERDICTS)
 def test_judgments_are_read_back_in_order_with_and_without_their_totals(first, second):
     shown = "\n\n".join(write_judgment(verdicts, with_score=True) for verdicts in (first, second))
@@ -211,33 +215,42 @@ def judge_log_probability(own, answer, verdicts):
     return score(verdicts) - np.logaddexp.reduce(every)
 
 
-def dpo_loss(vector, reference, pairs, beta):
+def dpo_loss(vector, reference, pairs, weights, beta):
     now, before = Abilities(*vector), Abilities(*reference)
-    margins = [
-        beta
-        * (
+    losses = []
+    for (a, c, r), (weight, certainty) in zip(pairs, weights, strict=True):
+        margin = beta * (
             (judge_log_probability(now, a, c) - judge_log_probability(before, a, c))
             - (judge_log_probability(now, a, r) - judge_log_probability(before, a, r))
         )
-        for a, c, r in pairs
-    ]
-    return float(np.mean(np.logaddexp(0, -np.array(margins))))
+        straight, flipped = np.logaddexp(0, -margin), np.logaddexp(0, margin)
+        losses.append(weight * (certainty * straight + (1 - certainty) * flipped))
+    return float(np.mean(losses))
 
 
 @settings(max_examples=20, deadline=None)
-@given(st.lists(st.tuples(ANSWERS, VERDICTS, VERDICTS), min_size=1, max_size=4))
-def test_a_step_follows_the_gradient_of_the_dpo_loss_of_the_whole_policy(rows):
+@given(st.lists(st.tuples(ANSWERS, VERDICTS, VERDICTS, WEIGHTS), min_size=1, max_size=4))
+def test_a_step_follows_the_gradient_of_the_dpo_loss_of_the_whole_policy(drawn):
+    rows, weights = [row[:3] for row in drawn], [row[3] for row in drawn]
     pairs = [
-        pair(Role.JUDGE, write_judgment(c, with_score=True), write_judgment(r, with_score=True), a)
-        for a, c, r in rows
+        replace(
+            pair(Role.JUDGE, write_judgment(c, with_score=True), write_judgment(r, with_score=True), a),
+            weight=weight,
+            certainty=certainty,
+        )
+        for (a, c, r), (weight, certainty) in zip(rows, weights, strict=True)
     ]
     dpo = DPO(learning_rate=0.1, beta=0.3, batch_size=8, epochs=1, scheduler="constant")
     begin, reference = Abilities(0.1, 0.2, 0.7, 0.4, -0.2).vector(), Abilities(0, 0, 1, 1, 0.1).vector()
-    after, (loss,) = descend(dpo, begin, reference, np.array([difference(one) for one in pairs]))
-    assert loss == pytest.approx(dpo_loss(begin, reference, rows, 0.3))
+    after, (loss,) = descend(dpo, begin, reference, pairs)
+    assert loss == pytest.approx(dpo_loss(begin, reference, rows, weights, 0.3))
     small = 1e-5 * np.eye(len(begin))
     slope = [
-        (dpo_loss(begin + e, reference, rows, 0.3) - dpo_loss(begin - e, reference, rows, 0.3)) / 2e-5
+        (
+            dpo_loss(begin + e, reference, rows, weights, 0.3)
+            - dpo_loss(begin - e, reference, rows, weights, 0.3)
+        )
+        / 2e-5
         for e in small
     ]
     assert after - begin == pytest.approx(-0.1 * np.array(slope), abs=1e-7)
@@ -284,14 +297,15 @@ def test_training_moves_each_ability_the_way_the_chosen_side_points(tmp_path):
 
 
 def test_a_schedule_stops_after_its_epoch_and_cools_down(tmp_path):
-    differences, zero = np.array([[1.0, 0, 0, 0, 0]]), np.zeros(5)
-    whole, losses = descend(DPO(epochs=10, scheduler="constant"), zero, zero, differences)
+    rows = [pair(Role.ACTOR, write_answer(1, GOOD), write_answer(1, BAD))]
+    zero = np.zeros(5)
+    whole, losses = descend(DPO(epochs=10, scheduler="constant"), zero, zero, rows)
     assert len(losses) == 10
-    part, losses = descend(DPO(epochs=10, stop_after_epoch=4, scheduler="constant"), zero, zero, differences)
+    part, losses = descend(DPO(epochs=10, stop_after_epoch=4, scheduler="constant"), zero, zero, rows)
     assert len(losses) == 4
     assert 0 < part[0] < whole[0]
-    cosine, _ = descend(DPO(epochs=1000), zero, zero, differences)
-    constant, _ = descend(DPO(epochs=1000, scheduler="constant"), zero, zero, differences)
+    cosine, _ = descend(DPO(epochs=1000), zero, zero, rows)
+    constant, _ = descend(DPO(epochs=1000, scheduler="constant"), zero, zero, rows)
     assert cosine[0] / constant[0] == pytest.approx(0.5, abs=0.01)
 
 

@@ -9,9 +9,23 @@ from metareward.simulate.abilities import Abilities, load, store
 from metareward.simulate.measure import Truth, truth
 from metareward.simulate.rehearsal import Rehearsal, Seen, rehearse
 from metareward.simulate.trainer import SimulatedTrainer
-from metareward.simulate.world import MetaJudging, World, questions, simulated, start
+from metareward.simulate.world import (
+    FOLLOWING,
+    PAPER_FIRST,
+    PAPER_SECOND,
+    UNBIASED,
+    MetaJudging,
+    World,
+    questions,
+    simulated,
+    start,
+)
 
 __all__ = [
+    "FOLLOWING",
+    "PAPER_FIRST",
+    "PAPER_SECOND",
+    "UNBIASED",
     "Abilities",
     "MetaJudging",
     "Rehearsal",

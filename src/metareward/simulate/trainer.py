@@ -2,11 +2,12 @@
 
 import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from metareward.errors import ConfigError, StepError
 from metareward.records import Message, PreferencePair, Role
@@ -26,8 +27,9 @@ class SimulatedTrainer:
 
     Of a log-linear policy log pi(y|x) = theta . f(x, y) - log Z(x) the margin of a pair under DPO (arXiv
     2305.18290, equation 7) is beta (theta - theta_ref) . (f(chosen) - f(rejected)), for the normaliser
-    cancels; so its loss and gradient are exact. Batches, schedule, epochs and beta are those of the job, and
-    `dpo.learning_rate` is the step on theta, plain instead of AdamW's.
+    cancels; so its loss and gradient are exact, a pair's weight and certainty included. Batches, schedule,
+    epochs and beta are those of the job, and `dpo.learning_rate` is the step on theta, plain instead of
+    AdamW's.
     """
 
     def __call__(self, job: TrainJob, listener: Listener = ignore) -> TrainResult:
@@ -39,18 +41,18 @@ class SimulatedTrainer:
         done = finished(job, listener)
         if done is not None:
             return done
-        differences = np.array([difference(pair) for pair in job.pairs])
-        if not len(differences):
+        pairs = [row for row in job.pairs if isinstance(row, PreferencePair)]
+        if not pairs:
             raise StepError(f"training {job.key}: no pairs were given, so there is nothing to train on")
         theta, reference = load(job.start).vector(), load(job.reference).vector()
-        theta, losses = descend(dpo, theta, reference, differences)
+        theta, losses = descend(dpo, theta, reference, pairs)
         result = TrainResult(
             key=job.key,
             output_dir=job.output_dir,
             loss_first=losses[0],
             loss_last=losses[-1],
             steps=len(losses),
-            pairs_used=len(differences),
+            pairs_used=len(pairs),
             dropped={},
             reencoded=0,
             tokens=0,
@@ -61,16 +63,19 @@ class SimulatedTrainer:
 
 
 def descend(
-    dpo: DPO, theta: NDArray[np.float64], reference: NDArray[np.float64], differences: NDArray[np.float64]
+    dpo: DPO, theta: NDArray[np.float64], reference: NDArray[np.float64], pairs: Sequence[PreferencePair]
 ) -> tuple[NDArray[np.float64], list[float]]:
-    """The parameters [P] after training on feature differences [N, P], and the loss of each step."""
+    """The parameters [P] after training on N pairs, and the loss of each step."""
     losses: list[float] = []
-    total = dpo.epochs * math.ceil(len(differences) / dpo.batch_size)
-    for rows in _batches(dpo, len(differences)):
-        batch = differences[rows]
+    differences = np.array([difference(pair) for pair in pairs])
+    weights, certainties = np.array([(pair.weight, pair.certainty) for pair in pairs]).T
+    total = dpo.epochs * math.ceil(len(pairs) / dpo.batch_size)
+    for rows in _batches(dpo, len(pairs)):
+        batch, weight, certainty = differences[rows], weights[rows], certainties[rows]
         margins = dpo.beta * batch @ (theta - reference)
-        losses.append(float(np.logaddexp(0, -margins).mean()))
-        slope = dpo.beta * batch.T @ (1 / (1 + np.exp(margins))) / len(batch)
+        straight, flipped = np.logaddexp(0, -margins), np.logaddexp(0, margins)
+        losses.append(float((weight * (certainty * straight + (1 - certainty) * flipped)).mean()))
+        slope = dpo.beta * batch.T @ (weight * (certainty - expit(margins))) / len(batch)
         theta = theta + dpo.learning_rate * _schedule(dpo, len(losses) - 1, total) * slope
     return theta, losses
 
