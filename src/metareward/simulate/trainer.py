@@ -41,7 +41,7 @@ class SimulatedTrainer:
         done = finished(job, listener)
         if done is not None:
             return done
-        pairs = [row for row in job.pairs if isinstance(row, PreferencePair)]
+        pairs: list[PreferencePair] = list(job.pairs)
         if not pairs:
             raise StepError(f"training {job.key}: no pairs were given, so there is nothing to train on")
         theta, reference = load(job.start).vector(), load(job.reference).vector()
