@@ -105,6 +105,7 @@ def test_a_run_that_stops_early_has_a_summary_of_what_was_done(tmp_path):
         "models": [],
         "iterations": [],
         "attacks": [],
+        "judge_gates": [],
         "ladders": None,
         "contaminated": [],
         "checkpoint": None,
