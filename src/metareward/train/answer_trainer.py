@@ -9,7 +9,6 @@ from accelerate import PartialState
 from datasets import Dataset
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import PrinterCallback, set_seed
-from trl.trainer import utils as trl_utils
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
@@ -17,6 +16,7 @@ from metareward.errors import ConfigError
 from metareward.train.answers import TokenAnswers
 from metareward.train.dpo import TrainMachine, accumulation
 from metareward.train.packed import PackedCollator, can_pack
+from metareward.train.pair_trainer import score_answers_only
 from metareward.train.sft import ALL_LINEAR, SFT
 
 
@@ -33,16 +33,6 @@ class AnswerTrainer(SFTTrainer):
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
         """No card in a checkpoint: nobody reads it, and it would name this machine's directories."""
-
-
-def score_answers_only() -> None:
-    """Let TRL's fused head skip prompts on a CPU too, as it does on a GPU.
-
-    It asks whether there is Triton because compiled devices want fixed shapes; a CPU does not mind. Where
-    TRL has changed, nothing happens.
-    """
-    if hasattr(trl_utils, "_use_triton"):
-        trl_utils.__dict__["_use_triton"] = lambda device: True
 
 
 def answer_trainer(

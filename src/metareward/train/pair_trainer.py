@@ -37,7 +37,7 @@ class PairTrainer(DPOTrainer):
     ):
         self._reference_file, self._share_prompt, self._report = reference_file, share_prompt, report
         self._nll_weight, self._pairs_in_step = nll_weight, 0
-        _score_answers_only()
+        score_answers_only()
         super().__init__(**kwargs)
         if weighted:  # after the reference's pass, which needs no weights
             self.data_collator = WeighingCollator(self.data_collator)
@@ -100,7 +100,7 @@ class PairTrainer(DPOTrainer):
         """No card in a checkpoint: nobody reads it, and it would name this machine's directories."""
 
 
-def _score_answers_only() -> None:
+def score_answers_only() -> None:
     """Let TRL's fused head skip prompts on a CPU too, as it does on a GPU.
 
     It asks whether there is Triton because compiled devices want fixed shapes; a CPU does not mind. A judge
