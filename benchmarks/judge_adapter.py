@@ -70,7 +70,9 @@ def main() -> None:
     parser.add_argument("--pairs", type=Path)
     parser.add_argument("--prompts", type=int, help="train on so many prompts only, for a learning curve")
     parser.add_argument("--ship", type=Path)
-    parser.add_argument("--measure", type=int, default=1, help="0 trains only")
+    parser.add_argument(
+        "--measure", type=int, default=2, help="0 trains only, 1 measures the result, 2 also the start"
+    )
     parser.add_argument("--dtype", default="auto", help="of the weights that are measured")
     asked = parser.parse_args()
     eft = EFT(**SETTINGS, source=str(asked.ranks), prompts=asked.prompts)
@@ -82,7 +84,7 @@ def main() -> None:
         numbers: dict[str, Any] = {"demonstrations": len(taken)}
         if asked.ship:
             ship(Path(trained.path), asked.ship)
-        for name, model in (("after", trained), ("before", start)) if asked.measure else ():
+        for name, model in (("after", trained), ("before", start))[: asked.measure]:
             for what, found in measured(run, model, eft, asked.pairs):
                 numbers[f"{name}: {what}"] = found
                 _write(asked.directory / "numbers.json", numbers)
