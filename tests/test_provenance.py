@@ -163,6 +163,7 @@ def test_a_session_says_what_it_ran_with_and_what_came_of_it(tmp_path, loaded):
         "meta_judge.seed": 0,
         "attack.seed": 0,
         "dpo.seed": 0,
+        "eft.seed": 0,
     }
     assert said["supervision"] == {"level": "none", "detail": ""}
     assert said["model"] == {"from": "fake", "name": "fake", "fingerprint": "fake"}

@@ -71,7 +71,10 @@ CASES = [
         "[[iterations]]\nstop_after_epoch = 20",
         "iterations[0], with [dpo]: dpo.stop_after_epoch must be unset or 1 to 10 (dpo.epochs), not 20",
     ),
-    setting("recipe = 'dpo'", "recipe must be 'meta_rewarding' or 'self_rewarding', not 'dpo'"),
+    setting(
+        "recipe = 'dpo'",
+        "recipe must be 'meta_rewarding', 'self_rewarding', 'temporal', 'cream' or 'combined', not 'dpo'",
+    ),
     setting("recipe = ['meta_rewarding']", 'recipe must be a text (in quotes), not ["meta_rewarding"]'),
     setting("model = ''", "model must be a name, not ''; leave it out for the default"),
     setting("directory = ' '", "directory must be a name, not ' '; leave it out for the default"),
