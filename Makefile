@@ -17,7 +17,7 @@ test: $(MARK)          ## every test that CI runs
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow and not model"
 	$(BIN)/python -m pytest -m "model and not slow"
 
-check: $(MARK)         ## style, types and the fast tests, in under two minutes
+check: $(MARK)         ## style, types and the fast tests, in a few minutes
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
