@@ -1,14 +1,12 @@
 """The child process that fine-tunes on demonstrations; what it promises is what `worker` promises."""
 
 import copy
-import importlib.metadata
-import platform
 import sys
 
 from metareward.engines.chat import load_tokenizer
 from metareward.train import worker
-from metareward.train.answer_trainer import AnswerTrainer, answer_trainer, merge
-from metareward.train.answers import TokenAnswers, encode_answers
+from metareward.train.answer_trainer import answer_trainer, merge
+from metareward.train.answers import encode_answers
 from metareward.train.job import TrainJob, TrainResult
 from metareward.train.keeper import Interrupted, Keeper, Reporter, StopSignal
 from metareward.train.publish import publish
@@ -38,30 +36,11 @@ def finetune(job: TrainJob, stop: StopSignal, report: Reporter) -> TrainResult:
             trainer._save_checkpoint(model, trial=None)
             keeper.seal(trainer.state)
         raise
-    result = _result(job, trainer, answers, keeper)
+    result = worker.result_of(job, trainer, answers, keeper, VERSIONS)
     adapter = merge(trainer, job.work_dir / "adapter")
     model.config, model.generation_config = before
     publish(job, trainer, result, adapter)
     return result
-
-
-def _result(job: TrainJob, trainer: AnswerTrainer, answers: TokenAnswers, keeper: Keeper) -> TrainResult:
-    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
-    versions = {name: importlib.metadata.version(name) for name in VERSIONS}
-    return TrainResult(
-        key=job.key,
-        output_dir=job.output_dir,
-        loss_first=losses[0],
-        loss_last=losses[-1],
-        steps=trainer.state.global_step,
-        pairs_used=len(answers),
-        dropped=dict(answers.dropped),
-        reencoded=answers.reencoded,
-        tokens=answers.tokens * job.dpo.epochs_to_train,
-        seconds=keeper.seconds,
-        versions={"python": platform.python_version(), **versions},
-        resumed_from=keeper.resumed_from,
-    )
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import platform
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -53,7 +53,7 @@ def train(job: TrainJob, stop: StopSignal, report: Reporter) -> TrainResult:
             if output.epoch == epoch and not (output.output_dir / RESULT).is_file():
                 ended = job.ending(output)
                 _publish(
-                    ended, trainer, replace(_result(ended, trainer, pairs, keeper), part_of=job.key), before
+                    ended, trainer, replace(result_of(ended, trainer, pairs, keeper), part_of=job.key), before
                 )
                 report("published", epoch=epoch, key=output.key)
 
@@ -66,7 +66,7 @@ def train(job: TrainJob, stop: StopSignal, report: Reporter) -> TrainResult:
             trainer._save_checkpoint(model, trial=None)
             keeper.seal(trainer.state)
         raise
-    result = _result(job, trainer, pairs, keeper)
+    result = result_of(job, trainer, pairs, keeper)
     _publish(job, trainer, result, before)
     return result
 
@@ -172,19 +172,22 @@ def _longest(pairs: TokenPairs) -> dict[str, list[int]]:
     return {name: getattr(pairs, name)[row] for name in names}
 
 
-def _result(job: TrainJob, trainer: PairTrainer, pairs: TokenPairs, keeper: Keeper) -> TrainResult:
+def result_of(
+    job: TrainJob, trainer: Any, rows: Any, keeper: Keeper, packages: Sequence[str] = VERSIONS
+) -> TrainResult:
+    """What a training came to, of the `rows` that were encoded for it."""
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
-    versions = {name: importlib.metadata.version(name) for name in VERSIONS}
+    versions = {name: importlib.metadata.version(name) for name in packages}
     return TrainResult(
         key=job.key,
         output_dir=job.output_dir,
         loss_first=losses[0],
         loss_last=losses[-1],
         steps=trainer.state.global_step,
-        pairs_used=len(pairs),
-        dropped=dict(pairs.dropped),
-        reencoded=pairs.reencoded,
-        tokens=pairs.tokens * job.dpo.epochs_to_train,
+        pairs_used=len(rows),
+        dropped=dict(rows.dropped),
+        reencoded=rows.reencoded,
+        tokens=rows.tokens * job.dpo.epochs_to_train,
         seconds=keeper.seconds,
         versions={"python": platform.python_version(), **versions},
         resumed_from=keeper.resumed_from,
