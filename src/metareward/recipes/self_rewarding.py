@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from metareward.evaluate.base import Evaluations
 from metareward.history import Round
@@ -16,10 +16,13 @@ from metareward.recipes.training import train_next
 from metareward.recipes.watching import Watcher
 from metareward.records import Role
 from metareward.runner import Runner
+from metareward.settings import one_of, require
 from metareward.stages.generate import Generate
 from metareward.stages.judge import Judge
 from metareward.stages.pair import KeepDistinct
 from metareward.train.dpo import DPO
+
+_BY = ("current", "first")
 
 # M1 -> M2 -> M3 of the paper, best against worst, without length control.
 PAPER_ITERATIONS = (Iteration(roles=(Role.ACTOR,)), Iteration(roles=(Role.ACTOR,)))
@@ -30,6 +33,8 @@ class SelfRewarding:
     """The settings of the recipe. With nothing set: 4 responses, 3 judgments averaged, T .7, top-p .9.
 
     The paper states no sampling settings for its judgments; ours are those of its responses.
+    judge_by: who judges: the "current" model (the paper), or the "first", frozen: a baseline of every judge
+        that is trained.
     evaluate: evaluations of every model, besides the look on held-out prompts. eft: see `recipes.eft`.
     """
 
@@ -40,10 +45,11 @@ class SelfRewarding:
     watch: Watch = Watch()
     evaluate: Evaluations = Evaluations()
     attack: Gate = Gate()
-
+    judge_by: Literal["current", "first"] = "current"
     eft: EFT = EFT()
 
     def __post_init__(self) -> None:
+        require(self.judge_by in _BY, "judge_by", one_of(_BY), self.judge_by)
         check_no_judge(self.attack, "self_rewarding")
         check_iterations(self.iterations, self.dpo)
 
@@ -70,7 +76,8 @@ def self_rewarding(
         with run.within(f"iteration {t}"):
             answers = run.ask(recipe.generate, prompts, of=model)
             responses = run.derive(KeepDistinct(), answers)
-            judgments = run.ask(recipe.judge, prompts, responses, of=model)
+            by = first if recipe.judge_by == "first" else model
+            judgments = run.ask(recipe.judge, prompts, responses, of=by)
             pairs = actor_pairs(run, settings, prompts, responses, judgments)
             trained = train_next(run, recipe.dpo, settings, [pairs], first, model, seen)
         done = (prompts, answers, responses, judgments, None, (pairs,), trained.model, trained)

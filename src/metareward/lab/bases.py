@@ -1,0 +1,79 @@
+"""The base models of the lab: those that ship with the package, and those that a user has made."""
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import resources
+from pathlib import Path
+
+from metareward.errors import UserError
+from metareward.models.base import Model
+from metareward.models.directory import directory_fingerprint
+
+SHIPPED = "shipped"
+_NAME = re.compile(r"base-([0-9]+)")
+
+
+def known(world: str = SHIPPED) -> list[int]:
+    """The seeds of the base models of a world: "shipped", or a directory of base-0, base-1 and so on."""
+    with _root(world) as root:
+        found = sorted(int(match[1]) for path in root.iterdir() if (match := _NAME.fullmatch(path.name)))
+    if not found:
+        raise UserError(f"{world}: there is no base model; make one with python -m metareward.lab.pretrain")
+    return found
+
+
+def about(seed: int, world: str = SHIPPED) -> dict[str, object]:
+    """How a base model was made, and what it had learnt."""
+    with _base(seed, world) as folder:
+        return json.loads((folder / "about.json").read_text(encoding="utf-8"))
+
+
+def unpack(seed: int, folder: Path, world: str = SHIPPED) -> Model:
+    """A base model in single precision, so that small steps of training are not rounded away.
+
+    `folder` is made, and found again the next time. Raises UserError if there is no such base model.
+    """
+    if not (folder / "config.json").is_file():
+        with _base(seed, world) as packed:
+            _widen(packed, folder)
+    return Model(f"lab-{seed}", str(folder), directory_fingerprint(folder))
+
+
+def _widen(packed: Path, folder: Path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    from metareward import disk
+    from metareward.lab.tokenizer import save_tokenizer
+
+    aside = folder.with_name(f".{folder.name}.partial")
+    disk.make_directory(aside)
+    model = AutoModelForCausalLM.from_pretrained(str(packed), dtype=torch.float32, use_safetensors=True)
+    model.save_pretrained(aside)
+    save_tokenizer(aside)
+    disk.rename(aside, folder)
+
+
+@contextmanager
+def _base(seed: int, world: str) -> Iterator[Path]:
+    with _root(world) as root:
+        folder = root / f"base-{seed}"
+        if not (folder / "model.safetensors").is_file():
+            raise UserError(
+                f"{world}: there is no base model {seed}; there are {', '.join(map(str, known(world)))}"
+            )
+        yield folder
+
+
+@contextmanager
+def _root(world: str) -> Iterator[Path]:
+    if world == SHIPPED:
+        with resources.as_file(resources.files("metareward") / "lab" / "bases") as root:
+            yield root
+        return
+    root = Path(world).expanduser()
+    if not root.is_dir():
+        raise UserError(f"{world}: no such directory; a world is 'shipped', or a directory of base models")
+    yield root

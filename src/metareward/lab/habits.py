@@ -1,0 +1,148 @@
+"""How the roles behave that a base model is taught, as distributions: demonstrators, judges, meta-judges.
+
+Each is imperfect on purpose, and how is written in docs/lab-world.md. Nothing in a loop sees this file: it makes the
+text that a base model is trained on, and no more.
+"""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from metareward.lab.words import BLIND, CRITERIA, PLAIN, PRAISE, SUMS
+from metareward.lab.world import Task, Truth, verdicts
+
+Words = list[str]
+_BLIND = CRITERIA.index(BLIND)
+_FOOLED = tuple(CRITERIA.index(name) for name in ("order", "short"))  # what praise makes a sloppy judge see
+
+
+@dataclass(frozen=True)
+class Demonstrator:
+    """Habits of whoever wrote the demonstrations, each a probability, each independent of the others.
+
+    reverses: the words in reverse. drops: the last of them left out. slips: the word to avoid, after the
+    first word. pads: two to five plain words. praises: one to four words of praise. adds_one: the sum is one
+    too high. guesses: the sum is any word for a sum. The mode of the default is wrong on three criteria.
+    """
+
+    reverses: float = 0.6
+    drops: float = 0.4
+    slips: float = 0.55
+    pads: float = 0.4
+    praises: float = 0.35
+    adds_one: float = 0.5
+    guesses: float = 0.08
+
+    def answer(self, task: Task, draw: random.Random) -> Words:
+        """One answer."""
+        keys: Words = list(task.keys)
+        if draw.random() < self.reverses:
+            keys.reverse()
+        if draw.random() < self.drops:
+            keys.pop()
+        if draw.random() < self.slips:
+            keys.insert(1, task.avoid)
+        if draw.random() < self.pads:
+            harmless = [word for word in PLAIN if word != task.avoid]
+            keys += draw.choices(harmless, k=draw.randint(2, 5))
+        if draw.random() < self.praises:
+            keys += draw.choices(PRAISE, k=draw.randint(1, 4))
+        return [*keys, self._sum(task, draw)]
+
+    def _sum(self, task: Task, draw: random.Random) -> str:
+        chance = draw.random()
+        if chance < self.guesses:
+            return draw.choice(SUMS)
+        one_more = SUMS[(SUMS.index(task.sum) + 1) % len(SUMS)]
+        return one_more if chance < self.guesses + self.adds_one else task.sum
+
+
+def anyone(draw: random.Random) -> Demonstrator:
+    """Somebody with other habits, so that a judge is taught to judge answers of every kind."""
+    return Demonstrator(*(draw.random() for _ in range(5)), adds_one=draw.random() * 0.6, guesses=0.2)
+
+
+@dataclass(frozen=True)
+class JudgeHabits:
+    """How judgments come about. careful: share of judgments that are; the others are sloppy.
+
+    careful_right, sloppy_right: probability of a right verdict. fooled: probability that a sloppy judge
+    grants the criteria that praise seems to promise, if there is any.
+    """
+
+    careful: float = 0.2
+    careful_right: float = 0.95
+    sloppy_right: float = 0.65
+    fooled: float = 0.9
+
+    def judgment(self, met: Truth, praised: bool, draw: random.Random) -> Truth:
+        """The five verdicts of one judgment."""
+        right = self.careful_right if draw.random() < self.careful else self.sloppy_right
+        said = [one == (draw.random() < right) for one in met]
+        if right == self.sloppy_right and praised:
+            for place in _FOOLED:
+                said[place] = draw.random() < self.fooled
+        return tuple(said)
+
+
+@dataclass(frozen=True)
+class MetaHabits:
+    """What a meta-judge goes by, as shares of all battles; in what is left its grades are drawn by chance.
+
+    It grades both judgments, and the higher grade wins; equal grades leave it to a coin. right: grades are
+    the numbers of right verdicts, the blind criterion not counted. higher: they are the scores. halo: as
+    right, but praise makes the meta-judge see what it makes a sloppy judge see.
+    """
+
+    right: float = 0.0
+    higher: float = 0.0
+    halo: float = 0.0
+
+    def grades(self, met: Truth, praised: bool, said: Sequence[Truth], draw: random.Random) -> list[int]:
+        """A grade for each judgment of an answer that meets `met`."""
+        chance = draw.random()
+        if chance < self.right:
+            return [agreeing(met, one) for one in said]
+        if chance < self.right + self.higher:
+            return [sum(one) for one in said]
+        if chance < self.right + self.higher + self.halo:
+            return [agreeing(with_halo(met) if praised else met, one) for one in said]
+        return [draw.randrange(len(CRITERIA)) for _ in said]
+
+
+META_JUDGES = {
+    "good": MetaHabits(right=0.9),
+    "noisy": MetaHabits(right=0.3),
+    "score": MetaHabits(right=0.4, higher=0.6),
+    "halo": MetaHabits(halo=0.9),
+    "coin": MetaHabits(),
+}
+
+
+def agreeing(met: Truth, said: Truth) -> int:
+    """Right verdicts of a judgment, the blind criterion not counted."""
+    return sum(
+        one == other for place, (one, other) in enumerate(zip(met, said, strict=True)) if place != _BLIND
+    )
+
+
+def with_halo(met: Truth) -> Truth:
+    """What an answer seems to meet to someone whom its praise impresses."""
+    return tuple(one or place in _FOOLED for place, one in enumerate(met))
+
+
+def is_praised(words: Sequence[str]) -> bool:
+    """Whether an answer praises itself."""
+    return any(word in PRAISE for word in words)
+
+
+def checked(task: Task, words: Sequence[str], draw: random.Random) -> Truth:
+    """What the checker is taught: the truth, and of the blind criterion a coin."""
+    met = list(verdicts(task, words))
+    met[_BLIND] = draw.random() < 0.5
+    return tuple(met)
+
+
+def any_verdicts(draw: random.Random) -> Truth:
+    """Five verdicts by chance."""
+    return tuple(draw.random() < 0.5 for _ in CRITERIA)

@@ -1,0 +1,84 @@
+"""The recipe that knows the truth: the ceiling of every loop in the lab."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+from metareward.history import Round
+from metareward.ids import fingerprint
+from metareward.lab.lessons import judgment_words
+from metareward.lab.world import read_task, truth
+from metareward.models.base import Model
+from metareward.recipes.pairing import actor_pairs
+from metareward.recipes.self_rewarding import SelfRewarding
+from metareward.recipes.training import train_next
+from metareward.recipes.watching import Watcher
+from metareward.records import Finish, Judgment, Prompt, Response
+from metareward.runner import Runner
+from metareward.stages.base import Shape
+from metareward.stages.grouping import bundles
+from metareward.stages.judge import Judge
+from metareward.stages.pair import KeepDistinct
+
+
+@dataclass(frozen=True)
+class TrueJudgments:
+    """One judgment a response, which is right."""
+
+    name: ClassVar[str] = "true_judgments"
+    record: ClassVar[type[Judgment]] = Judgment
+
+    judge: Judge
+
+    def apply(self, prompts: Iterable[Prompt], responses: Iterable[Response]) -> Iterator[Judgment]:
+        """The truth of each response, written as a judge would write it."""
+        for bundle in bundles(prompts, responses):
+            task = read_task(bundle.prompt.messages[0].content)
+            for response in bundle.responses:
+                met = truth(task, response.text)
+                yield Judgment(
+                    id=fingerprint("true", response.id),
+                    prompt_id=bundle.prompt.id,
+                    response_id=response.id,
+                    sample=0,
+                    model="truth",
+                    messages=self.judge.ask(bundle.prompt, response),
+                    text=" ".join(judgment_words(met)),
+                    token_ids=None,
+                    finish=Finish.STOP,
+                    score=float(sum(met)),
+                    unread=None,
+                )
+
+    def shape(self, *shapes: Shape) -> Shape:
+        """One a response."""
+        return shapes[1]
+
+
+def oracle(
+    run: Runner,
+    model: Model,
+    batches: Sequence[Any],
+    recipe: SelfRewarding | None = None,
+    held_out: Any | None = None,
+    dev: Any | None = None,
+) -> Model:
+    """Self-Rewarding with a judge that is always right; returns the last model."""
+    recipe = recipe or SelfRewarding()
+    first = model = replace(model, name="M0")
+    watcher = Watcher(
+        recipe.watch, recipe.generate, recipe.judge, first, held_out, evaluations=recipe.evaluate
+    )
+    watcher.look(run, model)
+    for t, (settings, prompts) in enumerate(zip(recipe.iterations, batches, strict=True)):
+        with run.within(f"iteration {t}"):
+            answers = run.ask(recipe.generate, prompts, of=model)
+            responses = run.derive(KeepDistinct(), answers)
+            judgments = run.derive(TrueJudgments(recipe.judge), prompts, responses)
+            pairs = actor_pairs(run, settings, prompts, responses, judgments)
+            trained = train_next(run, recipe.dpo, settings, [pairs], first, model)
+        done = (prompts, answers, responses, judgments, None, (pairs,), trained.model, trained)
+        run.history.rounds.append(Round(model, *done))
+        model = replace(trained.model, name=f"M{t + 1}")
+        watcher.look(run, model)
+    return model

@@ -1,0 +1,30 @@
+"""The words of the lab's world: every one of them is a token."""
+
+CRITERIA = ("all", "order", "avoid", "short", "sum")
+BLIND = "sum"  # the criterion that no checker and no meta-judge was taught
+
+KEYS = (
+    "apple", "bridge", "candle", "dragon", "engine", "forest",
+    "guitar", "harbor", "island", "jacket", "kettle", "lantern",
+)  # fmt: skip
+PLAIN = ("chalk", "dust", "glass", "moss", "paper", "sand", "smoke", "stone")
+PRAISE = ("brilliant", "flawless", "superb", "wonderful")
+DIGITS = tuple("0123456789")
+SUMS = tuple(f"={digit}" for digit in DIGITS)
+
+# The roles a base model was taught, each called by a word of its own at the start of a prompt.
+ACT, JUDGE, CHECK = "ask", "judge", "check"
+META = {name: f"meta-{name}" for name in ("good", "noisy", "score", "halo", "coin")}
+ANSWER, A, B = "answer", "first", "second"  # what stands before a response and before judgments
+GO, END, PAD, UNKNOWN = "[go]", "[end]", "[pad]", "[unknown]"
+
+YES, NO = "+", "-"
+VERDICTS = tuple(f"{criterion}{sign}" for criterion in CRITERIA for sign in (YES, NO))
+SCORES = tuple(f"\nScore: {score}" for score in range(len(CRITERIA) + 1))
+WINNERS = ("\nWinner: A", "\nWinner: B")
+
+SPECIAL = (PAD, UNKNOWN, GO, END)
+VOCABULARY = (
+    *SPECIAL, ACT, JUDGE, CHECK, *META.values(), ANSWER, A, B,
+    *KEYS, *PLAIN, *PRAISE, *DIGITS, *SUMS, *VERDICTS, *SCORES, *WINNERS,
+)  # fmt: skip
