@@ -1,7 +1,7 @@
-"""What can be run side by side: recipes with their settings for the lab, by name, each from the same start."""
+"""What can be run side by side: recipes and their settings for the lab, by name, from the same start."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from metareward.lab.lessons import JUDGE_TEMPLATE, meta_template

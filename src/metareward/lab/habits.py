@@ -1,7 +1,7 @@
 """How the roles behave that a base model is taught, as distributions: demonstrators, judges, meta-judges.
 
-Each is imperfect on purpose, and how is written in docs/lab-world.md. Nothing in a loop sees this file: it makes the
-text that a base model is trained on, and no more.
+Each is imperfect on purpose; docs/lab-world.md says how. Nothing in a loop sees this file: it makes the text
+that a base model is trained on, and no more.
 """
 
 import random

@@ -13,7 +13,7 @@ from metareward.lab.habits import (
     checked,
     is_praised,
 )
-from metareward.lab.words import A, ANSWER, B, CHECK, CRITERIA, DIGITS, JUDGE, META, NO, SCORES, WINNERS, YES
+from metareward.lab.words import ANSWER, CHECK, CRITERIA, DIGITS, JUDGE, META, NO, SCORES, WINNERS, YES, A, B
 from metareward.lab.world import Task, Truth, draw_task, verdicts
 
 JUDGE_TEMPLATE = f"{JUDGE} {{{{ conversation }}}} {ANSWER} {{{{ response }}}}"

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from metareward.ids import fingerprint, seed_of
 from metareward.lab.habits import Demonstrator, JudgeHabits, agreeing, anyone, is_praised
 from metareward.lab.lessons import judgment_words
-from metareward.lab.words import CRITERIA, NO, YES
+from metareward.lab.words import CRITERIA, YES
 from metareward.lab.world import Truth, prompts, read_task, truth, verdicts
 from metareward.models.base import Model
 from metareward.readers import HIGHEST

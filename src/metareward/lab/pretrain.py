@@ -2,7 +2,7 @@
 
     python -m metareward.lab.pretrain --seed 0 --out DIRECTORY
 
-takes about so long as `--minutes` on one core; what came of it is written beside the weights.
+takes about seven minutes on one core; what came of it is written beside the weights.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from metareward.lab.tokenizer import IDS, save_tokenizer
 from metareward.lab.words import END, GO, PAD, VOCABULARY
 
 SHAPE = {"hidden_size": 64, "num_hidden_layers": 4, "num_attention_heads": 4, "intermediate_size": 160}
-STEPS, BATCH, LEARNING_RATE, WARMUP = 4000, 256, 3e-3, 100
+STEPS, BATCH, LEARNING_RATE, WARMUP = 6000, 64, 2e-3, 100
 _PARTS = 2  # of a batch, by length, so that little is padding
 
 
@@ -34,15 +34,21 @@ def network(seed: int) -> Any:
 
     torch.manual_seed(seed_of("lab weights", seed) % 2**32)
     words = -(-len(VOCABULARY) // 8) * 8
-    ids = {"pad_token_id": IDS[PAD], "eos_token_id": IDS[END], "bos_token_id": None}
-    config: Any = LlamaConfig(
-        vocab_size=words, max_position_embeddings=128, tie_word_embeddings=True, **ids, **SHAPE
-    )
+    settings: dict[str, Any] = {
+        "vocab_size": words,
+        "max_position_embeddings": 128,
+        "tie_word_embeddings": True,
+        "pad_token_id": IDS[PAD],
+        "eos_token_id": IDS[END],
+        "bos_token_id": None,
+        **SHAPE,
+    }
+    config: Any = LlamaConfig(**settings)
     return LlamaForCausalLM(config)
 
 
 def pretrain(seed: int, steps: int = STEPS, say: Any = print) -> Any:
-    """Train a network on `steps` batches of fresh lessons; equal seeds give equal lessons and first weights."""
+    """Train a network on `steps` batches of fresh lessons; a seed gives the first weights and the lessons."""
     model, draw = network(seed), random.Random(seed_of("lab lessons", seed))
     optimiser = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, weight_decay=0.05, betas=(0.9, 0.95))
     began = time.monotonic()
@@ -50,7 +56,7 @@ def pretrain(seed: int, steps: int = STEPS, say: Any = print) -> Any:
         for group in optimiser.param_groups:
             group["lr"] = LEARNING_RATE * schedule(step, steps)
         loss = _step(model, optimiser, batch(BATCH, draw))
-        if (step + 1) % 100 == 0:
+        if (step + 1) % 500 == 0:
             say(f"step {step + 1} of {steps}, loss {loss:.4f}, {time.monotonic() - began:.0f} s")
     return model.eval()
 
@@ -120,8 +126,9 @@ def main() -> None:
     given = parser.parse_args()
     began = time.monotonic()
     model = pretrain(given.seed, given.steps, lambda line: print(line, flush=True))
+    how = f"--seed {given.seed} --steps {given.steps} --out DIRECTORY"
     about = {
-        "command": f"python -m metareward.lab.pretrain --seed {given.seed} --steps {given.steps} --out DIRECTORY",
+        "command": f"python -m metareward.lab.pretrain {how}",
         "seconds": round(time.monotonic() - began),
         "threads": torch.get_num_threads(),
         "lessons": given.steps * BATCH,

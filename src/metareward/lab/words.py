@@ -3,10 +3,11 @@
 CRITERIA = ("all", "order", "avoid", "short", "sum")
 BLIND = "sum"  # the criterion that no checker and no meta-judge was taught
 
-KEYS = (
-    "apple", "bridge", "candle", "dragon", "engine", "forest",
-    "guitar", "harbor", "island", "jacket", "kettle", "lantern",
-)  # fmt: skip
+# The words to use: who does what where. Their order is that of these three lists.
+WHO = ("baker", "doctor", "farmer", "miner", "painter", "sailor", "singer", "tailor")
+WHAT = ("builds", "carries", "draws", "finds", "hides", "paints", "sells", "sends")
+WHERE = ("cellar", "forest", "garden", "harbor", "island", "market", "tower", "valley")
+KEYS = (WHO, WHAT, WHERE)
 PLAIN = ("chalk", "dust", "glass", "moss", "paper", "sand", "smoke", "stone")
 PRAISE = ("brilliant", "flawless", "superb", "wonderful")
 DIGITS = tuple("0123456789")
@@ -26,5 +27,5 @@ WINNERS = ("\nWinner: A", "\nWinner: B")
 SPECIAL = (PAD, UNKNOWN, GO, END)
 VOCABULARY = (
     *SPECIAL, ACT, JUDGE, CHECK, *META.values(), ANSWER, A, B,
-    *KEYS, *PLAIN, *PRAISE, *DIGITS, *SUMS, *VERDICTS, *SCORES, *WINNERS,
+    *WHO, *WHAT, *WHERE, *PLAIN, *PRAISE, *DIGITS, *SUMS, *VERDICTS, *SCORES, *WINNERS,
 )  # fmt: skip

@@ -1,13 +1,15 @@
 """A world whose truth is known: what is asked for, and what an answer is worth.
 
-A task names three words to use in their order, two digits whose sum (modulo ten) to give, and a word to
-avoid. An answer earns a point for each of five criteria, whatever the others are: all three words are there;
-those that are there stand in order; the word to avoid is not; it is short; the sum is right.
+A task names three words to use (who does what where, in this order), two digits whose sum (modulo ten) to
+give, and a word to avoid. An answer earns a point for each of five criteria, whatever the others are: all
+three words are there; those that are there stand in order; the word to avoid is not; it is short; the sum
+is right.
 """
 
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import contains
 
 from metareward.errors import DataError
 from metareward.ids import seed_of
@@ -38,16 +40,16 @@ class Task:
 
 
 def draw_task(draw: random.Random) -> Task:
-    """A task, every one as likely as every other: 1,056,000 of them."""
-    first, second, third = draw.sample(KEYS, 3)
-    return Task((first, second, third), (draw.choice(DIGITS), draw.choice(DIGITS)), draw.choice(PLAIN))
+    """A task, every one as likely as every other: there are 409,600."""
+    who, what, where = map(draw.choice, KEYS)
+    return Task((who, what, where), (draw.choice(DIGITS), draw.choice(DIGITS)), draw.choice(PLAIN))
 
 
 def read_task(text: str) -> Task:
     """The task that a prompt asks for. Raises DataError if it is none of this world's."""
     words = text.split()
-    known = len(words) == 7 and words[0] == ACT and len(set(words[1:4])) == 3
-    if not (known and {*words[1:4]} <= {*KEYS} and {*words[4:6]} <= {*DIGITS} and words[6] in PLAIN):
+    lists = ((ACT,), *KEYS, DIGITS, DIGITS, PLAIN)
+    if len(words) != len(lists) or not all(map(contains, lists, words)):
         raise DataError(
             f"{text!r} is no prompt of the lab's world; it is '{ACT}', three words, two digits, a word"
         )
