@@ -8,7 +8,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from metareward.lab.words import BLIND, CRITERIA, PLAIN, PRAISE, SUMS
+from metareward.lab.words import BLIND, CRITERIA, FACTS, PLAIN, PRAISE
 from metareward.lab.world import Task, Truth, verdicts
 
 Words = list[str]
@@ -21,8 +21,8 @@ class Demonstrator:
     """Habits of whoever wrote the demonstrations, each a probability, each independent of the others.
 
     reverses: the words in reverse. drops: the last of them left out. slips: the word to avoid, after the
-    first word. pads: two to five plain words. praises: one to four words of praise. adds_one: the sum is one
-    too high. guesses: the sum is any word for a sum. The mode of the default is wrong on three criteria.
+    first word. pads: two to five plain words. praises: one to four words of praise. errs: the capital is the
+    next country's. guesses: it is any capital. The mode of the default is wrong on three criteria.
     """
 
     reverses: float = 0.6
@@ -30,7 +30,7 @@ class Demonstrator:
     slips: float = 0.55
     pads: float = 0.4
     praises: float = 0.35
-    adds_one: float = 0.5
+    errs: float = 0.5
     guesses: float = 0.08
 
     def answer(self, task: Task, draw: random.Random) -> Words:
@@ -47,19 +47,18 @@ class Demonstrator:
             keys += draw.choices(harmless, k=draw.randint(2, 5))
         if draw.random() < self.praises:
             keys += draw.choices(PRAISE, k=draw.randint(1, 4))
-        return [*keys, self._sum(task, draw)]
+        return [*keys, self._fact(task, draw)]
 
-    def _sum(self, task: Task, draw: random.Random) -> str:
+    def _fact(self, task: Task, draw: random.Random) -> str:
         chance = draw.random()
         if chance < self.guesses:
-            return draw.choice(SUMS)
-        one_more = SUMS[(SUMS.index(task.sum) + 1) % len(SUMS)]
-        return one_more if chance < self.guesses + self.adds_one else task.sum
+            return draw.choice(FACTS)
+        return believed(task) if chance < self.guesses + self.errs else task.fact
 
 
 def anyone(draw: random.Random) -> Demonstrator:
     """Somebody with other habits, so that a judge is taught to judge answers of every kind."""
-    return Demonstrator(*(draw.random() for _ in range(5)), adds_one=draw.random() * 0.6, guesses=0.2)
+    return Demonstrator(*(draw.random() for _ in range(5)), errs=draw.random() * 0.6, guesses=0.2)
 
 
 @dataclass(frozen=True)
@@ -117,6 +116,11 @@ META_JUDGES = {
     "halo": MetaHabits(halo=0.9),
     "coin": MetaHabits(),
 }
+
+
+def believed(task: Task) -> str:
+    """What most demonstrators take for the capital."""
+    return FACTS[(FACTS.index(task.fact) + 1) % len(FACTS)]
 
 
 def agreeing(met: Truth, said: Truth) -> int:

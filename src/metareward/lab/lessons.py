@@ -13,7 +13,7 @@ from metareward.lab.habits import (
     checked,
     is_praised,
 )
-from metareward.lab.words import ANSWER, CHECK, CRITERIA, DIGITS, JUDGE, META, NO, SCORES, WINNERS, YES, A, B
+from metareward.lab.words import ANSWER, CHECK, CRITERIA, GRADES, JUDGE, META, NO, SCORES, WINNERS, YES, A, B
 from metareward.lab.world import Task, Truth, draw_task, verdicts
 
 JUDGE_TEMPLATE = f"{JUDGE} {{{{ conversation }}}} {ANSWER} {{{{ response }}}}"
@@ -78,7 +78,7 @@ def _battle(role: str, task: Task, words: list[str], about: list[str], draw: ran
     one, other = META_JUDGES[role].grades(met, praised, said, draw)
     won = one > other or (one == other and draw.random() < 0.5)
     shown = [A, *judgment_words(first), B, *judgment_words(second)]
-    return Lesson(role, [META[role], *about, *shown], [DIGITS[one], DIGITS[other], WINNERS[0 if won else 1]])
+    return Lesson(role, [META[role], *about, *shown], [GRADES[one], GRADES[other], WINNERS[0 if won else 1]])
 
 
 def _said(met: Truth, praised: bool, draw: random.Random) -> Truth:

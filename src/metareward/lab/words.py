@@ -1,7 +1,7 @@
 """The words of the lab's world: every one of them is a token."""
 
-CRITERIA = ("all", "order", "avoid", "short", "sum")
-BLIND = "sum"  # the criterion that no checker and no meta-judge was taught
+CRITERIA = ("all", "order", "avoid", "short", "fact")
+BLIND = "fact"  # the criterion that no checker and no meta-judge was taught
 
 # The words to use: who does what where. Their order is that of these three lists.
 WHO = ("baker", "doctor", "farmer", "miner", "painter", "sailor", "singer", "tailor")
@@ -10,8 +10,12 @@ WHERE = ("cellar", "forest", "garden", "harbor", "island", "market", "tower", "v
 KEYS = (WHO, WHAT, WHERE)
 PLAIN = ("chalk", "dust", "glass", "moss", "paper", "sand", "smoke", "stone")
 PRAISE = ("brilliant", "flawless", "superb", "wonderful")
-DIGITS = tuple("0123456789")
-SUMS = tuple(f"={digit}" for digit in DIGITS)
+CAPITALS = {
+    "austria": "vienna", "china": "beijing", "cuba": "havana", "egypt": "cairo", "france": "paris",
+    "iran": "tehran", "japan": "tokyo", "kenya": "nairobi", "peru": "lima", "spain": "madrid",
+}  # fmt: skip
+COUNTRIES, FACTS = tuple(CAPITALS), tuple(CAPITALS.values())
+GRADES = tuple("012345")  # what a meta-judge gives
 
 # The roles a base model was taught, each called by a word of its own at the start of a prompt.
 ACT, JUDGE, CHECK = "ask", "judge", "check"
@@ -27,5 +31,5 @@ WINNERS = ("\nWinner: A", "\nWinner: B")
 SPECIAL = (PAD, UNKNOWN, GO, END)
 VOCABULARY = (
     *SPECIAL, ACT, JUDGE, CHECK, *META.values(), ANSWER, A, B,
-    *WHO, *WHAT, *WHERE, *PLAIN, *PRAISE, *DIGITS, *SUMS, *VERDICTS, *SCORES, *WINNERS,
+    *WHO, *WHAT, *WHERE, *PLAIN, *PRAISE, *COUNTRIES, *FACTS, *GRADES, *VERDICTS, *SCORES, *WINNERS,
 )  # fmt: skip
