@@ -90,12 +90,14 @@ class MetaHabits:
 
     It grades both judgments, and the higher grade wins; equal grades leave it to a coin. right: grades are
     the numbers of right verdicts, the blind criterion not counted. higher: they are the scores. halo: as
-    right, but praise makes the meta-judge see what it makes a sloppy judge see.
+    right, but praise makes the meta-judge see what it makes a sloppy judge see. position: the higher grade is
+    that of the judgment shown first.
     """
 
     right: float = 0.0
     higher: float = 0.0
     halo: float = 0.0
+    position: float = 0.0
 
     def grades(self, met: Truth, praised: bool, said: Sequence[Truth], draw: random.Random) -> list[int]:
         """A grade for each judgment of an answer that meets `met`."""
@@ -106,6 +108,8 @@ class MetaHabits:
             return [sum(one) for one in said]
         if chance < self.right + self.higher + self.halo:
             return [agreeing(with_halo(met) if praised else met, one) for one in said]
+        if chance < self.right + self.higher + self.halo + self.position:
+            return sorted(draw.sample(range(len(CRITERIA)), len(said)), reverse=True)
         return [draw.randrange(len(CRITERIA)) for _ in said]
 
 
@@ -114,6 +118,7 @@ META_JUDGES = {
     "noisy": MetaHabits(right=0.3),
     "score": MetaHabits(right=0.4, higher=0.6),
     "halo": MetaHabits(halo=0.9),
+    "first": MetaHabits(right=0.4, position=0.5),
     "coin": MetaHabits(),
 }
 

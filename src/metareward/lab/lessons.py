@@ -22,10 +22,11 @@ SHARES = {
     "judge": 0.25,
     "check": 0.2,
     "good": 0.2,
-    "noisy": 0.05,
+    "noisy": 0.04,
     "score": 0.05,
-    "halo": 0.07,
-    "coin": 0.03,
+    "halo": 0.06,
+    "first": 0.03,
+    "coin": 0.02,
 }
 _ORDINARY = Demonstrator()
 _HABITS = JudgeHabits()

@@ -19,7 +19,7 @@ GRADES = tuple("012345")  # what a meta-judge gives
 
 # The roles a base model was taught, each called by a word of its own at the start of a prompt.
 ACT, JUDGE, CHECK = "ask", "judge", "check"
-META = {name: f"meta-{name}" for name in ("good", "noisy", "score", "halo", "coin")}
+META = {name: f"meta-{name}" for name in ("good", "noisy", "score", "halo", "first", "coin")}
 ANSWER, A, B = "answer", "first", "second"  # what stands before a response and before judgments
 GO, END, PAD, UNKNOWN = "[go]", "[end]", "[pad]", "[unknown]"
 
