@@ -18,9 +18,9 @@ from metareward.lab.world import Task, Truth, draw_task, verdicts
 
 JUDGE_TEMPLATE = f"{JUDGE} {{{{ conversation }}}} {ANSWER} {{{{ response }}}}"
 SHARES = {
-    "act": 0.15,
-    "judge": 0.25,
-    "check": 0.2,
+    "act": 0.3,
+    "judge": 0.2,
+    "check": 0.1,
     "good": 0.2,
     "noisy": 0.04,
     "score": 0.05,
