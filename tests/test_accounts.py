@@ -128,13 +128,16 @@ def failing(request: Request) -> bool:
 
 
 LIMITS: dict[str, Any] = {"max_response_characters": 60, "max_judgment_characters": 24}
-ITERATIONS = (Iteration(rho="auto", **LIMITS, max_judge_share=0.4), Iteration(rho=0.3, **LIMITS))
+FIRST = Iteration(rho="auto", **LIMITS, max_judge_share=0.4)
+SHARES = [(name, "sampling") for name in sorted(loops.RECIPES)]
+SHARES += [("meta_rewarding", "weight"), ("combined", "weight")]
 
 
-@pytest.mark.parametrize("name", sorted(loops.RECIPES))
-def test_all_accounts_of_a_troubled_loop_add_up(tmp_path, name):
+@pytest.mark.parametrize(("name", "by"), SHARES)
+def test_all_accounts_of_a_troubled_loop_add_up(tmp_path, name, by):
     small = loops.RECIPES[name][1]()
-    changes: dict[str, Any] = {"iterations": ITERATIONS}
+    iterations = (dataclasses.replace(FIRST, judge_share_by=by), Iteration(rho=0.3, **LIMITS))
+    changes: dict[str, Any] = {"iterations": iterations}
     if hasattr(small, "judge_gate"):
         changes["judge_gate"] = JudgeGate()
     small = dataclasses.replace(small, **changes)
@@ -151,6 +154,10 @@ def test_all_accounts_of_a_troubled_loop_add_up(tmp_path, name):
         assert by_step["actor_pairs"]["given"] == 20
         pairs = (round.training.pairs if round.training else None) or round.pairs
         assert by_step["train"]["given"] == sum(map(len, pairs)) == by_step["train"]["kept"]
+        if len(round.pairs) > 1 and round is run.history.rounds[0]:
+            share = by_step["cap_judge_pairs" if by == "sampling" else "weigh_judge_pairs"]
+            assert share["given"] == by_step["judge_pairs"]["kept"]
+            assert entry["judge_share_of_weight"] <= 0.4 + 1e-12
         if round.battles is not None:
             assert by_step["meta_judge"]["given"] == len(list(round.battles))
             assert set(by_step["meta_judge"]["left_out"]) == {"tie", "unreadable", "engine failure"}

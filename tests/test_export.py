@@ -17,6 +17,7 @@ import planted
 from metareward.errors import StoreError, UserError
 from metareward.export import dataset as dataset_file
 from metareward.export import export_run
+from metareward.recipes.settings import Iteration
 from metareward.records import Dropped, Finish, Judgment, Message, PreferencePair, Prompt, Response, Role
 from metareward.run import Run
 from metareward.store import Store, Writer
@@ -106,6 +107,25 @@ def test_pairs_are_conversations_with_the_better_answer_chosen(run, folder):
             ):
                 assert row[name] == plain(pair)[name]
             assert row["chosen_score"] > row["rejected_score"]
+
+
+@pytest.mark.parametrize("by", ["sampling", "weight"])
+def test_judge_pairs_are_there_once_and_weighed_ones_with_their_weight(tmp_path, by):
+    settings = loops.small_meta(iterations=(Iteration(max_judge_share=0.2, judge_share_by=by),))
+    made, _ = loops.loop(tmp_path / "run", loops.Asked(planted.World()), settings=settings, prompts=12)
+    export_run(made.store.root, tmp_path / "data")
+    found = rows(tmp_path / "data", "judge_pairs")
+    (round,) = made.history.rounds
+    assert round.training is not None
+    plain_pairs = {pair.chosen_id: pair for pair in round.pairs[1]}
+    assert sorted(row["chosen_id"] for row in found) == sorted(plain_pairs)
+    if by == "weight":
+        (weighed,) = round.training.capped
+        assert {row["pair_id"]: row["weight"] for row in found} == {pair.id: pair.weight for pair in weighed}
+        assert all(0 < row["weight"] < 1 for row in found)
+    else:
+        assert {row["pair_id"] for row in found} == {pair.id for pair in plain_pairs.values()}
+        assert {row["weight"] for row in found} == {1.0}
 
 
 def test_planted_truth_survives_the_export(folder):

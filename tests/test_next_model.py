@@ -105,8 +105,62 @@ def test_the_cap_leaves_judge_pairs_out_and_counts_them(tmp_path: Path):
     assert again.history.rounds[0].trained == round.trained
 
 
-def test_on_paper_the_capped_training_has_its_key(tmp_path: Path):
-    iterations = [Iteration(max_judge_share=0.2, reference="first"), Iteration(start="first")]
+def test_by_weight_all_judge_pairs_stay_and_weigh_no_more_than_the_share(tmp_path: Path):
+    iteration = Iteration(max_judge_share=0.2, judge_share_by="weight")
+    done, _, _ = run(tmp_path, "meta_rewarding", [iteration], prompts=12)
+    (entry,) = summary.summarise(done.history, tmp_path)["iterations"]
+    assert entry["judge_pairs"] > 3
+    assert entry["trained_pairs"] == entry["actor_pairs"] + entry["judge_pairs"]
+    assert OVER not in entry["dropped"]
+    assert entry["judge_share_of_weight"] == pytest.approx(0.2)
+    assert done.history.rounds[0].training is not None
+    given = [pair for part in done.history.rounds[0].training.pairs for pair in part]
+    weights = {role: {pair.weight for pair in given if pair.role is role} for role in Role}
+    assert weights[Role.ACTOR] == {1.0}
+    assert list(weights[Role.JUDGE]) == pytest.approx([entry["actor_pairs"] / 4 / entry["judge_pairs"]])
+    (account,) = [one for one in entry["accounts"] if one["step"] == "weigh_judge_pairs"]
+    assert account["given"] == account["kept"] == entry["judge_pairs"]
+    assert account["left_out"] == {}
+    again, _, jobs = run(tmp_path, "meta_rewarding", [iteration], prompts=12)
+    assert not jobs
+    assert again.history.rounds[0].trained == done.history.rounds[0].trained
+
+
+def test_the_share_of_the_weight_is_told_however_it_came_about(tmp_path: Path):
+    shares = {
+        "free": Iteration(),
+        "sampled": Iteration(max_judge_share=0.2),
+        "no judge": Iteration(roles=(Role.ACTOR,)),
+        "judge alone": Iteration(roles=(Role.JUDGE,)),
+    }
+    told = {}
+    for name, iteration in shares.items():
+        done, _, _ = run(tmp_path / name, "meta_rewarding", [iteration], prompts=12)
+        (entry,) = summary.summarise(done.history, tmp_path / name)["iterations"]
+        told[name] = (entry["judge_share_of_weight"], entry["judge_pairs"] / entry["trained_pairs"])
+    assert told["free"][0] == told["free"][1]
+    assert 0.1 < told["sampled"][0] <= 0.2
+    assert told["no judge"][0] == 0
+    assert told["judge alone"][0] == 1
+
+
+def test_sampling_and_weight_are_different_trainings(tmp_path: Path):
+    trained = set()
+    for by in ("sampling", "weight"):
+        done, last, _ = run(
+            tmp_path, "meta_rewarding", [Iteration(max_judge_share=0.2, judge_share_by=by)], prompts=12
+        )
+        trained.add(last.fingerprint)
+        assert done.history.rounds[0].battles is not None
+    assert len(trained) == 2
+
+
+@pytest.mark.parametrize("by", ["sampling", "weight"])
+def test_on_paper_the_capped_training_has_its_key(tmp_path: Path, by: Any):
+    iterations = [
+        Iteration(max_judge_share=0.2, judge_share_by=by, reference="first"),
+        Iteration(start="first"),
+    ]
     done, _, _ = run(tmp_path, "meta_rewarding", iterations)
     recipe, small = loops.RECIPES["meta_rewarding"]
     many, paper = planted.prompts(14), Paper(tmp_path)
@@ -118,9 +172,10 @@ def test_on_paper_the_capped_training_has_its_key(tmp_path: Path):
     assert planned == [round.trained.fingerprint for round in done.history.rounds]
 
 
-def test_a_cap_without_an_actor_pair_leaves_nothing_to_train_on(tmp_path: Path):
-    iteration = Iteration(max_judge_share=0.9, max_response_characters=1)
-    with pytest.raises(NoPairsError, match=f"cap_judge_pairs: [0-9]+ {OVER}"):
+@pytest.mark.parametrize(("by", "step"), [("sampling", "cap"), ("weight", "weigh")])
+def test_a_cap_without_an_actor_pair_leaves_nothing_to_train_on(tmp_path: Path, by: Any, step: str):
+    iteration = Iteration(max_judge_share=0.9, judge_share_by=by, max_response_characters=1)
+    with pytest.raises(NoPairsError, match=f"{step}_judge_pairs: [0-9]+ {OVER}"):
         run(tmp_path, "meta_rewarding", [iteration])
 
 
@@ -132,6 +187,15 @@ def test_a_cap_without_an_actor_pair_leaves_nothing_to_train_on(tmp_path: Path):
         ("max_judge_share = 0.0", r"iterations\[0\]\.max_judge_share must be above 0 and below 1"),
         ("max_judge_share = 1.0", r"iterations\[0\]\.max_judge_share must be above 0 and below 1"),
         ("max_judge_share = 0.2\nroles = ['judge']", r"max_judge_share must be unset unless roles"),
+        (
+            "max_judge_share = 0.2\njudge_share_by = 'loss'",
+            r"iterations\[0\]\.judge_share_by must be 'sampling' or 'weight'",
+        ),
+        (
+            "judge_share_by = 'weight'",
+            r"iterations\[0\]\.max_judge_share must be set, a share below 1, for judge_share_by = 'weight', "
+            r"not unset",
+        ),
     ],
 )
 def test_what_an_iteration_cannot_be_is_refused(tmp_path: Path, written: str, message: str):
@@ -145,4 +209,15 @@ def test_a_config_says_where_training_begins(tmp_path: Path):
     file = tmp_path / "config.toml"
     file.write_text("[[iterations]]\nstart = 'first'\nreference = 'previous'\nmax_judge_share = 0.15\n")
     (iteration,) = load(file).method.iterations
+    assert iteration.judge_share_by == "sampling", "the default"
     assert (iteration.start, iteration.reference, iteration.max_judge_share) == ("first", "previous", 0.15)
+
+
+@pytest.mark.parametrize("recipe", ["meta_rewarding", "combined"])
+def test_a_config_weighs_judge_pairs(tmp_path: Path, recipe: str):
+    file = tmp_path / "config.toml"
+    file.write_text(
+        f"recipe = '{recipe}'\n[[iterations]]\nmax_judge_share = 0.15\njudge_share_by = 'weight'\n"
+    )
+    (iteration,) = load(file).method.iterations
+    assert (iteration.max_judge_share, iteration.judge_share_by) == (0.15, "weight")

@@ -14,9 +14,11 @@ from metareward.engines.base import Request
 from metareward.engines.fake import Reply
 from metareward.errors import StoreError, UserError
 from metareward.models.base import Model
+from metareward.recipes.settings import Iteration
 from metareward.records import Battle, Dropped, Finish, Judgment, Message, Prompt, Response
 from metareward.run import Run
 from metareward.show import Story, explain, explain_in, find
+from metareward.show.archive import Archive
 from metareward.store import Store, Writer
 from metareward.store import artifact as artifact_file
 
@@ -168,6 +170,49 @@ def test_the_story_of_a_judgment_a_battle_and_a_prompt(run):
     made = {child.title for child in titled(prompt, "preference pair")}
     every = [p for role in ("actor", "judge") for _, p in pairs_of(run, role)]
     assert made == {f"preference pair {p.id}" for p in every if p.prompt_id == pair.prompt_id}
+
+
+@pytest.mark.parametrize("by", ["sampling", "weight"])
+def test_a_judge_pair_that_a_share_was_held_for_tells_all_that_it_rests_on(tmp_path, by):
+    """The rule that held the share was given pairs alone; what they rest on is told all the same."""
+    iterations = (Iteration(max_judge_share=0.2, judge_share_by=by),)
+    settings = loops.small_meta(iterations=iterations)
+    capped, _ = loops.loop(tmp_path, loops.Asked(planted.World()), settings=settings, prompts=12)
+    (round,) = capped.history.rounds
+    assert round.training is not None
+    trained = [pair for part in round.training.capped for pair in part]
+    assert trained
+    for pair in trained:
+        story = explain(capped.store, pair.id)
+        assert f"{'cap' if by == 'sampling' else 'weigh'}_judge_pairs" in story.facts["in"]
+        assert story.facts["scores are"] == "Elo (natural log units)"
+        assert story.facts.get("weight") == (pair.weight if by == "weight" else None)
+        for side, name, text in (
+            ("chosen", pair.chosen_id, pair.chosen),
+            ("rejected", pair.rejected_id, pair.rejected),
+        ):
+            judgment = the(story, f"{side} judgment")
+            assert judgment.title.endswith(name)
+            assert judgment.facts["text"] == text
+            assert len(judgment.children) == 4, "both orders against each of the two others"
+        assert titled(story, f"response {pair.response_id}")
+        assert the(story, "prompt").title == f"prompt {pair.prompt_id}"
+
+
+def test_a_step_of_pairs_that_names_itself_is_not_followed_for_ever(tmp_path):
+    """A forged manifest: a weighing whose first input is the weighing."""
+    iterations = (Iteration(max_judge_share=0.2, judge_share_by="weight"),)
+    made, _ = loops.loop(
+        tmp_path, loops.Asked(planted.World()), settings=loops.small_meta(iterations=iterations), prompts=12
+    )
+    archive = Archive(made.store)
+    (step,) = [each for _, each in made.store.manifests() if each.name == "weigh_judge_pairs"]
+    assert archive.first_made(step).name == "judge_pairs"
+    step.inputs[0] = step.key
+    for _, each in archive._steps:
+        if each.key == step.key:
+            each.inputs[0] = step.key
+    assert archive.first_made(step).key == step.key
 
 
 def test_what_was_left_out_says_why(run):

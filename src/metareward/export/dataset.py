@@ -22,6 +22,7 @@ from metareward.export.card import iteration_of, write_card
 from metareward.ids import file_digest
 from metareward.records import Battle, Judgment, Message, PreferencePair, Response, Role
 from metareward.show.archive import KINDS, ids_of
+from metareward.stages.cap import WeighJudgePairs
 from metareward.store import Artifact, Manifest, Store, columns
 
 _BATCH = 512  # rows in memory, and in a row group
@@ -132,10 +133,15 @@ def _fill(writer: pq.ParquetWriter, schema: pa.Schema, rows: Iterable[dict[str, 
 
 
 def _rows(steps: Sequence[Step], record: type[Any], role: Role | None) -> Iterator[dict[str, Any]]:
-    """The rows of a kind that models or pair rules gave, each id once (steps may share rows)."""
+    """The rows of a kind that models or pair rules gave, each id once (steps may share rows).
+
+    Pairs that were weighed for a training are given with that weight, and not a second time without it.
+    """
     plain: Callable[[Any], dict[str, Any]] = _plain_pair if record is PreferencePair else _plain
     given = [s for s in steps if s[1].record == record.__name__]
     given = [s for s in given if s[1].model is not None or record is PreferencePair]
+    weighed = {key for _, s in given if s.name == WeighJudgePairs.name for key in s.inputs[:1]}
+    given = [s for s in given if s[1].key not in weighed]
     for number, (directory, step) in enumerate(given):
         _require_whole(directory, step)
         place = {"section": step.section, "iteration": iteration_of(step), "step_key": step.key}

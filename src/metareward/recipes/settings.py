@@ -14,6 +14,7 @@ from metareward.train.dpo import DPO
 BOTH = (Role.ACTOR, Role.JUDGE)
 STARTS = ("previous", "first")
 SELECTS = ("fixed", "dev")
+SHARES = ("sampling", "weight")
 REFERENCES = ("start", "previous", "first")
 
 
@@ -33,8 +34,10 @@ class Iteration:
     start: the model that is trained further, the "previous" one (whose answers and judgments made the
         pairs) or the "first".
     reference: the model that training stays near: the one it starts from, the "previous" or the "first".
-    max_judge_share: at most so much of all pairs trained on are judge pairs, above 0 and below 1; the others
-        are left out (`stages.cap`). None keeps all, as the paper does.
+    max_judge_share: at most so much of all that is trained on is judge pairs, above 0 and below 1
+        (`stages.cap`). None keeps all, as the paper does.
+    judge_share_by: "sampling" leaves out the judge pairs that are over the share; "weight" keeps all and
+        lowers the weight of their loss, until they have no more than the share of the total weight.
     """
 
     roles: tuple[Role, ...] = BOTH
@@ -49,6 +52,7 @@ class Iteration:
     start: Literal["previous", "first"] = "previous"
     reference: Literal["start", "previous", "first"] = "start"
     max_judge_share: float | None = None
+    judge_share_by: Literal["sampling", "weight"] = "sampling"
     select: Literal["fixed", "dev"] = "fixed"
 
     def __post_init__(self) -> None:
@@ -70,6 +74,9 @@ class Iteration:
         require(share is None or 0 < share < 1, name, "above 0 and below 1, or not set", share)
         both = share is None or set(self.roles) == set(BOTH)
         require(both, name, "unset unless roles are 'actor' and 'judge': else there is no share", share)
+        by, idle = self.judge_share_by, share is None and self.judge_share_by == "weight"
+        require(by in SHARES, "iterations.judge_share_by", one_of(SHARES), by)
+        require(not idle, name, "set, a share below 1, for judge_share_by = 'weight'", share)
 
     @property
     def trains_actor(self) -> bool:

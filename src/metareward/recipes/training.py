@@ -1,4 +1,4 @@
-"""How an iteration's pairs become the next model: how many judge pairs stay, from where, held near what."""
+"""How an iteration's pairs become the next model: how much judge pairs count, from where, held near what."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from metareward.models.base import Model
 from metareward.recipes.selecting import Dev
 from metareward.recipes.settings import Iteration
 from metareward.runner import Runner
-from metareward.stages.cap import CapJudgePairs
+from metareward.stages.cap import CapJudgePairs, WeighJudgePairs
 from metareward.train.dpo import DPO
 from metareward.train.epochs import ending_with
 
@@ -62,13 +62,15 @@ def _selected(
 def _capped(
     run: Runner, settings: Iteration, seed: int, pairs: Sequence[Any]
 ) -> tuple[list[Any], tuple[Any, ...]]:
-    """The pairs to train on, and those of them that passed the cap on judge pairs.
+    """The pairs to train on, and those of them that the share of judge pairs was held for.
 
     The first artifact is the actor's, the others are the judge's (hardening pairs are judge pairs too).
     """
     if settings.max_judge_share is None:
         return list(pairs), ()
     actor, *judge = pairs
-    rule = CapJudgePairs(settings.max_judge_share, seed)
+    sampled = settings.judge_share_by == "sampling"
+    share = settings.max_judge_share
+    rule = CapJudgePairs(share, seed) if sampled else WeighJudgePairs(share)
     capped = tuple(run.derive(rule, part, *pairs) for part in judge)
     return [actor, *capped], capped

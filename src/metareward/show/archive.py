@@ -52,6 +52,13 @@ class Archive:
         """As `rows`, without steps, and a row that lies in several steps once."""
         return list({row.id: row for _, row in self.rows(kind, column, ids, steps)}.values())
 
+    def first_made(self, step: Manifest) -> Manifest:
+        """The step that first made a step's pairs, where rules after it only took of them or weighed them."""
+        of_pairs = {manifest.key: manifest for _, manifest in self._steps if manifest.record == step.record}
+        while step.inputs[:1] and step.inputs[0] in of_pairs:
+            step = of_pairs.pop(step.inputs[0])  # once each: a forged manifest may name itself
+        return step
+
     def dropped(self, ids: Collection[str]) -> Iterator[tuple[Manifest, Dropped]]:
         """What rules said on leaving out the subjects `ids`."""
         for directory, step in self._steps:

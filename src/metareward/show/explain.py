@@ -134,11 +134,13 @@ class _Teller:
         return Story(told.title, facts, told.children)
 
     def _of_pair(self, pair: PreferencePair) -> Story:
-        self._steps = set(self._found.steps[0].inputs)
+        origin = self._archive.first_made(self._found.steps[0])
+        self._steps = set(origin.inputs)
         is_actor = pair.role is Role.ACTOR
         facts = {
             "role": pair.role.value,
-            "scores are": _scores_of(self._found.steps[0].name, is_actor),
+            **{name: own for name in ("weight", "certainty") if (own := getattr(pair, name)) != 1},
+            "scores are": _scores_of(origin.name, is_actor),
             "chosen": f"{pair.chosen_id}, {pair.chosen_score:.3f}",
             "rejected": f"{pair.rejected_id}, {pair.rejected_score:.3f}",
         }
