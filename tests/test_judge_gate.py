@@ -8,7 +8,7 @@ import pytest
 
 from metareward.cli.render_gates import gate_rows
 from metareward.errors import ConfigError
-from metareward.recipes.judge_gate import _RULES, JudgeGate, hold, rule_of, said
+from metareward.recipes.judge_gate import _RULES, JudgeGate, decided, hold, rule_of, said
 from metareward.recipes.judge_signals import Share
 from metareward.stats.bootstrap import Estimate
 
@@ -50,6 +50,8 @@ class TestLimits:
             ("entropy", "min_entropy", 1.0, (0.8, 0.7, 1.1), (0.8, 0.7, 0.9)),
             ("reliability", "min_reliability", 0.7, (0.6, 0.5, 0.71), (0.6, 0.5, 0.69)),
             ("score_margin", "max_score_margin", 1.0, (1.2, 0.9, 1.5), (1.2, 1.1, 1.5)),
+            ("score_margin", "max_score_margin", 1.0, (-3.0, -4.0, -2.0), (3.0, 2.0, 4.0)),
+            ("alike", "max_alike", 0.8, (0.85, 0.79, 0.9), (0.85, 0.81, 0.9)),
         ],
     )
     def test_limits_that_are_off_by_default(self, name, setting, limit, passes, fails):
@@ -121,6 +123,7 @@ class TestSaid:
         [
             ("warn", "its judge pairs are used all the same"),
             ("drop judge", "the judge pairs of this iteration are left out"),
+            ("stop judge", "its judge pairs are left out, and no judge is trained in the rest of the run"),
             ("stop", "add --change"),
         ],
     )
@@ -132,6 +135,13 @@ class TestSaid:
         )
         assert told.endswith(then)
         assert "\n" not in told
+
+    def test_alike_judgments_are_said_so(self):
+        gate = dataclasses.replace(GATE, max_alike=0.8)
+        told = said(hold(gate, {"alike": Estimate(0.93, 0.9, 0.95, 30)}, ()), "stop judge")
+        assert (
+            "(93 % [90, 95] of what two judgments in battle say is the same (30 prompts; limit 80 %))" in told
+        )
 
     def test_a_limit_about_the_middle_is_said_so(self):
         report = hold(GATE, {"position": Estimate(0.878, 0.8, 0.9, 30)}, ())
@@ -153,11 +163,67 @@ class TestSaid:
         assert rows["pairs decided oppositely in the two orders"] == ["-", "0 % [0, 0]"]
         assert not dict(gate_rows({"judge_gates": [], "iterations": [{"iteration": 0}]}))
 
+    def test_the_table_says_where_judge_training_ended(self):
+        plain = {"signals": self.report.as_dict()}
+        gates = [
+            {"iteration": 0, "passed": True, "action": "none", **plain},
+            {"iteration": 1, "passed": False, "action": "stop judge", **plain},
+        ]
+        result = {"judge_gates": gates, "iterations": [{"iteration": n} for n in range(4)]}
+        rows = dict(gate_rows({**result, "judge_stopped": 1}))
+        assert rows["judge gate"] == ["passed", "failed, judge stopped", "judge stopped", "judge stopped"]
+        assert dict(gate_rows(result))["judge gate"] == ["passed", "failed, judge stopped", "-", "-"]
+
     def test_a_signal_that_failed_is_in_the_table_whatever_it_is(self):
         failed = hold(GATE, {"bank: master key": Estimate(0.1, 0.0, 0.2, 30)}, ()).as_dict()
         gates = [{"iteration": 0, "passed": False, "action": "warn", "signals": failed}]
         rows = dict(gate_rows({"judge_gates": gates, "iterations": [{"iteration": 0}]}))
         assert rows["judge gate, bank: master key"] == ["0.10 [0.00, 0.20] !"]
+
+
+class TestDecided:
+    """Which action follows: the sternest of `action` and of what `stop_judge_when` asks for."""
+
+    def what(self, *failing, **settings: Any):
+        gate = dataclasses.replace(GATE, max_alike=0.8, **settings)
+        bad = {"alike": Estimate(0.9, 0.85, 0.95, 50), "flips": Estimate(0.5, 0.4, 0.6, 50)}
+        bad["bank: master key"] = Estimate(0.1, 0.0, 0.2, 50)
+        good = {"alike": Estimate(0.5, 0.4, 0.6, 50)}
+        return decided(gate, hold(gate, {**good, **{name: bad[name] for name in failing}}, ()))
+
+    def test_what_passes_has_no_consequence(self):
+        for action in ("warn", "drop judge", "stop judge", "stop"):
+            assert self.what(action=action, stop_judge_when=("alike",)) == "none"
+
+    @pytest.mark.parametrize("action", ["warn", "drop judge", "stop judge", "stop"])
+    def test_without_a_list_the_action_is_that_of_all(self, action):
+        assert self.what("alike", action=action) == self.what("flips", action=action) == action
+
+    @pytest.mark.parametrize(
+        ("action", "listed", "other"),
+        [
+            ("warn", "stop judge", "warn"),
+            ("drop judge", "stop judge", "drop judge"),
+            ("stop judge", "stop judge", "stop judge"),
+            ("stop", "stop", "stop"),
+        ],
+    )
+    def test_a_listed_signal_ends_judge_training_and_others_do_as_the_action_says(
+        self, action, listed, other
+    ):
+        settings = {"action": action, "stop_judge_when": ("alike",)}
+        assert self.what("alike", **settings) == listed
+        assert self.what("flips", **settings) == other
+        assert self.what("flips", "alike", **settings) == listed
+
+    def test_the_bank_stands_for_its_kinds(self):
+        assert self.what("bank: master key", stop_judge_when=("bank",)) == "stop judge"
+        assert self.what("bank: master key", stop_judge_when=("alike",)) == "warn"
+
+    @pytest.mark.parametrize(("setting", "expected"), [("fail", "stop judge"), ("pass", "none")])
+    def test_what_cannot_be_told_counts_as_configured(self, setting, expected):
+        gate = dataclasses.replace(GATE, max_alike=0.8, stop_judge_when=("alike",), cannot_tell=setting)
+        assert decided(gate, hold(gate, {}, ["alike"])) == expected
 
 
 class TestFalseAlarms:
@@ -193,7 +259,7 @@ class TestSettings:
     @pytest.mark.parametrize(
         ("settings", "message"),
         [
-            ({"action": "shrug"}, r"judge_gate\.action must be 'warn', 'drop judge' or 'stop'"),
+            ({"action": "shrug"}, r"judge_gate\.action must be 'warn', 'drop judge', 'stop judge' or 'stop'"),
             ({"nothing_left": "go"}, r"judge_gate\.nothing_left must be 'skip' or 'stop'"),
             ({"evidence": "guess"}, r"judge_gate\.evidence"),
             ({"cannot_tell": "maybe"}, r"judge_gate\.cannot_tell"),
@@ -204,6 +270,17 @@ class TestSettings:
             ({"max_flips": 1.1}, r"judge_gate\.max_flips must be between 0 and 1"),
             ({"max_position_lean": 0.6}, r"judge_gate\.max_position_lean must be between 0 and 0\.5"),
             ({"max_mean_rise": 6.0}, r"judge_gate\.max_mean_rise must be between 0 and 5"),
+            ({"max_alike": 1.1}, r"judge_gate\.max_alike must be between 0 and 1"),
+            (
+                {"stop_judge_when": ("likeness",)},
+                r"judge_gate\.stop_judge_when must be names among .*alike.*, not 'likeness'",
+            ),
+            ({"stop_judge_when": ("entropy_change",)}, r"judge_gate\.stop_judge_when must be names among"),
+            (
+                {"stop_judge_when": ("flips", "alike")},
+                r"max_alike must be other than 1, at which it is off, to have 'alike' in stop_judge_when",
+            ),
+            ({"stop_judge_when": ("entropy",)}, r"judge_gate\.min_entropy must be other than 0"),
             ({"min_bank_accuracy": float("nan")}, r"judge_gate\.min_bank_accuracy"),
         ],
     )

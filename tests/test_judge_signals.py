@@ -6,11 +6,13 @@ from itertools import permutations
 import numpy as np
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from metareward.evaluate.bank import CONSTANT, GENUINE, KINDS
 from metareward.recipes.judge_gate import JudgeGate
 from metareward.recipes.judge_signals import (
     of_bank,
+    of_likeness,
     of_positions,
     of_preferences,
     of_same_responses,
@@ -137,6 +139,59 @@ class TestMargin:
         assert "score_lean" not in found
 
 
+class TestLikeness:
+    def field(self, *prompts):
+        """Prompts as (score, text) of each judgment, all of which met in both orders."""
+        made = Field(
+            *(
+                ([score for score, _ in own], [(a, b, T) for a, b in permutations(range(len(own)), 2)])
+                for own in prompts
+            )
+        )
+        texts = [text for own in prompts for _, text in own]
+        made.judgments = [
+            dataclasses.replace(judgment, text=text)
+            for judgment, text in zip(made.judgments, texts, strict=True)
+        ]
+        return made
+
+    def alike(self, field):
+        return dict(of_likeness(field.prompts, field.judgments, field.battles))["alike"]
+
+    def test_by_hand(self):
+        """p0: a b c and a b d share half, e nothing with either; p1: the same. Each prompt counts once."""
+        found = self.alike(
+            self.field([(3.0, "a b c"), (3.0, "a b d"), (3.0, "e")], [(2.0, "x y"), (2.0, "X y.")])
+        )
+        assert found.value == pytest.approx((1 / 6 + 1) / 2)
+        assert found.n == 2
+        assert found.lower < found.value < found.upper
+
+    def test_other_scores_are_told_apart_and_whoever_wins_is_nothing_to_it(self):
+        field = self.field([(3.0, "a b"), (4.0, "a b"), (3.0, "a b")])
+        assert self.alike(field).value == pytest.approx(1 / 3)
+        field.battles = [dataclasses.replace(b, outcome=U) for b in field.battles]
+        assert self.alike(field).value == pytest.approx(1 / 3)
+
+    def test_only_those_that_met_count_each_two_once(self):
+        field = self.field([(3.0, "a b"), (3.0, "a b"), (3.0, "z")])
+        field.battles = [b for b in field.battles if {b.first_id, b.second_id} == {"p0-0-0", "p0-0-1"}]
+        assert self.alike(field).value == 1
+        field.battles = field.battles[:1]
+        assert self.alike(field).value == 1
+        field.battles = []
+        assert dict(of_likeness(field.prompts, field.judgments, field.battles)) == {}
+
+    @given(worlds(), st.randoms())
+    @quick
+    def test_the_order_of_battles_changes_nothing(self, world, random):
+        rows = (world.prompts, world.judgments)
+        by_prompt = {prompt.id: number for number, prompt in enumerate(world.prompts)}
+        mixed = random.sample(world.battles, len(world.battles))
+        mixed.sort(key=lambda battle: by_prompt[battle.prompt_id])
+        assert dict(of_likeness(*rows, mixed)) == dict(of_likeness(*rows, world.battles))
+
+
 class TestScores:
     def scores(self, *prompts):
         rows = [a_prompt(f"p{number}") for number in range(len(prompts))]
@@ -240,8 +295,8 @@ def test_the_share_of_judge_pairs_is_a_count():
     assert np.isclose(of_shares(judge)["judge_share"].value, 1)
 
 
-def leans(preference, responses=60, judgments=11, seed=0):
-    """The lean that is left by a meta-judge which takes the higher score with this probability."""
+def leans(preference, responses=60, judgments=11, seed=0, name="score_lean"):
+    """What is left by a meta-judge which takes the higher score with this probability."""
     generator = np.random.default_rng(seed)
     made = []
     for _ in range(responses):
@@ -254,7 +309,7 @@ def leans(preference, responses=60, judgments=11, seed=0):
             fought.append((first, second, F if generator.random() < chance else S))
         made.append((tuple(map(float, scores)), fought))
     field = Field(*made)
-    return field.preferences(field.pairs())["score_lean"]
+    return field.preferences(field.pairs())[name]
 
 
 def test_the_limit_of_the_lean_tells_the_papers_healthy_iteration_from_its_collapsed_one():
@@ -263,3 +318,16 @@ def test_the_limit_of_the_lean_tells_the_papers_healthy_iteration_from_its_colla
     assert abs(leans(0.5).value) < 0.3
     assert leans(0.63).upper < limit
     assert leans(0.977).lower > limit
+
+
+@pytest.mark.parametrize(("judgments", "limit"), [(5, 1.0), (11, 2.0)])
+def test_the_recommended_limits_of_the_margin_tell_the_two_apart_as_well(judgments, limit):
+    """docs/gates.md: one point with up to five judgments a response, two with the paper's eleven."""
+
+    def margin(preference):
+        return leans(preference, judgments=judgments, name="score_margin")
+
+    assert margin(0.5).value < limit / 2
+    assert margin(0.63).lower < limit
+    assert margin(0.977).lower > limit
+    assert margin(0.023).upper < -limit, "with a sign: one that prefers the lower score is never beyond it"

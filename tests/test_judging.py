@@ -13,10 +13,12 @@ from metareward import config, summary
 from metareward.errors import ConfigError, NoPairsError, StepError
 from metareward.events import Noticed
 from metareward.paper import Paper
+from metareward.recipes.combined import Combined
 from metareward.recipes.judge_gate import JudgeGate
 from metareward.recipes.meta_rewarding import MetaRewarding, meta_rewarding
 from metareward.recipes.settings import Iteration, Watch
 from metareward.records import Role
+from metareward.stages.matching import stated
 from metareward.stages.meta_judge import MetaJudge
 from metareward.stages.settle import Settle
 from metareward.train.fake import FakeTrainer
@@ -56,6 +58,19 @@ class TestPlantedBiases:
         signals = run.history.judge_gates[0].report.as_dict()
         assert signals["position"]["value"] > 0.8
         assert abs(signals["score_preference"]["value"] - 0.5) < 0.15
+
+    @pytest.mark.parametrize("reading", ["free", "forced"])
+    def test_the_margin_is_known_before_training_and_can_leave_pairs_out_by_itself(self, tmp_path, reading):
+        margin = JudgeGate("drop judge", max_score_preference=1.0, max_score_lean=1.0, max_score_margin=0.5)
+        wanted = settings(reading=reading, judge_gate=margin)
+        run = looped(tmp_path / "biased", TO_HIGHER, wanted)
+        assert failed(run) == [{"score_margin"}]
+        (signal,) = run.history.judge_gates[0].report.failed
+        assert 0.5 < signal.lower < signal.value < signal.upper
+        assert names(run) == [["actor_pairs"]]
+        (round,) = run.history.rounds
+        assert {pair.role for rows in round.training.pairs for pair in rows} == {Role.ACTOR}
+        assert failed(looped(tmp_path / "fair", FAIR, wanted)) == [set()]
 
     def test_a_lean_to_the_lower_score_shows_with_the_other_sign(self, tmp_path):
         class ToLower(Biased):
@@ -218,17 +233,6 @@ class TestNothingLeft:
         assert [step.section for step in paper.steps if step.step == "train"] == ["iteration 1"]
 
 
-class TestJudgeFirst:
-    def test_a_warm_up_trains_the_judge_alone_and_then_both(self, tmp_path):
-        run = looped(tmp_path, FAIR, dataclasses.replace(gated(), iterations=JUDGE_ONLY))
-        assert names(run) == [["judge_pairs"], ["actor_pairs", "judge_pairs"]]
-        assert all(pair.role is Role.JUDGE for pair in run.history.rounds[0].pairs[0])
-        assert not any(round.skipped for round in run.history.rounds)
-        shares = [gate.report.as_dict().get("judge_share") for gate in run.history.judge_gates]
-        assert shares[0] is None, "there is nothing beside them to be a share of"
-        assert 0 < shares[1]["value"] < 1
-
-
 class TestWhoMetaJudges:
     def test_the_first_model_or_the_current_one(self, tmp_path):
         for by in ("first", "current"):
@@ -238,6 +242,15 @@ class TestWhoMetaJudges:
             assert held == [{loops.START.fingerprint}, {second}]
             judged = {judgment.model for judgment in run.history.rounds[1].judgments}
             assert judged == {run.history.rounds[1].start.fingerprint}, "the judge is the current one"
+
+    @pytest.mark.parametrize("by", ["first", "current"])
+    def test_in_combined_too(self, tmp_path, by):
+        wanted = dataclasses.replace(loops.small_combined(), meta_judge_by=by)
+        run, _ = loops.loop(tmp_path, loops.Asked(planted.World()), "combined", wanted)
+        held = [{battle.model for battle in round.battles or ()} for round in run.history.rounds]
+        second = loops.START.fingerprint if by == "first" else run.history.rounds[1].start.fingerprint
+        assert held == [{loops.START.fingerprint}, {second}]
+        assert Combined().meta_judge_by == "first"
 
     def test_the_paper_takes_the_current_one(self):
         assert MetaRewarding().meta_judge_by == "current"
@@ -265,6 +278,21 @@ class TestDebiased:
         assert "score_preference" not in signals
         assert signals["score_margin"]["value"] == 0
         assert failed(run) == [set()]
+
+    @pytest.mark.parametrize("reading", ["free", "forced"])
+    def test_each_of_their_pairs_is_between_two_judgments_that_state_one_score(self, tmp_path, reading):
+        """And battles that were held for all serve them: none is asked again."""
+        looped(tmp_path, TO_HIGHER, settings(reading=reading))
+        asked = loops.Asked(TO_HIGHER)
+        same = settings(reading=reading, meta_judge=MetaJudge(reading=reading, between="same"))
+        run, _ = loops.loop(tmp_path, asked, settings=same, prompts=24)
+        (round,) = run.history.rounds
+        held_out = {row.id for look in run.history.looks for row in (look.battles or ())}
+        assert not {r.id for r in asked.requests if r.step == "meta_judge"} - held_out
+        own = {judgment.id: judgment for judgment in round.judgments}
+        scores = [(stated(own[p.chosen_id]), stated(own[p.rejected_id])) for p in round.pairs[1]]
+        assert len(scores) >= 10
+        assert all(chosen == rejected is not None for chosen, rejected in scores)
 
     def test_battles_of_different_scores_say_nothing_of_position_among_equals(self, tmp_path):
         run = looped(tmp_path, FAIR, settings(meta_judge=MetaJudge(between="different")))

@@ -12,7 +12,7 @@ from metareward.errors import ConfigError
 from metareward.models.base import Model
 from metareward.records import Dropped
 from metareward.stages.base import question_key, step_key
-from metareward.stages.matching import length_ratio, pairings, stated
+from metareward.stages.matching import length_ratio, likeness, pairings, stated
 from metareward.stages.meta_judge import MetaJudge
 from metareward.stages.pair_judge import JudgePairs
 from pairing_worlds import F, S, T, a_battle, a_judgment, a_prompt, a_response, pairs, quick, worlds
@@ -89,6 +89,47 @@ def test_different_and_same_share_all_out():
     rows = judgments(1.0, 1.0, 4.0, 3.0, 3.0)
     assert numbers(rows, between="same") | numbers(rows, between="different") == numbers(rows)
     assert not numbers(rows, between="same") & numbers(rows, between="different")
+
+
+class TestLikeness:
+    def alike(self, one, other, scores=(3.0, 3.0), forced=False):
+        texts = zip((one, other), scores, strict=True)
+        rows = [a_judgment(RESPONSE, sample, score, text) for sample, (text, score) in enumerate(texts)]
+        first, second = (dataclasses.replace(row, confidence=0.9 if forced else None) for row in rows)
+        assert likeness(first, second) == likeness(second, first)
+        return likeness(first, second)
+
+    def test_by_hand(self):
+        """Pairs of neighbours: _a ab bc c_ and _a ab bd d_: two of four are in both."""
+        assert self.alike("a b c", "a b d") == 0.5
+        assert self.alike("a b c", "c b a") == 0, "the same words in another order"
+        assert self.alike("a", "a b") == pytest.approx(2 / 5)
+
+    def test_the_very_same_is_alike_and_what_shares_nothing_is_not(self):
+        assert self.alike("Clear and short.\nScore: 3", "Clear and short.\nScore: 3") == 1
+        assert self.alike("one two", "three four") == 0
+        assert self.alike("", "") == self.alike("...", "!") == 1, "neither says anything"
+        assert self.alike("", "word") == 0
+
+    def test_case_and_punctuation_are_nothing_to_tell_judgments_apart_by(self):
+        assert self.alike("Clear, and short!", "clear and SHORT") == 1
+
+    def test_repeated_words_count_as_often_as_they_occur(self):
+        """_a aa aa a_ and _a aa a_: three of the shorter one's three, of seven together."""
+        assert self.alike("a a a", "a a") == pytest.approx(6 / 7)
+
+    def test_another_score_is_enough_to_tell_them_apart(self):
+        assert self.alike("the same words", "the same words", scores=(3.0, 4.0)) == 0
+
+    @pytest.mark.parametrize(("scores", "expected"), [((2.6, 3.4), 1), ((3.4, 3.6), 0)])
+    def test_forced_scores_are_those_that_the_text_states(self, scores, expected):
+        assert self.alike("the same", "the same", scores, forced=True) == expected
+
+    @given(st.text(max_size=30), st.text(max_size=30))
+    @quick
+    def test_it_is_a_share(self, one, other):
+        assert 0 <= self.alike(one, other) <= 1
+        assert self.alike(one, one) == 1
 
 
 class TestStage:
@@ -177,3 +218,25 @@ class TestPairsOfThoseThatMet:
         battles = [a_battle(x, y, F if x.sample < y.sample else S) for x, y in permutations(rows, 2)]
         (pair,) = pairs(self.made(rows, battles))
         assert (pair.chosen_id, pair.rejected_id) == (rows[0].id, rows[4].id)
+
+    @given(worlds(), st.booleans())
+    @quick
+    def test_battles_of_equal_scores_make_pairs_of_equal_scores_only(self, world, forced):
+        """Though other judgments of the response met as well, and may differ more."""
+        rows = [dataclasses.replace(j, confidence=0.9 if forced else None) for j in world.judgments]
+        own = {row.id: row for row in rows}
+        same = [b for b in world.battles if stated(own[b.first_id]) == stated(own[b.second_id])]
+        made = pairs(JudgePairs().apply(world.prompts, world.responses, rows, same))
+        for pair in made:
+            assert stated(own[pair.chosen_id]) == stated(own[pair.rejected_id])
+
+    def test_a_pair_of_equal_scores_where_all_battles_would_make_another(self):
+        """The best and the worst of all have different scores; among equals the truth decides as well."""
+        rows = judgments(4.0, 4.0, 1.0, 1.0)
+        battles = [a_battle(x, y, F if x.sample < y.sample else S) for x, y in permutations(rows, 2)]
+        (of_all,) = pairs(self.made(rows, battles))
+        assert (of_all.chosen_id, of_all.rejected_id) == (rows[0].id, rows[3].id)
+        met = {(x.id, y.id) for x, y in pairings(rows, "same")}
+        (of_equals,) = pairs(self.made(rows, [b for b in battles if (b.first_id, b.second_id) in met]))
+        names = (of_equals.chosen_id, of_equals.rejected_id)
+        assert names in {(rows[0].id, rows[1].id), (rows[2].id, rows[3].id)}

@@ -106,6 +106,7 @@ def test_a_run_that_stops_early_has_a_summary_of_what_was_done(tmp_path):
         "iterations": [],
         "attacks": [],
         "judge_gates": [],
+        "judge_stopped": None,
         "ladders": None,
         "contaminated": [],
         "checkpoint": None,

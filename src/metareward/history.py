@@ -6,6 +6,9 @@ from typing import Any
 from metareward.models.base import Model
 from metareward.supervision import Supervision
 
+STOPS_JUDGE = "stop judge"
+"""The action of a judge gate that ends judge training."""
+
 
 @dataclass(frozen=True)
 class Look:
@@ -30,8 +33,8 @@ class Look:
 class Trained:
     """How an iteration's pairs became the next model.
 
-    start, reference: what training began with and stayed near. pairs: what it was given, after the cap on
-    judge pairs. capped: the artifacts of judge pairs that the cap left (they are among `pairs`).
+    start, reference: what training began with and stayed near. pairs: what it was given, once the share of
+    judge pairs was held. capped: the artifacts of judge pairs that came of that (they are among `pairs`).
     choice: why this epoch's weights were taken, where one was selected (`evaluate.selection.Choice`).
     """
 
@@ -160,3 +163,8 @@ class History:
     contaminated: list[Any] = field(default_factory=list)
     rhos: dict[int, Any] = field(default_factory=dict)
     consistency: dict[int, Any] = field(default_factory=dict)
+
+    @property
+    def judge_stopped(self) -> int | None:
+        """The iteration in which the judge gate ended judge training for the rest of the run, if it did."""
+        return next((gate.iteration for gate in self.judge_gates if gate.action == STOPS_JUDGE), None)

@@ -16,7 +16,7 @@ from metareward.fences import count_disarmed
 from metareward.history import Attacked, Gated, History, Look, Round
 from metareward.recipes import accounts, besides, pairing
 from metareward.recipes.judge_gate import LEFT_OUT
-from metareward.records import Battle, Finish, Judgment, Outcome, Response
+from metareward.records import Battle, Finish, Judgment, Outcome, Response, Role
 from metareward.store import Artifact
 from metareward.train.job import RESULT
 
@@ -32,6 +32,7 @@ def summarise(history: History, root: Path) -> dict[str, Any]:
         "iterations": [_iteration(number, round, history) for number, round in enumerate(history.rounds)],
         "attacks": [_attacked(attacked) for attacked in history.attacks],
         "judge_gates": [_gated(gated) for gated in history.judge_gates],
+        "judge_stopped": history.judge_stopped,
         "ladders": anchors.ladders(history),
         "contaminated": [asdict(overlap) for overlap in history.contaminated],
         "checkpoint": str(Path(last.path).relative_to(root)) if last else None,
@@ -150,6 +151,7 @@ def _iteration(number: int, round: Round, history: History) -> dict[str, Any]:
         "actor_pairs": len(kinds["actor_pairs"]) if "actor_pairs" in kinds else 0,
         "judge_pairs": len(kinds["judge_pairs"]) if "judge_pairs" in kinds else 0,
         "attack_pairs": len(kinds["attack_pairs"]) if "attack_pairs" in kinds else 0,
+        "judge_share_of_weight": _judge_share(round),
         "dropped": _dropped(
             [round.responses, *round.pairs, *round.left_out, *capped], _gone(round, training)
         ),
@@ -172,6 +174,16 @@ def _iteration(number: int, round: Round, history: History) -> dict[str, Any]:
             "train": {"trained": training["tokens"]},
         },
     }
+
+
+def _judge_share(round: Round) -> float | None:
+    """What the judge pairs have of the weight of all pairs given to training; None where nothing has any."""
+    weights = dict.fromkeys(Role, 0.0)
+    for part in round.training.pairs if round.training else round.pairs:
+        for pair in part:
+            weights[pair.role] += pair.weight
+    total = sum(weights.values())
+    return weights[Role.JUDGE] / total if total else None
 
 
 def _training(round: Round) -> dict[str, Any]:

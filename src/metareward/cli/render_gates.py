@@ -7,11 +7,17 @@ _SHOWN: Mapping[str, tuple[str, float, str]] = {  # title, factor, unit
     "score_preference": ("battles won by the higher score", 100, " %"),
     "position": ("same score: won by the first shown", 100, " %"),
     "flips": ("pairs decided oppositely in the two orders", 100, " %"),
+    "alike": ("same in two judgments that met", 100, " %"),
     "score_margin": ("score of chosen - rejected judgment", 1, ""),
     "mean_change": ("change of the mean score", 1, ""),
     "same_responses": ("change of it on the same responses", 1, ""),
     "reliability": ("variance of mean scores that repeats", 100, " %"),
     "bank": ("right on known pairs, before training", 100, " %"),
+}
+_FAILED = {
+    "warn": "failed",
+    "drop judge": "failed, pairs left out",
+    "stop judge": "failed, judge stopped",
 }
 
 
@@ -21,7 +27,8 @@ def gate_rows(result: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
     numbers = [entry["iteration"] for entry in result["iterations"]]
     if not gates:
         return
-    yield "judge gate", [_verdict(gates.get(number)) for number in numbers]
+    ended = result.get("judge_stopped")
+    yield "judge gate", [_verdict(gates.get(n), ended is not None and n > ended) for n in numbers]
     failed = {
         name for gate in gates.values() for name, one in gate["signals"].items() if one["state"] == "failed"
     }
@@ -38,14 +45,10 @@ def gate_rows(result: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
         )
 
 
-def _verdict(gate: Mapping[str, Any] | None) -> str:
+def _verdict(gate: Mapping[str, Any] | None, ended: bool) -> str:
     if gate is None:
-        return "-"
-    return (
-        "passed"
-        if gate["passed"]
-        else {"warn": "failed", "drop judge": "failed, pairs left out"}[gate["action"]]
-    )
+        return "judge stopped" if ended else "-"
+    return "passed" if gate["passed"] else _FAILED[gate["action"]]
 
 
 def _cell(signal: Mapping[str, Any] | None, factor: float, unit: str) -> str:

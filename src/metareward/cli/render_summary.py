@@ -128,6 +128,9 @@ def _iteration_rows(iterations: list[dict[str, Any]]) -> Iterator[tuple[str, lis
         yield name.replace("_", " "), [str(entry[name]) for entry in iterations]
     if any(entry.get("attack_pairs") for entry in iterations):
         yield "attack pairs", [str(entry["attack_pairs"]) for entry in iterations]
+    shares = [entry.get("judge_share_of_weight") for entry in iterations]
+    if any(shares):
+        yield "judge pairs, share of the weight", [_percent(share) for share in shares]
     for reason in sorted({reason for entry in iterations for reason in entry["dropped"]}):
         yield f"left out: {reason}", [str(entry["dropped"].get(reason, 0)) for entry in iterations]
     yield from _length_rows(iterations)

@@ -16,7 +16,7 @@ def of_round(round: Round, trained: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The accounts of an iteration, in the order of its steps; `trained` is what its training came to.
 
     Responses are kept or left out; of judgments and battles those are kept that have a verdict; of prompts
-    those that gave a pair. The cap on judge pairs and the training take pairs in.
+    those that gave a pair. The share of judge pairs and the training take pairs in.
     """
     found = [_rule(round.responses, len(round.answers)), judgments(round.judgments)]
     for other in round.beside:
@@ -27,7 +27,7 @@ def of_round(round: Round, trained: Mapping[str, Any]) -> list[dict[str, Any]]:
     if round.battles is not None:
         found.append(battles(round.battles))
     found += [_rule(rows, _subjects(rows, round)) for rows in round.pairs]
-    found += [_left_out(rows, len(round.prompts)) for rows in round.left_out]
+    found += [_left_out(rows, _subjects(rows, round)) for rows in round.left_out]
     capped = round.training.capped if round.training else ()
     found += [_rule(rows, len(rows) + sum(rows.manifest.dropped.values())) for rows in capped]
     return [*found, _training(round, trained)]

@@ -9,14 +9,15 @@ from dataclasses import asdict, dataclass
 from math import log2
 from typing import Any, Literal
 
+from metareward.history import STOPS_JUDGE
 from metareward.readers import HIGHEST
-from metareward.recipes.gate import ACTIONS
 from metareward.settings import one_of, require
 from metareward.stats.bootstrap import Estimate
 
-Action = Literal["warn", "drop judge", "stop"]
+Action = Literal["warn", "drop judge", "stop judge", "stop"]
 State = Literal["passed", "failed", "cannot tell", "measured"]
 LEFT_OUT = "left out by the judge gate"
+_ACTIONS = ("warn", "drop judge", STOPS_JUDGE, "stop")  # each one sterner than those before it
 _EVIDENCE, _UNSURE, _LEFT = ("interval", "estimate"), ("pass", "fail"), ("skip", "stop")
 
 
@@ -25,7 +26,10 @@ class JudgeGate:
     """Settings of the judge gate. At the defaults it measures, says what is wrong, and changes nothing.
 
     action: when a limit is passed, "warn" says so, "drop judge" also leaves the judge pairs of this
-        iteration out, "stop" ends the run with the numbers.
+        iteration out, "stop judge" does that and trains no judge in the rest of the run either, "stop" ends
+        the run with the numbers.
+    stop_judge_when: names of signals; where one of them fails, judge training ends as by "stop judge",
+        whatever a milder `action` says of the others. "bank" stands for all kinds of the bank.
     nothing_left: when no pair is left after that (an iteration that trains the judge alone), "skip" goes on
         with the same model, "stop" ends the run.
     evidence: a limit is passed when the whole 95 % "interval" lies beyond it, or the "estimate" alone.
@@ -38,6 +42,7 @@ class JudgeGate:
     """
 
     action: Action = "warn"
+    stop_judge_when: tuple[str, ...] = ()
     nothing_left: Literal["skip", "stop"] = "skip"
     evidence: Literal["interval", "estimate"] = "interval"
     fewest: int = 10
@@ -49,6 +54,7 @@ class JudgeGate:
     max_flips: float = 0.2
     max_score_lean: float = 0.75
     max_score_margin: float = 5.0
+    max_alike: float = 1.0
     max_mean_rise: float = 0.3
     max_top_share: float = 1.0
     max_unreadable: float = 1.0
@@ -59,7 +65,7 @@ class JudgeGate:
 
     def __post_init__(self) -> None:
         for name, choices in (
-            ("action", ACTIONS),
+            ("action", _ACTIONS),
             ("nothing_left", _LEFT),
             ("evidence", _EVIDENCE),
             ("cannot_tell", _UNSURE),
@@ -75,6 +81,15 @@ class JudgeGate:
                 given = getattr(self, rule.limit)
                 sane = 0 <= given <= rule.most
                 require(sane, f"judge_gate.{rule.limit}", f"between 0 and {rule.most:g}", given)
+        for name in self.stop_judge_when:
+            self._check_stopping(name)
+
+    def _check_stopping(self, name: str) -> None:
+        limited = {known: rule for known, rule in _RULES.items() if rule.limit}
+        require(name in limited, "judge_gate.stop_judge_when", f"names among {', '.join(limited)}", name)
+        limit, off = limited[name].limit, limited[name].off
+        wanted = f"other than {off:g}, at which it is off, to have {name!r} in stop_judge_when"
+        require(getattr(self, limit) != off, f"judge_gate.{limit}", wanted, off)
 
 
 @dataclass(frozen=True)
@@ -106,6 +121,7 @@ _RULES: Mapping[str, _Rule] = {
     "score_lean": _Rule(
         "of the widest score difference lies between chosen and rejected", "%", "max_score_lean"
     ),
+    "alike": _Rule("of what two judgments in battle say is the same", "%", "max_alike"),
     "score_margin": _Rule("between chosen and rejected judgment", "points", "max_score_margin", most=5.0),
     "mean_change": _Rule(
         "more in the mean score than in the last iteration", "points", "max_mean_rise", most=5.0
@@ -230,11 +246,20 @@ def _limit(limit: float, rule: _Rule) -> str:
     return f"{_shown(limit, rule.unit)} {rule.unit}"
 
 
+def decided(gate: JudgeGate, report: GateReport) -> str:
+    """What is to be done: "none", or of what the failed signals ask for the sternest."""
+    if report.passed:
+        return "none"
+    ends = any(signal.name.partition(":")[0] in gate.stop_judge_when for signal in report.failed)
+    return max(gate.action, STOPS_JUDGE if ends else "warn", key=_ACTIONS.index)
+
+
 def said(report: GateReport, action: str) -> str:
     """What failed, with the numbers, and what is done about it, in one sentence."""
     then = {
         "warn": "its judge pairs are used all the same",
         "drop judge": "the judge pairs of this iteration are left out",
+        STOPS_JUDGE: "its judge pairs are left out, and no judge is trained in the rest of the run",
         "stop": "the run stops here; what it had is kept. To go on, set another action or other limits in "
         "[judge_gate] and add --change",
     }[action]

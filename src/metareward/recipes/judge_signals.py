@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from metareward.evaluate.bank import bank_accuracy
 from metareward.readers import HIGHEST
 from metareward.records import Battle, Judgment, Outcome, PreferencePair, Prompt, Response, Role
 from metareward.stages.grouping import bundles
-from metareward.stages.matching import stated
+from metareward.stages.matching import likeness, stated
 from metareward.stages.settle import settled
 from metareward.stats.bootstrap import Estimate, difference, mean_of_clusters, ratio_of_sums, resampled
 from metareward.stats.proportions import clustered_wilson
@@ -166,6 +167,22 @@ def of_preferences(
         score_margin=mean_of_clusters([[margin] for margin in margins]) if margins else None,
         score_lean=ratio_of_sums(margins, ranges) if any(ranges) else None,
     )
+
+
+def of_likeness(
+    prompts: Iterable[Prompt], judgments: Iterable[Judgment], battles: Iterable[Battle]
+) -> Iterator[tuple[str, Estimate]]:
+    """What is left to tell apart, whatever came of the battles.
+
+    alike: the mean over prompts of how alike two judgments are that met (`stages.matching.likeness`).
+    """
+    means: list[float] = []
+    for bundle in bundles(prompts, (), judgments, battles):
+        own = {judgment.id: judgment for judgment in bundle.judgments}
+        met = {tuple(sorted((battle.first_id, battle.second_id))) for battle in bundle.battles}
+        if met:
+            means.append(fmean(likeness(own[one], own[other]) for one, other in met))
+    yield from _found(alike=mean_of_clusters([[mean] for mean in means]) if means else None)
 
 
 def of_bank(bank: Iterable[Response], banked: Iterable[Judgment]) -> Iterator[tuple[str, Estimate]]:

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from metareward.history import Gated
+from metareward.history import STOPS_JUDGE, Gated
 from metareward.models.base import Model
 from metareward.recipes.gate import Gate, Verdict, hardening
-from metareward.recipes.judge_gate import GateReport, JudgeGate, said
+from metareward.recipes.judge_gate import GateReport, JudgeGate, decided, said
 from metareward.recipes.measuring import Fought, measured
 from metareward.recipes.settings import Iteration
 from metareward.runner import Runner
@@ -69,7 +69,8 @@ class Judged:
 
     battles: as they were held; None where none were. pairs: the artifacts of judge pairs to train on.
     left_out: those that the judge gate left out. report: what it measured; None without battles, and on
-    paper. drops_judge: whether a gate or the attacks left judge pairs of this iteration out.
+    paper. drops_judge: whether a gate or the attacks left judge pairs of this iteration out, or the judge
+    gate has ended judge training before it.
     """
 
     battles: Any | None = None
@@ -102,13 +103,16 @@ def judged(
 ) -> Judged:
     """Hold the battles of an iteration, measure them, and make the judge pairs that the gates let through.
 
-    Nothing is asked where the iteration does not train the judge, or where `verdict`, what came of the
-    attacks on this model, leaves its pairs out. Pairs of what the attacks got come with the others.
+    Nothing is asked where the iteration does not train the judge, where the judge gate has ended judge
+    training in an iteration before, or where `verdict`, what came of the attacks on this model, leaves its
+    pairs out. Pairs of what the attacks got come with the others.
     others: the pairs that will train beside these, for the share of judge pairs. Raises StepError if the
     judge gate fails and its action is "stop".
     """
     if not iteration.trains_judge:
         return Judged()
+    if run.history.judge_stopped is not None:
+        return Judged(drops_judge=True)
     hard = tuple(hardening(run, recipe.attack, verdict))
     if verdict.drops_judge:
         return Judged(pairs=hard, drops_judge=True)
@@ -121,13 +125,19 @@ def judged(
     report = measured(run, recipe, model, fought)
     if report is None:
         return Judged(battles, (*hard, pairs))
-    action = "none" if report.passed else recipe.judge_gate.action
-    left_out = (pairs,) if action == "drop judge" else ()
+    action = decided(recipe.judge_gate, report)
+    kept, left_out = _let_through(action, hard, pairs)
     run.history.judge_gates.append(Gated(len(run.history.rounds), model, action, report, left_out))
     if not report.passed:
         run.warn(said(report, action), stop=action == "stop")
-    kept = hard if left_out else (*hard, pairs)
     return Judged(battles, kept, left_out, report, bool(left_out))
+
+
+def _let_through(action: str, hard: tuple[Any, ...], pairs: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """The artifacts of judge pairs that train, and those left out; `hard` are of the attacks."""
+    if action == STOPS_JUDGE:
+        return (), (*hard, pairs)
+    return (hard, (pairs,)) if action == "drop judge" else ((*hard, pairs), ())
 
 
 def nothing_left(run: Runner, gate: JudgeGate, model: Model, pairs: Sequence[Any], found: Judged) -> bool:
@@ -139,7 +149,9 @@ def nothing_left(run: Runner, gate: JudgeGate, model: Model, pairs: Sequence[Any
     left = run.conclude(lambda *rows: sum(map(len, rows)), *pairs) if found.drops_judge else None
     if left is None or left > 0:
         return False
-    said = f"a gate left out the judge pairs and no other pair is left: {model.name} stays as it is"
+    ended = found.battles is None and run.history.judge_stopped is not None
+    why = "no judge is trained any more" if ended else "a gate left out the judge pairs"
+    said = f"{why} and no other pair is left: {model.name} stays as it is"
     then = "; the run stops here, as [judge_gate] nothing_left says"
     run.warn(said + (then if gate.nothing_left == "stop" else ""), stop=gate.nothing_left == "stop")
     return True

@@ -60,6 +60,8 @@ def measured(run: Runner, recipe: Measures, model: Model, fought: Fought) -> Gat
     gate, expected = recipe.judge_gate, _expected(recipe)
     parts: list[dict[str, Estimate] | None] = [_positions(run, fought), _preferences(run, fought)]
     parts += [_scores(run, fought), _share(run, fought)]
+    if "alike" in expected:
+        parts.append(_likeness(run, fought))
     bank, banked, before = _bank(run, recipe, model, fought)
     if bank is not None:
         expected.append("bank")
@@ -79,12 +81,18 @@ def _expected(recipe: Measures) -> list[str]:
     """The signals of battles that the settings allow for, whether or not there are rows to tell them by."""
     between = recipe.meta_judge.between
     different = ["score_preference", "score_lean"] if between != "same" else []
-    return [*different, *(["position"] if between != "different" else []), "flips"]
+    same = ["position", "alike"] if between != "different" else []
+    return [*different, *same, "flips"]
 
 
 def _positions(run: Runner, fought: Fought) -> dict[str, Estimate] | None:
     rows = (fought.prompts, fought.judgments, fought.battles)
     return run.conclude(lambda *rows: dict(judge_signals.of_positions(*rows)), *rows)
+
+
+def _likeness(run: Runner, fought: Fought) -> dict[str, Estimate] | None:
+    rows = (fought.prompts, fought.judgments, fought.battles)
+    return run.conclude(lambda *rows: dict(judge_signals.of_likeness(*rows)), *rows)
 
 
 def _preferences(run: Runner, fought: Fought) -> dict[str, Estimate] | None:

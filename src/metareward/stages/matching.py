@@ -1,13 +1,17 @@
 """Which judgments of a response meet in battle: all of them (the paper), or only matched ones."""
 
+import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
-from itertools import permutations
+from functools import lru_cache
+from itertools import pairwise, permutations
 from typing import Literal
 
 from metareward.records import Judgment
 
 Between = Literal["all", "different", "same"]
 BETWEEN = ("all", "different", "same")
+_WORD = re.compile(r"\w+")
 
 
 def stated(judgment: Judgment) -> float | None:
@@ -41,3 +45,21 @@ def length_ratio(one: str, other: str) -> float:
     """How many times the characters of the shorter text the longer one has; an empty one counts as one."""
     shorter, longer = sorted((max(1, len(one)), max(1, len(other))))
     return longer / shorter
+
+
+def likeness(one: Judgment, other: Judgment) -> float:
+    """How little there is to tell two judgments apart by: from 0 to 1, where they say the very same.
+
+    0 if their stated scores differ. Else the Dice coefficient of their pairs of neighbouring words, counted
+    as often as they occur, without regard to case: twice what both have, by what they have together.
+    """
+    if stated(one) != stated(other):
+        return 0.0
+    ours, theirs = _neighbours(one.text), _neighbours(other.text)
+    return 2 * (ours & theirs).total() / (ours.total() + theirs.total())
+
+
+@lru_cache(maxsize=256)  # more than there are judgments of a response
+def _neighbours(text: str) -> Counter[tuple[str, str]]:
+    """Each two neighbouring words, the ends of the text counted as words: there is always one."""
+    return Counter(pairwise(["", *_WORD.findall(text.casefold()), ""]))
