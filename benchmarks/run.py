@@ -1,4 +1,4 @@
-"""`make bench`: every benchmark, one after the other: speed as ratios, and a judge's collapse."""
+"""`make bench`: every benchmark, one after the other: speed as ratios, a judge's collapse, and what tells it beforehand."""
 
 import argparse
 import json
@@ -6,7 +6,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-BENCHMARKS = ("engine_speed", "judge_collapse")
+BENCHMARKS = ("engine_speed", "judge_collapse", "judge_alarms")
 
 
 def main() -> None:

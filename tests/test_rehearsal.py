@@ -72,13 +72,18 @@ def test_models_are_seen_in_order_with_what_their_iteration_did(tmp_path):
     assert [seen.trained_judge for seen in found.models] == [True, True, False]
     assert found.models[0].abilities == Abilities()
     assert found.models[2].higher_wins is None
+    assert [seen.gate is not None for seen in found.models] == [True, True, False]
+    measured = [seen.gate.as_dict() for seen in found.models[:2] if seen.gate]
+    assert [each["score_preference"]["value"] for each in measured] == [
+        seen.higher_wins for seen in found.models[:2]
+    ]
     assert found.models[1].abilities != found.models[2].abilities
 
 
 def test_a_recipe_without_battles_trains_no_judge(tmp_path):
     found = rehearse(self_rewarding, SelfRewarding(dpo=DPO(learning_rate=1.0)), World(), tmp_path, 8)
     last = found.models[-1].abilities
-    assert not any(seen.trained_judge or seen.higher_wins for seen in found.models)
+    assert not any(seen.trained_judge or seen.higher_wins or seen.gate for seen in found.models)
     assert (last.insight, last.leniency, last.halo) == (1.0, 1.1, 0.15)
     assert found.models[-1].truth.quality > found.models[0].truth.quality
 

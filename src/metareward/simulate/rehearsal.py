@@ -9,6 +9,7 @@ from metareward.errors import NoPairsError
 from metareward.events import Listener, Noticed, ignore
 from metareward.history import History, Round
 from metareward.models.base import Model
+from metareward.recipes.judge_gate import GateReport
 from metareward.records import Battle, Judgment, Outcome
 from metareward.run import Run
 from metareward.settings import require
@@ -26,6 +27,7 @@ class Seen:
 
     higher_wins, first_wins: of the battles of its iteration, see `rates`; None where there was none.
     trained_judge: whether judge pairs were trained on to make the next model.
+    gate: what the judge gate measured in its iteration; None where no battle was held.
     """
 
     name: str
@@ -34,6 +36,7 @@ class Seen:
     higher_wins: float | None = None
     first_wins: float | None = None
     trained_judge: bool = False
+    gate: GateReport | None = None
 
 
 @dataclass(frozen=True)
@@ -95,17 +98,18 @@ def rates(judgments: Sequence[Judgment], battles: Sequence[Battle]) -> tuple[flo
 
 
 def _seen(history: History, first: Model, world: World) -> tuple[Seen, ...]:
-    seen = [_before(round, world) for round in history.rounds]
+    gates = {gated.iteration: gated.report for gated in history.judge_gates}
+    seen = [_before(round, world, gates.get(number)) for number, round in enumerate(history.rounds)]
     last = load(history.rounds[-1].trained.path if history.rounds else first.path)
     return (*seen, Seen(f"M{len(seen)}", last, truth(last, world.first)))
 
 
-def _before(round: Round, world: World) -> Seen:
+def _before(round: Round, world: World, gate: GateReport | None) -> Seen:
     """The model that an iteration began with, and its battles."""
     own = load(round.start.path)
     higher, first = rates(list(round.judgments), list(round.battles or ()))
     trained = any(pair.role == "judge" for rows in round.pairs for pair in rows)
-    return Seen(round.start.name, own, truth(own, world.first), higher, first, trained)
+    return Seen(round.start.name, own, truth(own, world.first), higher, first, trained, gate)
 
 
 def _batches(iterations: int, prompts: int, seed: int) -> list[list[Any]]:
