@@ -1,4 +1,4 @@
-"""`make bench`: every benchmark, one after the other: speed as ratios, a judge's collapse, and what tells it beforehand."""
+"""`make bench`: every benchmark, one after the other: speed as ratios, a judge's collapse and its alarms."""
 
 import argparse
 import json
