@@ -46,12 +46,14 @@ def _widen(packed: Path, folder: Path) -> None:
     from transformers import AutoModelForCausalLM
 
     from metareward import disk
+    from metareward.engines.quiet import quiet
     from metareward.lab.tokenizer import save_tokenizer
 
     aside = folder.with_name(f".{folder.name}.partial")
     disk.make_directory(aside)
-    model = AutoModelForCausalLM.from_pretrained(str(packed), dtype=torch.float32, use_safetensors=True)
-    model.save_pretrained(aside)
+    with quiet():
+        model = AutoModelForCausalLM.from_pretrained(str(packed), dtype=torch.float32, use_safetensors=True)
+        model.save_pretrained(aside)
     save_tokenizer(aside)
     disk.rename(aside, folder)
 
@@ -70,7 +72,7 @@ def _base(seed: int, world: str) -> Iterator[Path]:
 @contextmanager
 def _root(world: str) -> Iterator[Path]:
     if world == SHIPPED:
-        with resources.as_file(resources.files("metareward") / "lab" / "bases") as root:
+        with resources.as_file(resources.files("metareward") / "lab" / "shipped") as root:
             yield root
         return
     root = Path(world).expanduser()

@@ -1,9 +1,11 @@
 """Training in this process, for models so small that starting another one takes longer than training."""
 
 import shutil
+import warnings
 from typing import Any
 
 from metareward import disk
+from metareward.engines.quiet import quiet
 from metareward.errors import ConfigError, StepError
 from metareward.train.dpo import DPO, accumulation
 from metareward.train.job import Listener, TrainJob, TrainResult, finished, ignore
@@ -27,7 +29,9 @@ def train_inline(job: TrainJob, listener: Listener = ignore) -> TrainResult:
     shutil.rmtree(job.work_dir, ignore_errors=True)
     disk.make_directory(job.work_dir)
     try:
-        result = train(job, StopSignal(STOPPED), _Telling(listener))
+        with quiet(), warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # of how the trainer calls its own libraries
+            result = train(job, StopSignal(STOPPED), _Telling(listener))
     finally:
         shutil.rmtree(job.work_dir, ignore_errors=True)
     if finished(job, listener) is None:
