@@ -31,10 +31,11 @@ def train_inline(job: TrainJob, listener: Listener = ignore) -> TrainResult:
     try:
         with quiet(), warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # of how the trainer calls its own libraries
-            result = train(job, StopSignal(STOPPED), _Telling(listener))
+            train(job, StopSignal(STOPPED), _Telling(listener))
     finally:
         shutil.rmtree(job.work_dir, ignore_errors=True)
-    if finished(job, listener) is None:
+    result = finished(job, listener)
+    if result is None:
         raise StepError(f"training {job.key} left no whole result in {job.output_dir}; run again")
     return result
 
