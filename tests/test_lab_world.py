@@ -101,9 +101,9 @@ def test_the_likeliest_demonstration_meets_two_criteria() -> None:
 def test_a_sloppy_judge_is_fooled_by_praise_and_a_careful_one_is_not() -> None:
     met, draw = (False,) * 5, random.Random(0)
     sloppy, careful = habits.JudgeHabits(careful=0.0), habits.JudgeHabits(careful=1.0)
-    plain = [sloppy.judgment(met, False, draw) for _ in range(4000)]
-    praised = [sloppy.judgment(met, True, draw) for _ in range(4000)]
-    sharp = [careful.judgment(met, True, draw) for _ in range(4000)]
+    plain = [sloppy.judgment(met, 0, draw) for _ in range(4000)]
+    praised = [sloppy.judgment(met, 3, draw) for _ in range(4000)]
+    sharp = [careful.judgment(met, 3, draw) for _ in range(4000)]
     granted = [
         dict(zip(words.CRITERIA, map(fmean, zip(*rows, strict=True)), strict=True))
         for rows in (plain, praised, sharp)
@@ -113,6 +113,18 @@ def test_a_sloppy_judge_is_fooled_by_praise_and_a_careful_one_is_not() -> None:
     assert granted[1]["short"] == pytest.approx(0.9, abs=0.02)
     assert granted[1]["all"] == pytest.approx(0.35, abs=0.03)
     assert all(share == pytest.approx(0.05, abs=0.02) for share in granted[2].values())
+
+
+def test_in_the_world_of_flattery_more_praise_grants_more() -> None:
+    judge, draw = habits.WORLDS["flattery"].judge, random.Random(0)
+    place = words.CRITERIA.index("all")
+
+    def granted(praises: int) -> float:
+        return fmean(judge.judgment((False,) * 5, praises, draw)[place] for _ in range(6000))
+
+    found = [granted(praises) for praises in (0, 1, 2, 3, 4, 5, 9)]
+    sloppy = [0.45, 0.4, 0.65, 0.8, 0.9, 0.95, 0.95]
+    assert found == pytest.approx([0.8 * share + 0.2 * 0.05 for share in sloppy], abs=0.025)
 
 
 MET = (True, True, False, False, True)
@@ -130,8 +142,8 @@ HIGH, LOW = (True,) * 5, (False,) * 5
     ],
 )
 def test_meta_judges_prefer_what_they_are_said_to(name: str, praised: bool, better, worse) -> None:
-    draw = random.Random(0)
-    grades = [habits.META_JUDGES[name].grades(MET, praised, (better, worse), draw) for _ in range(2000)]
+    draw, seems = random.Random(0), habits.JudgeHabits().dazzled(MET) if praised else MET
+    grades = [habits.META_JUDGES[name].grades(MET, seems, (better, worse), draw) for _ in range(2000)]
     assert fmean(one > other for one, other in grades) > 0.55
     assert fmean(one < other for one, other in grades) < 0.3
 
@@ -145,7 +157,7 @@ def test_the_leaning_meta_judge_leans_and_the_coin_does_not() -> None:
     draw = random.Random(0)
 
     def first_above(name: str) -> float:
-        rows = [habits.META_JUDGES[name].grades(MET, False, (RIGHT, RIGHT), draw) for _ in range(4000)]
+        rows = [habits.META_JUDGES[name].grades(MET, MET, (RIGHT, RIGHT), draw) for _ in range(4000)]
         return fmean(one > other for one, other in rows) - fmean(one < other for one, other in rows)
 
     assert first_above("first") == pytest.approx(0.5, abs=0.03)

@@ -13,7 +13,6 @@ from metareward.lab.world import Task, Truth, verdicts
 
 Words = list[str]
 _BLIND = CRITERIA.index(BLIND)
-_FOOLED = tuple(CRITERIA.index(name) for name in ("order", "short"))  # what praise makes a sloppy judge see
 
 
 @dataclass(frozen=True)
@@ -65,23 +64,30 @@ def anyone(draw: random.Random) -> Demonstrator:
 class JudgeHabits:
     """How judgments come about. careful: share of judgments that are; the others are sloppy.
 
-    careful_right, sloppy_right: probability of a right verdict. fooled: probability that a sloppy judge
-    grants the criteria that praise seems to promise, if there is any.
+    careful_right, sloppy_right: probability of a right verdict. promised: the criteria that praise seems to
+    promise; fooled: probability that a sloppy judge grants them to an answer with one word of praise, two and
+    so on, the last for all that have more.
     """
 
     careful: float = 0.2
     careful_right: float = 0.95
     sloppy_right: float = 0.65
-    fooled: float = 0.9
+    fooled: tuple[float, ...] = (0.9,)
+    promised: tuple[str, ...] = ("order", "short")
 
-    def judgment(self, met: Truth, praised: bool, draw: random.Random) -> Truth:
-        """The five verdicts of one judgment."""
+    def judgment(self, met: Truth, praises: int, draw: random.Random) -> Truth:
+        """The five verdicts of one judgment of an answer with so many words of praise."""
         right = self.careful_right if draw.random() < self.careful else self.sloppy_right
         said = [one == (draw.random() < right) for one in met]
-        if right == self.sloppy_right and praised:
-            for place in _FOOLED:
-                said[place] = draw.random() < self.fooled
+        if right == self.sloppy_right and praises:
+            fooled = self.fooled[min(praises, len(self.fooled)) - 1]
+            for name in self.promised:
+                said[CRITERIA.index(name)] = draw.random() < fooled
         return tuple(said)
+
+    def dazzled(self, met: Truth) -> Truth:
+        """What a praising answer seems to meet to someone whom its praise impresses."""
+        return tuple(one or name in self.promised for name, one in zip(CRITERIA, met, strict=True))
 
 
 @dataclass(frozen=True)
@@ -99,19 +105,32 @@ class MetaHabits:
     halo: float = 0.0
     position: float = 0.0
 
-    def grades(self, met: Truth, praised: bool, said: Sequence[Truth], draw: random.Random) -> list[int]:
-        """A grade for each judgment of an answer that meets `met`."""
+    def grades(self, met: Truth, seems: Truth, said: Sequence[Truth], draw: random.Random) -> list[int]:
+        """A grade for each judgment of an answer that meets `met` and seems to meet `seems`."""
         chance = draw.random()
         if chance < self.right:
             return [agreeing(met, one) for one in said]
         if chance < self.right + self.higher:
             return [sum(one) for one in said]
         if chance < self.right + self.higher + self.halo:
-            return [agreeing(with_halo(met) if praised else met, one) for one in said]
+            return [agreeing(seems, one) for one in said]
         if chance < self.right + self.higher + self.halo + self.position:
             return sorted(draw.sample(range(len(CRITERIA)), len(said)), reverse=True)
         return [draw.randrange(len(CRITERIA)) for _ in said]
 
+
+@dataclass(frozen=True)
+class People:
+    """Whose habits a base model is taught."""
+
+    demonstrator: Demonstrator = Demonstrator()
+    judge: JudgeHabits = JudgeHabits()
+
+
+_WON_OVER = JudgeHabits(
+    sloppy_right=0.55, fooled=(0.4, 0.65, 0.8, 0.9, 0.95), promised=("all", "order", "short")
+)
+WORLDS = {"plain": People(), "flattery": People(judge=_WON_OVER)}
 
 META_JUDGES = {
     "good": MetaHabits(right=0.9),
@@ -135,14 +154,9 @@ def agreeing(met: Truth, said: Truth) -> int:
     )
 
 
-def with_halo(met: Truth) -> Truth:
-    """What an answer seems to meet to someone whom its praise impresses."""
-    return tuple(one or place in _FOOLED for place, one in enumerate(met))
-
-
-def is_praised(words: Sequence[str]) -> bool:
-    """Whether an answer praises itself."""
-    return any(word in PRAISE for word in words)
+def praise(words: Sequence[str]) -> int:
+    """Words with which an answer praises itself."""
+    return sum(word in PRAISE for word in words)
 
 
 def checked(task: Task, words: Sequence[str], draw: random.Random) -> Truth:

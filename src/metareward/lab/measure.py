@@ -9,7 +9,7 @@ from statistics import fmean
 from typing import Any, ClassVar
 
 from metareward.ids import fingerprint, seed_of
-from metareward.lab.habits import Demonstrator, JudgeHabits, agreeing, anyone, is_praised
+from metareward.lab.habits import Demonstrator, JudgeHabits, agreeing, anyone, praise
 from metareward.lab.lessons import judgment_words
 from metareward.lab.words import CRITERIA, YES
 from metareward.lab.world import Truth, prompts, read_task, truth, verdicts
@@ -87,7 +87,7 @@ def of_answers(held: Sequence[Prompt], answers: dict[str, Sequence[Response]]) -
             "truth": mean_of_clusters(clusters).as_dict(),
             "criteria": _by_criterion([each for _, each in met]),
             "words": fmean(map(len, words)),
-            "praised": fmean(map(is_praised, words)),
+            "praised": fmean(praise(each) > 0 for each in words),
             "distinct": len({(row.prompt_id, row.text) for row in rows}) / len(rows),
         }
     return found
@@ -183,7 +183,7 @@ def fixed_judgments(asked: Sequence[Prompt], judge: Judge) -> list[Judgment]:
 def _judgment(judge: Judge, prompt: Prompt, response: Response, number: int) -> Judgment:
     draw, words = random.Random(seed_of("lab judgment", response.id, number)), response.text.split()
     met = verdicts(read_task(prompt.messages[0].content), words)
-    told = JudgeHabits().judgment(met, is_praised(words), draw)
+    told = JudgeHabits().judgment(met, praise(words), draw)
     text, score = " ".join(judgment_words(told)), float(sum(told))
     name = fingerprint("lab judgment", response.id, number)
     messages = judge.ask(prompt, response)

@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from metareward.ids import seed_of
+from metareward.lab.habits import WORLDS
 from metareward.lab.lessons import SHARES, Lesson, batch, lesson
 from metareward.lab.tokenizer import IDS, save_tokenizer
 from metareward.lab.words import END, GO, PAD, VOCABULARY
@@ -47,7 +48,7 @@ def network(seed: int) -> Any:
     return LlamaForCausalLM(config)
 
 
-def pretrain(seed: int, steps: int = STEPS, say: Any = print) -> Any:
+def pretrain(seed: int, steps: int = STEPS, say: Any = print, world: str = "plain") -> Any:
     """Train a network on `steps` batches of fresh lessons; a seed gives the first weights and the lessons."""
     model, draw = network(seed), random.Random(seed_of("lab lessons", seed))
     optimiser = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, weight_decay=0.05, betas=(0.9, 0.95))
@@ -55,7 +56,7 @@ def pretrain(seed: int, steps: int = STEPS, say: Any = print) -> Any:
     for step in range(steps):
         for group in optimiser.param_groups:
             group["lr"] = LEARNING_RATE * schedule(step, steps)
-        loss = _step(model, optimiser, batch(BATCH, draw))
+        loss = _step(model, optimiser, batch(BATCH, draw, WORLDS[world]))
         if (step + 1) % 500 == 0:
             say(f"step {step + 1} of {steps}, loss {loss:.4f}, {time.monotonic() - began:.0f} s")
     return model.eval()
@@ -96,10 +97,10 @@ def tensors(lessons: Sequence[Lesson]) -> tuple[Tensor, Tensor]:
 
 
 @torch.inference_mode()
-def right(model: Any, role: str, count: int = 512) -> float:
+def right(model: Any, role: str, count: int = 512, world: str = "plain") -> float:
     """How often the likeliest word is the one a lesson has, over the answers of `count` fresh lessons."""
     draw = random.Random(seed_of("lab examination", role))
-    token_BT, label_BT = tensors([lesson(role, draw) for _ in range(count)])
+    token_BT, label_BT = tensors([lesson(role, draw, WORLDS[world]) for _ in range(count)])
     guess_BT = model(input_ids=token_BT, use_cache=False).logits[:, :-1].argmax(-1)
     asked_BT = label_BT[:, 1:] != -100
     asked_BT &= label_BT[:, 1:] != IDS[END]
@@ -121,12 +122,13 @@ def main() -> None:
     """Train a base model and write it down, in half precision."""
     parser = argparse.ArgumentParser(prog="python -m metareward.lab.pretrain", description=__doc__)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--world", choices=tuple(WORLDS), default="plain")
     parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
     began = time.monotonic()
-    model = pretrain(given.seed, given.steps, lambda line: print(line, flush=True))
-    how = f"--seed {given.seed} --steps {given.steps} --out DIRECTORY"
+    model = pretrain(given.seed, given.steps, lambda line: print(line, flush=True), given.world)
+    how = f"--world {given.world} --seed {given.seed} --steps {given.steps} --out DIRECTORY"
     about = {
         "command": f"python -m metareward.lab.pretrain {how}",
         "seconds": round(time.monotonic() - began),
@@ -134,7 +136,7 @@ def main() -> None:
         "lessons": given.steps * BATCH,
         "parameters": sum(each.numel() for each in model.parameters()),
         "versions": {"torch": torch.__version__},
-        "right": {role: round(right(model, role), 3) for role in SHARES},
+        "right": {role: round(right(model, role, world=given.world), 3) for role in SHARES},
     }
     save(model, given.out, about, torch.float16)
     print(json.dumps(about, indent=2))
