@@ -44,6 +44,7 @@ ROOMS = [
     "summary",
     "overlay",
     "options",
+    "lab",
     "config",
     "rundir",
     "ledger",

@@ -23,6 +23,7 @@ from metareward.cli.cost import cost
 from metareward.cli.diff import diff
 from metareward.cli.eval import eval_app
 from metareward.cli.failures import TRY_AGAIN, guarded, told
+from metareward.cli.lab import lab
 from metareward.cli.stopping import Stopping
 from metareward.errors import UserError
 from metareward.rundir import claimed
@@ -131,6 +132,7 @@ def export(
 
 
 app.command()(attack)
+app.command()(lab)
 
 
 @models_app.command("list")

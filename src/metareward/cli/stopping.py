@@ -1,9 +1,10 @@
 """Being told to stop, by Ctrl-C, SIGTERM or a closed terminal, in a way that cannot be lost."""
 
 import signal
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
-from metareward.events import Event, Listener
+E = TypeVar("E")
 
 
 class Stopping:
@@ -20,10 +21,10 @@ class Stopping:
         if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # ignored under nohup
             signal.signal(signal.SIGHUP, self._ask)
 
-    def before(self, listen: Listener) -> Listener:
+    def before(self, listen: Callable[[E], None]) -> Callable[[E], None]:
         """The same listener, which first looks whether the run was told to stop."""
 
-        def look_and_listen(event: Event) -> None:
+        def look_and_listen(event: E) -> None:
             if self.asked:
                 raise KeyboardInterrupt
             listen(event)

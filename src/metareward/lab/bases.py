@@ -1,13 +1,15 @@
 """The base models of the lab: those that ship with the package, and those that a user has made."""
 
 import json
+import os
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 
-from metareward.errors import UserError
+from metareward.errors import StoreError, UserError
 from metareward.models.base import Model
 from metareward.models.directory import directory_fingerprint
 
@@ -30,13 +32,21 @@ def about(seed: int, world: str = SHIPPED) -> dict[str, object]:
         return json.loads((folder / "about.json").read_text(encoding="utf-8"))
 
 
+def packed_fingerprint(seed: int, world: str = SHIPPED) -> str:
+    """What names a base model as it lies there. Raises UserError if there is no such base model."""
+    with _base(seed, world) as folder:
+        return directory_fingerprint(folder)
+
+
 def unpack(seed: int, folder: Path, world: str = SHIPPED) -> Model:
     """A base model in single precision, so that small steps of training are not rounded away.
 
-    `folder` is made, and found again the next time. Raises UserError if there is no such base model.
+    `folder`, with the base model's fingerprint at its end, is made, and found again the next time. Raises
+    UserError if there is no such base model.
     """
-    if not (folder / "config.json").is_file():
-        with _base(seed, world) as packed:
+    with _base(seed, world) as packed:
+        folder = folder.with_name(f"{folder.name}-{directory_fingerprint(packed)[:8]}")
+        if not (folder / "config.json").is_file():
             _widen(packed, folder)
     return Model(f"lab-{seed}", str(folder), directory_fingerprint(folder))
 
@@ -49,13 +59,18 @@ def _widen(packed: Path, folder: Path) -> None:
     from metareward.engines.quiet import quiet
     from metareward.lab.tokenizer import save_tokenizer
 
-    aside = folder.with_name(f".{folder.name}.partial")
+    aside = folder.with_name(f".{folder.name}.{os.getpid()}.partial")  # another may do the same just now
     disk.make_directory(aside)
     with quiet():
         model = AutoModelForCausalLM.from_pretrained(str(packed), dtype=torch.float32, use_safetensors=True)
         model.save_pretrained(aside)
     save_tokenizer(aside)
-    disk.rename(aside, folder)
+    try:
+        disk.rename(aside, folder)
+    except StoreError:
+        shutil.rmtree(aside, ignore_errors=True)
+        if not (folder / "config.json").is_file():
+            raise
 
 
 @contextmanager

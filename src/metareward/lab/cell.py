@@ -11,7 +11,7 @@ from metareward.errors import NoPairsError
 from metareward.evaluate.base import Evaluations
 from metareward.events import Listener, Noticed, ignore
 from metareward.ids import fingerprint
-from metareward.lab.bases import SHIPPED, unpack
+from metareward.lab.bases import SHIPPED, packed_fingerprint, unpack
 from metareward.lab.conditions import Budget, Condition
 from metareward.lab.measure import AgainstTruth
 from metareward.lab.world import prompts
@@ -49,14 +49,20 @@ class Cell:
         )
         return replace(settings, evaluate=Evaluations((against,)))
 
+    @property
+    def key(self) -> str:
+        """The name of its result."""
+        recipe = getattr(self.condition.recipe, "__qualname__", "")
+        settings = (asdict(self.method()), asdict(self.budget))
+        return fingerprint("cell", recipe, *settings, packed_fingerprint(self.base, self.world), self.seed)
+
 
 def run_cell(cell: Cell, root: Path, listen: Listener = ignore) -> dict[str, Any]:
     """Carry a cell out below `root`, or go on with it, or find its result; returns what it came to.
 
     A loop that runs out of pairs ends there, and says so: its last model stands for those that never were.
     """
-    folder, method = root / cell.place, cell.method()
-    key = fingerprint("cell", asdict(method), asdict(cell.budget), cell.base, cell.seed, cell.world)
+    folder, key = root / cell.place, cell.key
     if (found := read_cell(folder / RESULT)) and found["key"] == key:
         return found
     warnings: list[str] = []
@@ -66,7 +72,7 @@ def run_cell(cell: Cell, root: Path, listen: Listener = ignore) -> dict[str, Any
             warnings.append(f"{event.section}: {event.message}")
         listen(event)
 
-    told = _carry_out(cell, method, root, hear)
+    told = _carry_out(cell, cell.method(), root, hear)
     about = {"key": key, "condition": cell.name, "base": cell.base, "seed": cell.seed, "warnings": warnings}
     disk.write_json(folder / RESULT, {**about, **told})
     return {**about, **told}

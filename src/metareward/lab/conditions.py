@@ -145,3 +145,5 @@ CONDITIONS: dict[str, Condition] = {
         _with_judge(Combined, rho="auto", judge_gate=GATED, meta_judge_by="first"),
     ),
 }
+
+DEFAULT = "combined"  # the best that the project knows

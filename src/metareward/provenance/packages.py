@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import cache
 
 OURS = "metareward"
-_NOT_OURS = ("dev",)  # extras that no result depends on
+_NOT_OURS = ("dev", "plot")  # extras that no result depends on
 _REQUIREMENT = re.compile(
     r"\s*(?P<name>[A-Za-z0-9][\w.-]*)\s*(?:\[(?P<extras>[^\]]*)\])?[^;]*(?:;(?P<marker>.*))?"
 )
