@@ -48,7 +48,7 @@ def test_signs_and_scales_are_kept():
 
 
 def test_equal_seeds_give_equal_intervals():
-    table = np.random.default_rng(1).normal(size=(3, 3))
+    table = np.random.default_rng(1).normal(size=(6, 5))
     assert mean_of_table(table, 5) == mean_of_table(table, 5)
     assert mean_of_table(table, 5) != mean_of_table(table, 6)
 

@@ -26,15 +26,17 @@ def mean_of_table(values_RC: ArrayLike, seed: int = 0, draws: int = DRAWS) -> Es
     value = float(np.nanmean(table_RC))
     if n < 2:
         return Estimate(value, np.nan, np.nan, n)
-    row_DR, column_DC = _drawn(rows, columns, seed, draws)
-    drawn_DRC = table_RC[row_DR[:, :, None], column_DC[:, None, :]]
-    there_D = (~np.isnan(drawn_DRC)).sum((1, 2))
-    means = np.nansum(drawn_DRC, (1, 2))[there_D > 0] / there_D[there_D > 0]
+    row_DR, column_DC = _how_often(rows, columns, seed, draws)
+    there_RC = ~np.isnan(table_RC)
+    counts_D = ((row_DR @ there_RC) * column_DC).sum(1)
+    sums_D = ((row_DR @ np.where(there_RC, table_RC, 0.0)) * column_DC).sum(1)
+    means_D = sums_D[counts_D > 0] / counts_D[counts_D > 0]
     tail = 100 * widened(n)
-    lower, upper = np.percentile(means, [tail, 100 - tail])
+    lower, upper = np.percentile(means_D, [tail, 100 - tail])
     return Estimate(value, float(lower), float(upper), n)
 
 
+@lru_cache(maxsize=64)
 def widened(n: int) -> float:
     """The share of draws to leave out at each end, for `n` units.
 
@@ -56,7 +58,10 @@ def _occupied(table_RC: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 @lru_cache(maxsize=8)
-def _drawn(rows: int, columns: int, seed: int, draws: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The same resamples serve every measure of one comparison."""
+def _how_often(
+    rows: int, columns: int, seed: int, draws: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """How often each draw takes each row and each column; the same draws serve every measure."""
     generator = np.random.default_rng(seed)
-    return generator.integers(0, rows, (draws, rows)), generator.integers(0, columns, (draws, columns))
+    row_DR = generator.multinomial(rows, [1 / rows] * rows, draws)
+    return row_DR.astype(float), generator.multinomial(columns, [1 / columns] * columns, draws).astype(float)

@@ -1,0 +1,62 @@
+"""The real thing, small: a base model trained for seconds, a loop in worker processes, stopped."""
+
+import pytest
+
+from lab_runs import own_recipe
+from metareward.events import StepFinished
+from metareward.lab import pretrain, tables
+from metareward.lab.compare import compare
+from metareward.lab.conditions import CONDITIONS, Budget, Condition
+from metareward.lab.pool import LOG
+from metareward.lab.report import report
+from metareward.lab.words import CRITERIA
+
+BUDGET = Budget(prompts=12, iterations=1, responses=4, judgments=2, epochs=1)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A world of one base model that has learnt little more than the forms."""
+    folder = tmp_path_factory.mktemp("world")
+    before = pretrain.BATCH, pretrain.WARMUP
+    pretrain.BATCH, pretrain.WARMUP = 24, 10
+    pretrain.save(pretrain.pretrain(0, steps=70), folder / "base-0", {})
+    pretrain.BATCH, pretrain.WARMUP = before
+    return str(folder)
+
+
+def stop_after(step):
+    """A listener that interrupts when a step of the first iteration is whole."""
+
+    def listen(heard):
+        event = heard.event
+        if isinstance(event, StepFinished) and (event.section, event.step) == ("iteration 0", step):
+            raise KeyboardInterrupt
+
+    return listen
+
+
+def test_a_users_own_recipe_stopped_in_the_middle_and_gone_on_with(trained, tmp_path):
+    mine = {"mine": Condition("at temperature 1", own_recipe, CONDITIONS["meta_rewarding"].settings)}
+    given = {"root": tmp_path, "world": trained, "jobs": 1}
+    with pytest.raises(KeyboardInterrupt, match="0 of 1 cells have ended"):
+        compare(mine, BUDGET, **given, listen=stop_after("judge"))
+    heard = []
+    (cell,) = compare(mine, BUDGET, **given, listen=heard.append)
+
+    events = [one.event for one in heard if isinstance(one.event, StepFinished)]
+    reused = {event.step for event in events if event.section == "iteration 0" and event.reused}
+    assert {"generate", "judge"} <= reused
+    assert "train" in {event.step for event in events} - reused
+    assert len(cell["models"]) == 2
+    assert cell["iterations"][0]["battles"] > 0
+    assert "Loading weights" in (tmp_path / LOG).read_text(), "not on the user's screen"
+
+    found = report([cell], BUDGET.iterations)
+    told = found["conditions"]["mine"]["measures"]
+    parts = [told[f"meets_sampled_{criterion}"]["end"]["value"] for criterion in CRITERIA]
+    assert told["truth"]["end"]["value"] == pytest.approx(sum(parts))
+    assert 0 < told["truth"]["start"]["value"] < len(CRITERIA)
+    assert 0 < told["judge_fixed"]["end"]["value"] < 1
+    assert found["predictions"]["signals"]["score_preference"]["iterations"] == 1
+    assert "| mine |" in tables.markdown(found)
