@@ -29,6 +29,7 @@ THOROUGH = {
     "test_judge_first",
     "test_judge_stopping",
     "test_killed",
+    "test_lab_loop",
     "test_ledger",
     "test_provenance",
     "test_recipes",
