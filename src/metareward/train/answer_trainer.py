@@ -14,7 +14,8 @@ from trl.trainer.sft_trainer import SFTTrainer
 
 from metareward.errors import ConfigError
 from metareward.train.answers import TokenAnswers
-from metareward.train.dpo import TrainMachine, accumulation
+from metareward.train.arguments import arguments
+from metareward.train.dpo import TrainMachine
 from metareward.train.packed import PackedCollator, can_pack
 from metareward.train.pair_trainer import score_answers_only
 from metareward.train.sft import ALL_LINEAR, SFT
@@ -43,42 +44,13 @@ def answer_trainer(
     pack = pack and can_pack(model.to(PartialState().device), _longest(answers))
     trainer = AnswerTrainer(
         model=adapted(model, sft, machine.gradient_checkpointing),
-        args=config_of(sft, machine, folder),
+        args=SFTConfig(**arguments(sft, machine, folder), packing=False),
         train_dataset=Dataset.from_dict({"input_ids": answers.ids, "labels": answers.labels}),
         processing_class=tokenizer,
         data_collator=PackedCollator() if pack else None,
     )
     trainer.remove_callback(PrinterCallback)
     return trainer
-
-
-def config_of(sft: SFT, machine: TrainMachine, folder: Path) -> SFTConfig:
-    """What TRL is told."""
-    at_once, accumulate = accumulation(sft, machine)
-    warm = "constant_with_warmup" if sft.scheduler == "constant" and sft.warmup_ratio else sft.scheduler
-    auto = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
-    return SFTConfig(
-        output_dir=str(folder),
-        learning_rate=sft.learning_rate,
-        num_train_epochs=sft.epochs,
-        per_device_train_batch_size=at_once,
-        gradient_accumulation_steps=accumulate,
-        lr_scheduler_type=warm,
-        warmup_steps=sft.warmup_ratio,
-        max_grad_norm=sft.max_grad_norm,
-        weight_decay=sft.weight_decay,
-        seed=sft.seed,
-        max_length=None,
-        packing=False,
-        gradient_checkpointing=machine.gradient_checkpointing,
-        bf16=machine.dtype == "bfloat16" or (machine.dtype == "auto" and auto),
-        use_cpu=not torch.accelerator.is_available(),
-        logging_steps=1,
-        logging_nan_inf_filter=False,
-        save_strategy="no",
-        report_to=list(machine.report_to) or "none",
-        disable_tqdm=True,
-    )
 
 
 def adapted(model: Any, sft: SFT, gradient_checkpointing: bool = False) -> Any:

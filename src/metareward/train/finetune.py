@@ -8,7 +8,7 @@ from metareward.train import worker
 from metareward.train.answer_trainer import answer_trainer, merge
 from metareward.train.answers import encode_answers
 from metareward.train.job import TrainJob, TrainResult
-from metareward.train.keeper import Interrupted, Keeper, Reporter, StopSignal
+from metareward.train.keeper import Keeper, Reporter, StopSignal, train_under
 from metareward.train.publish import publish
 from metareward.train.sft import SFT
 
@@ -28,14 +28,7 @@ def finetune(job: TrainJob, stop: StopSignal, report: Reporter) -> TrainResult:
     report("started", demonstrations=len(answers), device=str(trainer.args.device))
     checkpoint = worker.to_continue_from(job, report)
     keeper = Keeper(job, answers.tokens, stop, report, checkpoint)
-    trainer.add_callback(keeper)
-    try:
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    except Interrupted:
-        if trainer.state.global_step > keeper.saved_step:
-            trainer._save_checkpoint(model, trial=None)
-            keeper.seal(trainer.state)
-        raise
+    train_under(keeper, trainer, checkpoint)
     result = worker.result_of(job, trainer, answers, keeper, VERSIONS)
     adapter = merge(trainer, job.work_dir / "adapter")
     model.config, model.generation_config = before

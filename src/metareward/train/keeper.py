@@ -199,6 +199,21 @@ class Keeper(TrainerCallback):
             raise Interrupted
 
 
+def train_under(keeper: Keeper, trainer: Any, checkpoint: Path | None) -> None:
+    """Train, from a checkpoint if there is one, until it is over or the keeper is asked to stop.
+
+    Raises Interrupted when it was, with a checkpoint of the last whole step.
+    """
+    trainer.add_callback(keeper)
+    try:
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    except Interrupted:
+        if trainer.state.global_step > keeper.saved_step:
+            trainer._save_checkpoint(trainer.model, trial=None)
+            keeper.seal(trainer.state)
+        raise
+
+
 def disk_refusal(error: BaseException) -> str | None:
     """What the disk said, if an error is its doing. PyTorch and safetensors wrap it in types of their own."""
     text = " ".join(str(error).split())

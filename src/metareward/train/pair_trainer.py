@@ -4,14 +4,14 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-import torch
 from torch.utils.data import DataLoader
 from trl.trainer import utils as trl_utils
 from trl.trainer.dpo_config import DPOConfig
 from trl.trainer.dpo_trainer import DPOTrainer
 
 from metareward.train import reference
-from metareward.train.dpo import DPO, accumulation
+from metareward.train.arguments import arguments
+from metareward.train.dpo import DPO
 from metareward.train.job import TrainJob
 from metareward.train.keeper import Reporter
 from metareward.train.shared_prompt import share_prompts
@@ -112,32 +112,11 @@ def score_answers_only() -> None:
 
 def config_of(job: TrainJob) -> DPOConfig:
     """What TRL and transformers call the settings of a job."""
-    dpo, machine = cast(DPO, job.dpo), job.machine
-    pairs_at_once, accumulate = accumulation(dpo, machine)
-    warm = "constant_with_warmup" if dpo.scheduler == "constant" and dpo.warmup_ratio else dpo.scheduler
-    auto = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+    dpo = cast(DPO, job.dpo)
     return DPOConfig(
-        output_dir=str(job.work_dir / "checkpoints"),
-        learning_rate=dpo.learning_rate,
+        **arguments(dpo, job.machine, job.work_dir / "checkpoints"),
         beta=dpo.beta,
         loss_type=["sigmoid", "sft"] if dpo.nll_weight else ["sigmoid"],
         loss_weights=[1.0, dpo.nll_weight] if dpo.nll_weight else None,
-        num_train_epochs=dpo.epochs,
-        per_device_train_batch_size=pairs_at_once,
-        gradient_accumulation_steps=accumulate,
-        lr_scheduler_type=warm,
-        warmup_steps=dpo.warmup_ratio,
-        max_grad_norm=dpo.max_grad_norm,
-        weight_decay=dpo.weight_decay,
-        seed=dpo.seed,
-        max_length=None,
         precompute_ref_log_probs=True,
-        gradient_checkpointing=machine.gradient_checkpointing,
-        bf16=machine.dtype == "bfloat16" or (machine.dtype == "auto" and auto),
-        use_cpu=not torch.accelerator.is_available(),
-        logging_steps=1,
-        logging_nan_inf_filter=False,
-        save_strategy="no",
-        report_to=list(machine.report_to) or "none",
-        disable_tqdm=True,
     )

@@ -26,7 +26,7 @@ from metareward.train import reference
 from metareward.train.checkpoints import facts_of, last_complete, last_unharmed, remove
 from metareward.train.dpo import DPO, LESS_MEMORY
 from metareward.train.job import RESULT, TrainJob, TrainResult, read_job
-from metareward.train.keeper import Interrupted, Keeper, Reporter, StopSignal, disk_refusal
+from metareward.train.keeper import Interrupted, Keeper, Reporter, StopSignal, disk_refusal, train_under
 from metareward.train.lock import hold_lock
 from metareward.train.pair_trainer import PairTrainer, config_of
 from metareward.train.publish import partial_of, publish
@@ -58,14 +58,7 @@ def train(job: TrainJob, stop: StopSignal, report: Reporter) -> TrainResult:
                 report("published", epoch=epoch, key=output.key)
 
     keeper = Keeper(job, pairs.tokens, stop, report, checkpoint, passed)
-    trainer.add_callback(keeper)
-    try:
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    except Interrupted:
-        if trainer.state.global_step > keeper.saved_step:
-            trainer._save_checkpoint(model, trial=None)
-            keeper.seal(trainer.state)
-        raise
+    train_under(keeper, trainer, checkpoint)
     result = result_of(job, trainer, pairs, keeper)
     _publish(job, trainer, result, before)
     return result
