@@ -20,10 +20,7 @@ SECONDS = 60  # far more than any of them takes: what takes longer hangs
 
 
 def parameter(group: str, case: Case):
-    kind, _, reason = case.mark.partition(": ")
-    marks = (
-        [pytest.mark.skip(reason=reason)] if kind == "skip" else [getattr(pytest.mark, kind)] if kind else []
-    )
+    marks = [getattr(pytest.mark, case.mark)] if case.mark else []
     return pytest.param(case, marks=marks, id=re.sub(r"[^\w.-]+", "-", f"{group[:12]}-{case.what}")[:70])
 
 

@@ -37,7 +37,7 @@ HANGING = """
             while True:
                 try:
                     time.sleep(0.1)
-                except Exception:
+                except Exception:  # as careless code does: what ends it must be no Exception
                     pass
         if how == "C":
             ctypes.CDLL(None).sleep(1000)
