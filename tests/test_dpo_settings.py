@@ -128,6 +128,14 @@ def test_each_reason_is_counted_on_its_own():
     )
 
 
+@pytest.mark.parametrize(("max_length", "kept"), [(6, 1), (5, 0)])
+@pytest.mark.parametrize("sides", [("aa", "b"), ("b", "aa")])
+def test_a_pair_of_just_max_length_is_kept(sides: tuple[str, str], max_length: int, kept: int):
+    """Three tokens of the prompt, two of the longer answer, and its end; the shorter one does not matter."""
+    rows = [pair(0, *sides, "q"), pair(1, "b", "c", "q")]
+    assert len(encode_pairs(rows, CODER, max_length)) == 1 + kept
+
+
 @given(texts.filter(bool), st.booleans())
 def test_sampled_tokens_are_kept_when_they_say_the_text(text: str, ended: bool):
     from dataclasses import replace

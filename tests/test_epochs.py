@@ -11,7 +11,7 @@ import pytest
 
 from metareward import disk
 from metareward.errors import StepError
-from metareward.train.checkpoints import MARKER
+from metareward.train.checkpoints import MARKER, seal
 from metareward.train.dpo import DPO, TrainMachine
 from metareward.train.epochs import ending_with, remove_weights, removed, require_weights, train_all
 from metareward.train.fake import FakeTrainer
@@ -80,6 +80,14 @@ def test_only_what_is_missing_is_trained_and_no_further_than_needed(tmp_path: Pa
     trainer = FakeTrainer()
     train_all(trainer, jobs_of(tmp_path, 1, 2, 3), ignore)
     assert done_by(trainer) == [("key3", [])]
+
+
+def test_of_several_that_are_missing_before_the_end_the_last_passes_the_others(tmp_path: Path):
+    train_all(FakeTrainer(), jobs_of(tmp_path, 3), ignore)
+    trainer = FakeTrainer()
+    results = train_all(trainer, jobs_of(tmp_path, 1, 2, 3), ignore)
+    assert done_by(trainer) == [("key2", ["key1"])]
+    assert [result.steps for result in results.values()] == [2, 4, 6]
 
 
 def test_an_epoch_that_was_trained_to_before_is_passed(tmp_path: Path):
@@ -238,8 +246,9 @@ pytestmark = [
 def test_each_epoch_is_what_a_training_that_stops_there_makes(
     start: str, apart: dict[int, Path], tmp_path: Path
 ):
-    train_all(here, jobs_of(tmp_path, 1, 2, 3, start=start), ignore)
+    results = train_all(here, jobs_of(tmp_path, 1, 2, 3, start=start), ignore)
     assert_all_same(tmp_path, apart)
+    assert [result.part_of for result in results.values()] == ["key3", "key3", None]
     first, last = (weights(apart[epoch]) for epoch in (1, 3))
     assert any(not torch.equal(first[name], last[name]) for name in first), "epochs differ"
 
@@ -272,10 +281,11 @@ def test_gone_while_an_epoch_is_published_it_ends_the_same(
     assert_all_same(tmp_path, apart)
 
 
+@pytest.mark.parametrize("early", [1, 2], ids=["before it", "just where it was made"])
 def test_a_checkpoint_behind_an_epoch_that_is_now_wanted_is_not_continued_from(
-    start: str, apart: dict[int, Path], tmp_path: Path
+    start: str, apart: dict[int, Path], tmp_path: Path, early: int
 ):
-    """A training that kept no epochs is stopped after two of them; then all are wanted."""
+    """A training that kept no epochs is stopped after two of them; then an earlier one is wanted, too."""
 
     def guard(operation: str, path: Path, act: Callable[[], object]) -> object:
         if operation == "rename" and path.name == ".key3.partial":
@@ -285,9 +295,9 @@ def test_a_checkpoint_behind_an_epoch_that_is_now_wanted_is_not_continued_from(
     with pytest.raises(Gone), disk.guarded(guard):
         train_all(here, jobs_of(tmp_path, 3, start=start), ignore)
     assert list((tmp_path / "training" / "key3" / "checkpoints").glob(f"checkpoint-4/{MARKER}"))
-    results = train_all(here, jobs_of(tmp_path, 1, 2, 3, start=start), ignore)
+    results = train_all(here, jobs_of(tmp_path, early, 3, start=start), ignore)
     assert results[3].resumed_from is None
-    assert_all_same(tmp_path, apart)
+    assert_all_same(tmp_path, {epoch: apart[epoch] for epoch in (early, 3)})
 
 
 def test_the_last_step_of_an_early_stop_is_not_followed_by_another_epoch(
@@ -309,6 +319,21 @@ def test_the_last_step_of_an_early_stop_is_not_followed_by_another_epoch(
     assert result.resumed_from is not None
     assert result.steps == 6
     assert_same(result.output_dir, apart[3])
+
+
+def test_seconds_are_those_of_all_sessions(tmp_path: Path):
+    from metareward.train.keeper import Keeper, Reporter, StopSignal
+
+    checkpoint = tmp_path / "checkpoint-5"
+    checkpoint.mkdir()
+    seal(checkpoint, {"step": 5, "epoch": 1.0, "seconds": 1000.0})
+    again, fresh = (
+        Keeper(job_of(tmp_path, 3), 10, StopSignal(75), Reporter(None), place) for place in (checkpoint, None)
+    )
+    assert (again.saved_step, again.resumed_from) == (5, 5)
+    assert (fresh.saved_step, fresh.resumed_from) == (0, None)
+    assert 1000 <= again.seconds < 1500
+    assert 0 <= fresh.seconds < 500
 
 
 @pytest.mark.model

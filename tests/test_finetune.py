@@ -5,9 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import hypothesis
 import pytest
-from hypothesis import strategies as st
 
 from metareward.records import Demonstration, Message
 from metareward.train.answers import NO_LOSS, encode_answers
@@ -33,8 +31,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*pin_memory.*:UserWarning"),
 ]
 SETTINGS = SFT(batch_size=4, epochs=2, stop_after_epoch=None, learning_rate=1e-2)
-PROMPTS = st.lists(st.integers(1, 3), min_size=1, max_size=6)
-ANSWERS = st.lists(st.integers(1, 3), min_size=1, max_size=3)
 ADAPTED = replace(SETTINGS, lora_rank=2, lora_alpha=8.0)
 
 
@@ -156,6 +152,7 @@ def test_too_long_and_empty_ones_are_dropped_and_counted(start: Path):
     assert dict(ready.dropped) == {"longer than max_length": 1, "empty answer": 1}
     with pytest.raises(StepError, match=r"sft\.max_length"):
         encode_answers(given(3), coder, 10)
+    assert not encode_answers(given(3), coder, longest).dropped, "of just that length it is kept"
 
 
 def plain(start: Path, sft: SFT, rows: list[Demonstration], order: list[list[int]]):
@@ -227,6 +224,36 @@ def test_an_adapter_is_merged_as_scale_b_a_into_the_layers_it_names_and_no_other
     assert "tmp" not in (tmp_path / "model" / "adapter" / "adapter_config.json").read_text()
 
 
+def test_an_adapter_drops_out_as_it_is_told(start: Path):
+    from metareward.train.answer_trainer import adapted
+    from metareward.train.worker import load_weights
+
+    model = adapted(load_weights(str(start)), replace(ADAPTED, lora_dropout=0.25))
+    shares = {part.p for part in model.modules() if isinstance(part, torch.nn.Dropout)}
+    assert shares == {0.25}
+
+
+def settings_of(folder: Path) -> list[dict[str, Any]]:
+    from transformers import AutoConfig, GenerationConfig
+
+    kinds = (AutoConfig, GenerationConfig)
+    return [{**kind.from_pretrained(folder).to_dict(), "_name_or_path": ""} for kind in kinds]
+
+
+@pytest.mark.parametrize("sft", [SETTINGS, ADAPTED], ids=["every weight", "adapter"])
+def test_the_model_keeps_the_settings_it_came_with(tmp_path: Path, start: Path, sft: SFT):
+    """What TRL and transformers change for training (tokens of padding, of the end) does not stay."""
+    tune(job_in(tmp_path, start, replace(sft, epochs=1)))
+    assert settings_of(tmp_path / "model") == settings_of(start)
+
+
+def test_steps_and_the_result_count_the_tokens_of_prompts_and_answers(tmp_path: Path, start: Path):
+    result, said = tune(job_in(tmp_path, start, replace(SETTINGS, stop_after_epoch=1)))
+    told = [facts["tokens"] for event, facts in said if event == "step"]
+    assert told[-1] == result.tokens == sum(len(ids) for ids in encoded(start, given()).ids)
+    assert 0 < told[0] < told[-1]
+
+
 def test_targets_that_the_model_has_not_are_refused(tmp_path: Path, start: Path):
     from metareward.errors import ConfigError
 
@@ -246,18 +273,23 @@ class StopsAt(StopSignal):
         return len(self._said.losses()) >= self._steps
 
 
-@pytest.mark.parametrize("sft", [SETTINGS, ADAPTED], ids=["every weight", "adapter"])
-def test_stopped_and_continued_it_ends_in_the_same_bits(tmp_path: Path, start: Path, sft: SFT):
+@pytest.mark.parametrize(
+    ("sft", "steps"),
+    [(SETTINGS, 1), (ADAPTED, 1), (SETTINGS, 2)],
+    ids=["every weight", "adapter", "at the end of an epoch"],
+)
+def test_stopped_and_continued_it_ends_in_the_same_bits(tmp_path: Path, start: Path, sft: SFT, steps: int):
+    """An epoch has two steps."""
     from metareward.train.finetune import finetune
 
     tune(job_in(tmp_path / "whole", start, sft))
     said = Said()
     with pytest.raises(Interrupted):
-        finetune(job_in(tmp_path / "cut", start, sft), StopsAt(said, 2), said)  # type: ignore[arg-type]
+        finetune(job_in(tmp_path / "cut", start, sft), StopsAt(said, steps), said)  # type: ignore[arg-type]
     assert not (tmp_path / "cut" / "model").exists()
     result, after = tune(job_in(tmp_path / "cut", start, sft))
-    assert result.resumed_from == 2
-    assert len(said.losses()) == len(after.losses()) == 2
+    assert result.resumed_from == steps
+    assert (len(said.losses()), len(after.losses())) == (steps, 4 - steps)
     whole, cut = weights(tmp_path / "whole" / "model"), weights(tmp_path / "cut" / "model")
     assert all(torch.equal(whole[name], cut[name]) for name in whole)
 
@@ -287,39 +319,3 @@ def test_one_demonstration_is_learnt_by_heart(tmp_path: Path, start: Path):
     sft = replace(SETTINGS, batch_size=1, epochs=8)
     _, said = tune(job_in(tmp_path, start, sft, given(1)))
     assert said.losses()[-1] < 0.3 * said.losses()[0]
-
-
-def example(prompt: list[int], answer: list[int]) -> dict[str, list[int]]:
-    return {"input_ids": prompt + answer, "labels": [NO_LOSS] * len(prompt) + answer}
-
-
-@hypothesis.given(st.lists(st.tuples(PROMPTS, ANSWERS), min_size=1, max_size=6))
-def test_a_packed_row_holds_every_example_once_and_each_token_sees_its_own_past(rows: list[Any]):
-    from metareward.train.packed import PackedCollator
-
-    examples = [example(prompt, answer) for prompt, answer in rows]
-    batch = PackedCollator()(examples)
-    ids, labels, places = (batch[name][0].tolist() for name in ("input_ids", "labels", "position_ids"))
-    seen = batch["attention_mask"][0, 0]
-    pasts = []
-    for token in range(len(ids)):
-        past = [ids[key] for key in range(len(ids)) if seen[token, key]]
-        assert len(past) == places[token] + 1
-        assert not seen[token, token + 1 :].any()
-        told = labels[token + 1] if token + 1 < len(ids) else NO_LOSS
-        if told != NO_LOSS:
-            pasts.append((*past, told))
-    wanted = [
-        tuple(one["input_ids"][: place + 1])
-        for one in examples
-        for place, label in enumerate(one["labels"])
-        if label != NO_LOSS
-    ]
-    assert sorted(pasts) == sorted(wanted)
-
-
-def test_a_packed_row_is_short_where_examples_begin_alike():
-    from metareward.train.packed import PackedCollator
-
-    examples = [example([1] * 50 + [number], [7, 8]) for number in range(4)]
-    assert PackedCollator()(examples)["input_ids"].shape == (1, 50 + 4 * 3)
