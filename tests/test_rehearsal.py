@@ -9,7 +9,7 @@ from metareward.events import StepFinished
 from metareward.recipes.meta_rewarding import PAPER_ITERATIONS, MetaRewarding, meta_rewarding
 from metareward.recipes.self_rewarding import SelfRewarding, self_rewarding
 from metareward.records import Battle, Finish, Judgment, Outcome
-from metareward.simulate import PAPER_FIRST, PAPER_SECOND, UNBIASED, Abilities, World, rehearse
+from metareward.simulate import PAPER_FIRST, PAPER_SECOND, UNBIASED, Abilities, World, rehearse, truth
 from metareward.simulate.rehearsal import rates
 from metareward.stages.generate import Generate
 from metareward.stages.judge import Judge
@@ -78,6 +78,20 @@ def test_models_are_seen_in_order_with_what_their_iteration_did(tmp_path):
         seen.higher_wins for seen in found.models[:2]
     ]
     assert found.models[1].abilities != found.models[2].abilities
+    for seen in found.models:
+        assert seen.truth == truth(seen.abilities, World().first), "held against the first model's answers"
+
+
+def test_every_iteration_and_every_seed_asks_other_questions(tmp_path):
+    asked = []
+
+    def listening(run, model, batches, settings):
+        asked.extend(prompt.messages[0].content for batch in batches for prompt in batch)
+        return model
+
+    for seed in (1, 2):
+        rehearse(listening, SMALL, World(), tmp_path / str(seed), 6, seed=seed)
+    assert len(set(asked)) == len(asked) == 2 * 2 * 6
 
 
 def test_a_recipe_without_battles_trains_no_judge(tmp_path):

@@ -1,9 +1,8 @@
 """The simulated model: its texts say what they are worth, its training is DPO, its numbers are true."""
 
-import itertools
 import math
 import random
-from dataclasses import astuple, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,27 +10,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metareward.engines.base import Forced, Request, Sampling
-from metareward.errors import ConfigError, DataError
+from metareward.errors import DataError
 from metareward.evaluate.bank import GENUINE, Bank
 from metareward.ids import seed_of
-from metareward.records import Finish, Message, PreferencePair, Response, Role
-from metareward.simulate import Abilities, MetaJudging, World, load, questions, simulated, start, truth
+from metareward.records import Finish, Message, Response
+from metareward.simulate import Abilities, MetaJudging, World, questions, simulated, truth
 from metareward.simulate.texts import (
     MOST_PADDING,
     POINTS,
     Answer,
+    Remarks,
     question,
     read_answer,
     read_judgments,
     write_answer,
     write_judgment,
 )
-from metareward.simulate.trainer import SimulatedTrainer, descend, difference
 from metareward.simulate.world import chances, granting
 from metareward.stages.judge import Judge
 from metareward.stages.meta_judge import MetaJudge
-from metareward.train.dpo import DPO, TrainMachine
-from metareward.train.job import TrainJob
 
 ANSWERS = st.builds(Answer, st.tuples(*[st.booleans()] * 5), st.integers(0, MOST_PADDING))
 VERDICTS = st.tuples(*[st.booleans()] * 5)
@@ -192,130 +189,18 @@ def test_a_forced_battle_agrees_with_a_free_one_of_the_same_seed():
     ]
 
 
-# --- training is DPO ---
-
-
-def pair(role, chosen, rejected, answer=GOOD, number=1):
-    text = question(number) if role is Role.ACTOR else f"{question(number)}\n{write_answer(number, answer)}"
-    return PreferencePair(
-        "p", role, "q", None, (Message("user", text),), "c", "r", chosen, rejected, None, None, 0, 0
-    )
-
-
-def judge_log_probability(own, answer, verdicts):
-    """By enumeration of all 32 judgments, so that the normaliser is really there."""
-
-    def score(said):
-        return sum(
-            v * (own.insight * (1 if t else -1) + own.leniency + own.halo * (answer.padding - 1.5))
-            for v, t in zip(said, answer.met, strict=True)
-        )
-
-    every = [score(said) for said in itertools.product((0, 1), repeat=5)]
-    return score(verdicts) - np.logaddexp.reduce(every)
-
-
-def dpo_loss(vector, reference, pairs, weights, beta):
-    now, before = Abilities(*vector), Abilities(*reference)
-    losses = []
-    for (a, c, r), (weight, certainty) in zip(pairs, weights, strict=True):
-        margin = beta * (
-            (judge_log_probability(now, a, c) - judge_log_probability(before, a, c))
-            - (judge_log_probability(now, a, r) - judge_log_probability(before, a, r))
-        )
-        straight, flipped = np.logaddexp(0, -margin), np.logaddexp(0, margin)
-        losses.append(weight * (certainty * straight + (1 - certainty) * flipped))
-    return float(np.mean(losses))
-
-
-@settings(max_examples=20, deadline=None)
-@given(st.lists(st.tuples(ANSWERS, VERDICTS, VERDICTS, WEIGHTS), min_size=1, max_size=4))
-def test_a_step_follows_the_gradient_of_the_dpo_loss_of_the_whole_policy(drawn):
-    rows, weights = [row[:3] for row in drawn], [row[3] for row in drawn]
-    pairs = [
-        replace(
-            pair(Role.JUDGE, write_judgment(c, with_score=True), write_judgment(r, with_score=True), a),
-            weight=weight,
-            certainty=certainty,
-        )
-        for (a, c, r), (weight, certainty) in zip(rows, weights, strict=True)
-    ]
-    dpo = DPO(learning_rate=0.1, beta=0.3, batch_size=8, epochs=1, scheduler="constant")
-    begin, reference = Abilities(0.1, 0.2, 0.7, 0.4, -0.2).vector(), Abilities(0, 0, 1, 1, 0.1).vector()
-    after, (loss,) = descend(dpo, begin, reference, pairs)
-    assert loss == pytest.approx(dpo_loss(begin, reference, rows, weights, 0.3))
-    small = 1e-5 * np.eye(len(begin))
-    slope = [
-        (
-            dpo_loss(begin + e, reference, rows, weights, 0.3)
-            - dpo_loss(begin - e, reference, rows, weights, 0.3)
-        )
-        / 2e-5
-        for e in small
-    ]
-    assert after - begin == pytest.approx(-0.1 * np.array(slope), abs=1e-7)
-
-
-def test_the_actors_features_are_those_of_its_policy():
-    """log pi(t, l) up to what cancels: quality times the points met, and length times the padding."""
-    better = write_answer(1, Answer((True, True, True, False, False), 3))
-    worse = write_answer(1, Answer((True, False, False, False, False), 1))
-    assert difference(pair(Role.ACTOR, better, worse)).tolist() == [2, 2, 0, 0, 0]
-    odds = [math.log(p / (1 - p)) for p in chances(Abilities(quality=0.3), 1)]
-    assert np.subtract(odds, [math.log(p / (1 - p)) for p in chances(Abilities(), 1)]) == pytest.approx(0.3)
-
-
-def trained(tmp_path, pairs, dpo=None, key="k"):
-    first = start(World(), tmp_path / "start")
-    dpo = dpo or DPO(learning_rate=1.0, epochs=2, batch_size=4)
-    places = (tmp_path / key, tmp_path / f"{key}-work")
-    job = TrainJob(key, dpo, TrainMachine(), first.path, first.path, pairs, *places)
-    result = SimulatedTrainer()(job)
-    return load(tmp_path / key), result
-
-
-def test_training_moves_each_ability_the_way_the_chosen_side_points(tmp_path):
-    right, wrong = write_judgment(HALF, with_score=True), write_judgment(OTHER, with_score=True)
-    own, _ = trained(tmp_path, [pair(Role.JUDGE, right, wrong, Answer(HALF, 0))] * 8, key="truth")
-    assert own.insight > 1
-    assert own.leniency == Abilities().leniency, "equal scores say nothing of leniency"
-    high, low = write_judgment(YES, with_score=True), write_judgment(NO, with_score=True)
-    own, _ = trained(tmp_path, [pair(Role.JUDGE, high, low, BAD)] * 8, key="high")
-    assert own.leniency > Abilities().leniency
-    assert own.insight < 1
-    own, _ = trained(tmp_path, [pair(Role.JUDGE, low, high, BAD)] * 8, key="low")
-    assert own.leniency < Abilities().leniency
-    assert (own.quality, own.length) == (0, 0), "judge pairs train no actor"
-    own, result = trained(
-        tmp_path, [pair(Role.ACTOR, write_answer(1, GOOD), write_answer(1, Answer(NO, 3)))] * 8, key="actor"
-    )
-    assert own.quality > 0 > own.length
-    assert (own.insight, own.leniency, own.halo) == astuple(Abilities())[2:]
-    assert result.loss_first == pytest.approx(math.log(2))
-    assert result.loss_last < result.loss_first
-    assert (result.steps, result.pairs_used) == (4, 8)
-
-
-def test_a_schedule_stops_after_its_epoch_and_cools_down(tmp_path):
-    rows = [pair(Role.ACTOR, write_answer(1, GOOD), write_answer(1, BAD))]
-    zero = np.zeros(5)
-    whole, losses = descend(DPO(epochs=10, scheduler="constant"), zero, zero, rows)
-    assert len(losses) == 10
-    part, losses = descend(DPO(epochs=10, stop_after_epoch=4, scheduler="constant"), zero, zero, rows)
-    assert len(losses) == 4
-    assert 0 < part[0] < whole[0]
-    cosine, _ = descend(DPO(epochs=1000), zero, zero, rows)
-    constant, _ = descend(DPO(epochs=1000, scheduler="constant"), zero, zero, rows)
-    assert cosine[0] / constant[0] == pytest.approx(0.5, abs=0.01)
-
-
-def test_what_a_simulated_model_cannot_do_is_refused(tmp_path):
-    right, wrong = write_judgment(HALF, with_score=True), write_judgment(OTHER, with_score=True)
-    with pytest.raises(ConfigError, match=r"dpo.nll_weight must be 0"):
-        trained(tmp_path, [pair(Role.JUDGE, right, wrong)], DPO(nll_weight=0.1))
+def test_a_directory_without_a_simulated_model_is_named():
     with pytest.raises(DataError, match="no simulated model"):
         with simulated(World())(model()):
             pass
+
+
+def test_a_total_that_only_one_of_two_judgments_shows_is_no_total_to_go_by():
+    meta = MetaJudging(discernment=0, score_bias=1.0, seen=0.75)
+    five, three = Remarks(YES, 5), Remarks((True,) * 3 + (False,) * 2, 3)
+    assert meta.log_odds(five, three, NO, 0) == pytest.approx(2)
+    for first, second in ((replace(five, score=None), three), (five, replace(three, score=None))):
+        assert meta.log_odds(first, second, NO, 0) == pytest.approx(0.25 * 2)
 
 
 # --- what is true of it ---
@@ -353,6 +238,13 @@ def test_truth_knows_a_better_judge_from_a_lenient_one():
     assert better.quality > base.quality
     assert better.accuracy == base.accuracy, "judged are always the first model's answers"
     assert truth(replace(Abilities(), insight=9.0, leniency=0.0), Abilities()).accuracy > 0.99
+
+
+def test_padding_is_the_mean_of_its_log_linear_policy():
+    assert truth(Abilities(), Abilities()).padding == pytest.approx((0 + 1 + 2 + 3) / 4)
+    weights = [math.exp(0.7 * padding) for padding in range(4)]
+    mean = sum(padding * weight for padding, weight in enumerate(weights)) / sum(weights)
+    assert truth(Abilities(length=0.7), Abilities()).padding == pytest.approx(mean)
 
 
 def test_the_first_model_starts_where_the_paper_does():
