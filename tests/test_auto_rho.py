@@ -127,7 +127,8 @@ def test_a_target_is_a_difference_of_chosen_less_rejected():
     assert AutoRho(ActorPairs(), target=10).search(*world.actor_inputs).rho == 0
     assert AutoRho(ActorPairs(), target=9.9).search(*world.actor_inputs).rho == 0.25
     assert AutoRho(ActorPairs(), target=-10).search(*world.actor_inputs).rho == 0.25
-    assert not AutoRho(ActorPairs(), target=-10.1).search(*world.actor_inputs).reached
+    missed = AutoRho(ActorPairs(), target=-10.1).search(*world.actor_inputs)
+    assert (missed.rho, missed.reached) == (0.25, False), "-10 is nearer to it than 10"
 
 
 def test_short_winners_need_no_length_control():
@@ -154,6 +155,16 @@ def test_the_limit_of_characters_is_part_of_the_search():
     world = a_world([(5, 30), (4, 10), (1, 20)])
     found = AutoRho(ActorPairs(max_chosen_characters=15), target=50).search(*world.actor_inputs)
     assert (found.rho, found.curve[0].pairs) == (0.25, 0)
+    missed = AutoRho(ActorPairs(max_chosen_characters=15), target=-50).search(*world.actor_inputs)
+    assert (missed.rho, missed.reached) == (0.25, False), "a rho without pairs is not the nearest"
+
+
+def test_a_mean_is_over_the_pairs_of_its_own_rho():
+    """At rho 0 the first prompt's chosen response is over the limit; from .25 on there are two pairs."""
+    world = a_world([(5, 30), (4, 10), (1, 20)], [(5, 3), (1, 20)])
+    curve = rho_curve(ActorPairs(max_chosen_characters=15), [0.0, 0.25], *world.actor_inputs)
+    assert [(point.pairs, point.length_difference) for point in curve] == [(1, -17), (2, -13.5)]
+    assert [point.score_margin for point in curve] == [4, 3.5]
 
 
 def test_inputs_that_can_be_read_once_are_refused():

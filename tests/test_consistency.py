@@ -106,8 +106,8 @@ def test_pairs_are_those_of_the_rule_with_a_certainty(world: World, seed: int, p
 
 
 def test_the_mean_and_its_error_are_over_prompts_with_two_responses_scored_by_both():
-    world = planted_world(0)
-    before = rejudged(world, lambda s: s)
+    world, rng = planted_world(0), random.Random(0)
+    before = rejudged(world, lambda s: rng.uniform(0, 5))
     before = [j for j in before if j.prompt_id != "p0"]
     before += [dataclasses.replace(before[0], id="one", response_id="p0-0", prompt_id="p0", score=1.0)]
     before.sort(key=lambda j: j.prompt_id)
@@ -117,9 +117,22 @@ def test_the_mean_and_its_error_are_over_prompts_with_two_responses_scored_by_bo
     assert (found.prompts, found.known) == (6, 5)
     assert found.tau == pytest.approx(fmean(known))
     assert found.tau_standard_error == pytest.approx(stdev(known) / 5**0.5)
+    assert stdev(known) > 0.1
     (first, *_) = Consistent(ActorPairs(), "prompt").apply(before, *world.actor_inputs)
     assert isinstance(first, PreferencePair)
     assert first.certainty == found.certainty, "an unknown prompt has the mean"
+
+
+@pytest.mark.parametrize("per", ["iteration", "prompt"])
+def test_where_the_judge_before_scored_nothing_no_pair_is_believed(per):
+    world = planted_world(0)
+    assert len(pairs(ActorPairs().apply(*world.actor_inputs))) == 6
+    made = list(Consistent(ActorPairs(), per).apply([], *world.actor_inputs))
+    reason = "no two responses scored by both judges"
+    assert made == [Dropped(prompt.id, reason) for prompt in world.prompts]
+    one_each = rejudged(world, lambda s: s)[::20]
+    assert [j.prompt_id for j in one_each] == [prompt.id for prompt in world.prompts]
+    assert list(Consistent(ActorPairs(), per).apply(one_each, *world.actor_inputs)) == made
 
 
 def planted_world(seed: int) -> World:

@@ -100,6 +100,9 @@ The answer makes three good arguments.
 It is 5% too long.
 The response is about version 3.5 of the software.
 It gets point 4 wrong.
+It earns criterion 4, but not the last.
+It makes step 4, though late.
+The response gives rule 2.
 One could say more about the second part.
 The list has two entries and no conclusion.
 She was born in 1985, in a family of four.
