@@ -15,6 +15,7 @@ import planted
 from metareward import summary
 from metareward.engines.base import Request
 from metareward.engines.fake import Reply
+from metareward.history import Beside
 from metareward.ids import seed_of
 from metareward.recipes import accounts
 from metareward.recipes.judge_gate import JudgeGate
@@ -22,6 +23,7 @@ from metareward.recipes.settings import Iteration
 from metareward.records import Battle, Dropped, Finish, Judgment, Outcome
 from metareward.stages.anchors import AnchoredPairs
 from metareward.stages.auto_rho import AutoRho
+from metareward.stages.cap import OVER
 from metareward.stages.consistency import Consistent
 from metareward.stages.pair import ActorPairs, KeepDistinct
 from metareward.stages.pair_judge import JudgePairs
@@ -127,8 +129,15 @@ def failing(request: Request) -> bool:
     return seed_of("fail", request.id) % 12 == 0
 
 
-LIMITS: dict[str, Any] = {"max_response_characters": 60, "max_judgment_characters": 24}
-FIRST = Iteration(rho="auto", **LIMITS, max_judge_share=0.4)
+def steps_of(other: Beside) -> list[tuple[str, str]]:
+    """The accounts that another model's part in an iteration has."""
+    wrote = ["keep_distinct"] if other.answers is not None else []
+    return [(other.name, step) for step in (*wrote, "judge", *("actor_pairs" for _ in other.pairs))]
+
+
+# In the first the cap leaves judge pairs out or weighs them; in the second all of them are over the limit.
+FIRST = Iteration(rho="auto", max_response_characters=60, max_judge_share=0.15)
+SECOND = Iteration(rho=0.3, max_response_characters=60, max_judgment_characters=24)
 SHARES = [(name, "sampling") for name in sorted(loops.RECIPES)]
 SHARES += [("meta_rewarding", "weight"), ("combined", "weight")]
 
@@ -136,7 +145,7 @@ SHARES += [("meta_rewarding", "weight"), ("combined", "weight")]
 @pytest.mark.parametrize(("name", "by"), SHARES)
 def test_all_accounts_of_a_troubled_loop_add_up(tmp_path, name, by):
     small = loops.RECIPES[name][1]()
-    iterations = (dataclasses.replace(FIRST, judge_share_by=by), Iteration(rho=0.3, **LIMITS))
+    iterations = (dataclasses.replace(FIRST, judge_share_by=by), SECOND)
     changes: dict[str, Any] = {"iterations": iterations}
     if hasattr(small, "judge_gate"):
         changes["judge_gate"] = JudgeGate()
@@ -156,11 +165,15 @@ def test_all_accounts_of_a_troubled_loop_add_up(tmp_path, name, by):
         assert by_step["train"]["given"] == sum(map(len, pairs)) == by_step["train"]["kept"]
         if len(round.pairs) > 1 and round is run.history.rounds[0]:
             share = by_step["cap_judge_pairs" if by == "sampling" else "weigh_judge_pairs"]
-            assert share["given"] == by_step["judge_pairs"]["kept"]
-            assert entry["judge_share_of_weight"] <= 0.4 + 1e-12
+            assert share["given"] == by_step["judge_pairs"]["kept"] > 0
+            assert entry["judge_share_of_weight"] <= 0.15 + 1e-12
+            assert set(share["left_out"]) == ({OVER} if by == "sampling" else set())
+            assert by_step["train"]["given"] == by_step["actor_pairs"]["kept"] + share["kept"]
         if round.battles is not None:
             assert by_step["meta_judge"]["given"] == len(list(round.battles))
             assert set(by_step["meta_judge"]["left_out"]) == {"tie", "unreadable", "engine failure"}
+        told = [(a["model"], a["step"]) for a in entry["accounts"] if "model" in a]
+        assert told == [step for other in round.beside for step in steps_of(other)]
         for account in entry["accounts"]:
             reasons.update(account["left_out"])
     expected = {"engine failure", "empty response", "duplicate response", "no verdict line"}

@@ -184,6 +184,10 @@ def test_the_future_is_trained_from_the_first_phase_and_the_next_from_the_second
         assert future & {pair.chosen_id for pair in second_phase}, "some of the future's are better"
         assert [p.prompt_id for p in first_phase] == [p.prompt_id for p in second_phase]
     assert made == expected
+    begun = [round.start.path for round in run.history.rounds for _ in ("future", "next")]
+    assert [job.start for job in trainer.jobs] == begun, "both go on from the iteration's own model"
+    assert [job.reference for job in trainer.jobs] == begun
+    assert len(set(begun)) == 2
 
 
 def test_the_summary_counts_whose_responses_are_in_the_pairs(finished):

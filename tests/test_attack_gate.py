@@ -12,6 +12,7 @@ from metareward.errors import ConfigError, StepError
 from metareward.events import Noticed
 from metareward.paper import Paper
 from metareward.recipes.gate import Gate
+from metareward.recipes.judge_gate import JudgeGate
 from metareward.recipes.self_rewarding import SelfRewarding
 from metareward.records import Role
 
@@ -194,6 +195,16 @@ def test_a_judge_whose_pairs_are_left_out_is_hardened_all_the_same(tmp_path):
     assert [[rows.manifest.name for rows in round.pairs] for round in run.history.rounds] == [
         ["actor_pairs", "attack_pairs"]
     ] * 2
+
+
+def test_the_judge_gate_leaves_out_its_own_pairs_and_not_what_the_judge_fell_for(tmp_path):
+    settings = gated(harden=True, samples=4, families=("null",), max_false_positives=0.9)
+    gate = JudgeGate("drop judge", fewest=1000, cannot_tell="fail")
+    settings = dataclasses.replace(settings, judge_gate=gate)
+    run, _ = loops.loop(tmp_path, loops.Asked(Fooled(every=2)), settings=settings)
+    for round in run.history.rounds:
+        assert [rows.manifest.name for rows in round.pairs] == ["actor_pairs", "attack_pairs"]
+        assert [rows.manifest.name for rows in round.left_out] == ["judge_pairs"]
 
 
 class TestSettings:

@@ -19,6 +19,7 @@ from metareward.cli import render_summary
 from metareward.engines.base import Request
 from metareward.errors import ConfigError
 from metareward.recipes.cream import Cream
+from metareward.recipes.settings import Iteration
 from metareward.records import Dropped, Judgment, PreferencePair, Role
 from metareward.show import explain
 from metareward.stages.auto_rho import AutoRho
@@ -187,10 +188,24 @@ def test_a_judge_that_turned_is_not_believed(tmp_path, name, world, low, high):
     assert {row.response_id for row in previous.judgments} == {row.id for row in second.responses}
 
 
-def test_cream_can_believe_each_prompt_for_itself(tmp_path):
-    run, _ = loops.loop(
-        tmp_path, loops.Asked(planted.World()), "cream", loops.small_cream(consistency="prompt"), prompts=8
-    )
+@pytest.mark.parametrize("name", ["cream", "combined"])
+def test_the_judge_before_is_that_of_the_iteration_before(tmp_path, name):
+    iterations = tuple(Iteration(roles=(Role.ACTOR,)) for _ in range(3))
+    small = dataclasses.replace(loops.RECIPES[name][1](), iterations=iterations)
+    run, _ = loops.loop(tmp_path, loops.Asked(planted.World()), name, small, prompts=4)
+    starts = [round.start.fingerprint for round in run.history.rounds]
+    assert len(set(starts)) == 3
+    before = [
+        {row.model for other in round.beside if other.name == "previous" for row in other.judgments}
+        for round in run.history.rounds
+    ]
+    assert before == [set(), {starts[0]}, {starts[1]}]
+
+
+@pytest.mark.parametrize("name", ["cream", "combined"])
+def test_each_prompt_can_be_believed_for_itself(tmp_path, name):
+    small = dataclasses.replace(loops.RECIPES[name][1](), consistency="prompt")
+    run, _ = loops.loop(tmp_path, loops.Asked(planted.World()), name, small, prompts=8)
     second = run.history.rounds[1]
     inputs = (second.beside[0].judgments, second.prompts, second.responses, second.judgments)
     each = dict(zip([prompt.id for prompt in second.prompts], taus(*inputs), strict=True))

@@ -80,6 +80,12 @@ class TestLimits:
         turned_off: dict[str, Any] = {rule.limit: rule.off}
         assert state(name, worst, worst, worst, **turned_off) == "measured"
 
+    @pytest.mark.parametrize("name", ["top_share_change", "unreadable_change", "entropy_change"])
+    def test_a_change_is_not_held_to_the_limit_of_what_changes(self, name):
+        limits = {"max_top_share": 0.1, "max_unreadable": 0.1, "min_entropy": 2.0}
+        for value in (-0.9, 0.9):
+            assert state(name, value, value, value, **limits) == "measured"
+
     def test_signals_that_settled_pairs_cannot_fail_are_only_measured(self):
         found = hold(GATE, {"flips": Estimate(0.9, 0.8, 1.0, 50)}, (), ("flips",))
         assert found.signals[0].state == "measured"

@@ -88,6 +88,7 @@ class TestBattles:
         found = field.preferences()["score_preference"]
         assert found.value == 0.5
         assert found.n == 2
+        assert (found.lower, found.upper) == clustered_wilson([1, 0], [1, 1])
         assert field.positions()["flips"].value == 1
 
     def test_forced_scores_are_compared_as_stated(self):
@@ -131,6 +132,15 @@ class TestMargin:
         found = self.field.preferences(turned)
         assert found["score_margin"].value == -1.5
         assert found["score_lean"].value == pytest.approx(-3 / 5)
+
+    def test_a_lean_is_a_share_of_what_the_judgments_of_the_same_response_lie_apart(self):
+        field = Field(((5.0, 1.0, 4.0), [(0, 2, F), (2, 0, S)]))
+        other = a_response("p0", 1)
+        (pair,) = field.pairs()
+        field.judgments += [a_judgment(other, 0, 0.0), a_judgment(other, 1, 5.0)]
+        found = field.preferences([pair])
+        assert found["score_margin"].value == 1
+        assert found["score_lean"].value == pytest.approx(1 / 4)
 
     def test_equal_scores_have_a_margin_and_no_lean(self):
         field = Field(((3.0, 3.0), [(0, 1, F), (1, 0, S)]))

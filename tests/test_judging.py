@@ -17,11 +17,13 @@ from metareward.recipes.combined import Combined
 from metareward.recipes.judge_gate import JudgeGate
 from metareward.recipes.meta_rewarding import MetaRewarding, meta_rewarding
 from metareward.recipes.settings import Iteration, Watch
-from metareward.records import Role
+from metareward.records import Battle, Role
 from metareward.stages.matching import stated
 from metareward.stages.meta_judge import MetaJudge
+from metareward.stages.pair_judge import JudgePairs
 from metareward.stages.settle import Settle
 from metareward.train.fake import FakeTrainer
+from pairing_worlds import pairs
 
 FAIR = Biased()
 TO_HIGHER = Biased(higher=0.95)
@@ -139,6 +141,7 @@ class TestActions:
         assert len(left_out) + sum(left_out.manifest.dropped.values()) == len(round.prompts)
         (account,) = [account for account in entry["accounts"] if account["step"] == "judge_pairs"]
         assert account["given"] == account["kept"] + sum(account["left_out"].values()) == len(round.prompts)
+        assert (account["kept"], account["left_out"]["left out by the judge gate"]) == (0, len(left_out))
         assert entry["judge_pairs"] == 0
         assert entry["battles"] == len(round.battles) > 0, "they were paid for, and are told"
         assert entry["trained_pairs"] == len(round.pairs[0])
@@ -308,6 +311,18 @@ class TestDebiased:
         for pair in run.history.rounds[0].pairs[1]:
             marks = [int(biased_judges._MARK.findall(text)[-1]) for text in (pair.chosen, pair.rejected)]
             assert marks[0] != marks[1]
+
+    def test_pairs_are_made_of_the_battles_as_they_count(self, tmp_path):
+        wanted = settings(reading="forced", settle=Settle("together"))
+        (round,) = looped(tmp_path, TO_FIRST, wanted).history.rounds
+        rule = JudgePairs(wanted.prior, None, wanted.meta_judge.seed)
+        rows = (round.prompts, round.responses, round.judgments)
+        held = list(round.battles)
+        made = list(round.pairs[1])
+        settled = [row for row in Settle("together").apply(held) if isinstance(row, Battle)]
+        assert len(settled) == len(held)
+        assert made == pairs(rule.apply(*rows, settled))
+        assert made != pairs(rule.apply(*rows, held))
 
     def test_a_margin_needs_probabilities(self):
         with pytest.raises(ConfigError, match=r"meta_judge\.reading must be 'forced' for a margin"):
