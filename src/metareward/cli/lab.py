@@ -13,10 +13,11 @@ from metareward.cli.stopping import Stopping
 from metareward.disk import replace, write_json
 from metareward.errors import ConfigError
 from metareward.lab import picture, tables
-from metareward.lab.bases import SHIPPED, known
+from metareward.lab.bases import PLAIN, known
 from metareward.lab.changes import changed, read_change
 from metareward.lab.compare import compare
 from metareward.lab.conditions import CONDITIONS, DEFAULT, Budget, Condition
+from metareward.lab.habits import WORLDS
 from metareward.lab.report import report
 from metareward.lab.words import META
 from metareward.overlay import near
@@ -29,8 +30,8 @@ _BUDGET = Budget()
 
 def lab(
     world: Annotated[
-        str, typer.Option(help="'shipped', or a directory of base models, base-0, base-1, ...")
-    ] = SHIPPED,
+        str, typer.Option(help=f"{', '.join(WORLDS)}, or a directory of base models, base-0, ...")
+    ] = PLAIN,
     meta_judge: Annotated[
         str, typer.Option(help=f"What the meta-judge goes by: {', '.join(META)}.")
     ] = "good",

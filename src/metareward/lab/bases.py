@@ -10,15 +10,16 @@ from importlib import resources
 from pathlib import Path
 
 from metareward.errors import StoreError, UserError
+from metareward.lab.habits import WORLDS
 from metareward.models.base import Model
 from metareward.models.directory import directory_fingerprint
 
-SHIPPED = "shipped"
+PLAIN = "plain"  # one of the worlds that ship
 _NAME = re.compile(r"base-([0-9]+)")
 
 
-def known(world: str = SHIPPED) -> list[int]:
-    """The seeds of the base models of a world: "shipped", or a directory of base-0, base-1 and so on."""
+def known(world: str = PLAIN) -> list[int]:
+    """The seeds of the base models of a world: a name in `WORLDS`, or a directory of base-0, base-1 ..."""
     with _root(world) as root:
         found = sorted(int(match[1]) for path in root.iterdir() if (match := _NAME.fullmatch(path.name)))
     if not found:
@@ -26,19 +27,19 @@ def known(world: str = SHIPPED) -> list[int]:
     return found
 
 
-def about(seed: int, world: str = SHIPPED) -> dict[str, object]:
+def about(seed: int, world: str = PLAIN) -> dict[str, object]:
     """How a base model was made, and what it had learnt."""
     with _base(seed, world) as folder:
         return json.loads((folder / "about.json").read_text(encoding="utf-8"))
 
 
-def packed_fingerprint(seed: int, world: str = SHIPPED) -> str:
+def packed_fingerprint(seed: int, world: str = PLAIN) -> str:
     """What names a base model as it lies there. Raises UserError if there is no such base model."""
     with _base(seed, world) as folder:
         return directory_fingerprint(folder)
 
 
-def unpack(seed: int, folder: Path, world: str = SHIPPED) -> Model:
+def unpack(seed: int, folder: Path, world: str = PLAIN) -> Model:
     """A base model in single precision, so that small steps of training are not rounded away.
 
     `folder`, with the base model's fingerprint at its end, is made, and found again the next time. Raises
@@ -86,11 +87,12 @@ def _base(seed: int, world: str) -> Iterator[Path]:
 
 @contextmanager
 def _root(world: str) -> Iterator[Path]:
-    if world == SHIPPED:
-        with resources.as_file(resources.files("metareward") / "lab" / "shipped") as root:
+    if world == PLAIN:
+        with resources.as_file(resources.files("metareward") / "lab" / "shipped" / world) as root:
             yield root
         return
     root = Path(world).expanduser()
     if not root.is_dir():
-        raise UserError(f"{world}: no such directory; a world is 'shipped', or a directory of base models")
+        names = ", ".join(WORLDS)
+        raise UserError(f"{world}: no such directory; a world is {names}, or a directory of base models")
     yield root

@@ -11,7 +11,7 @@ from metareward.errors import NoPairsError
 from metareward.evaluate.base import Evaluations
 from metareward.events import Listener, Noticed, ignore
 from metareward.ids import fingerprint
-from metareward.lab.bases import SHIPPED, packed_fingerprint, unpack
+from metareward.lab.bases import PLAIN, packed_fingerprint, unpack
 from metareward.lab.conditions import Budget, Condition
 from metareward.lab.measure import AgainstTruth
 from metareward.lab.world import prompts
@@ -33,7 +33,7 @@ class Cell:
     budget: Budget
     base: int
     seed: int
-    world: str = SHIPPED
+    world: str = PLAIN
 
     @property
     def place(self) -> str:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from metareward import disk
 from metareward.errors import ConfigError, MetarewardError, StepError, UserError
 from metareward.events import Event, Noticed
-from metareward.lab.bases import SHIPPED
+from metareward.lab.bases import PLAIN
 from metareward.lab.cell import RESULT, Cell, read_cell, run_cell
 from metareward.lab.conditions import Budget, Condition
 from metareward.lab.pool import Outcome, RunCell, here, in_workers
@@ -44,7 +44,7 @@ def compare(
     bases: Sequence[int] = (0,),
     seeds: Sequence[int] = (0,),
     root: Path = Path("runs/lab"),
-    world: str = SHIPPED,
+    world: str = PLAIN,
     jobs: int | None = None,
     listen: Callable[[Heard], None] = lambda _: None,
     run: RunCell = run_cell,
