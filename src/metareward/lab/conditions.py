@@ -83,10 +83,14 @@ class Condition:
 
 
 def _actor_only(
-    kind: Callable[..., Any], rho: float | str = 0.0, **changes: Any
+    kind: Callable[..., Any], rho: float | str = 0.0, longer: int = 1, **changes: Any
 ) -> Callable[[Budget, int], Any]:
+    """Settings of a recipe that trains the actor alone, for `longer` times the epochs."""
+
     def settings(budget: Budget, seed: int) -> Any:
-        return kind(**budget.common(seed), iterations=budget.rounds(ACTOR, rho=rho), **changes)
+        epochs = longer * budget.epochs if longer > 1 else None
+        rounds = budget.rounds(ACTOR, rho=rho, epochs=epochs)
+        return kind(**budget.common(seed), iterations=rounds, **changes)
 
     return settings
 
@@ -122,6 +126,11 @@ CONDITIONS: dict[str, Condition] = {
     "self_rewarding": Condition("the model judges itself", self_rewarding, _actor_only(SelfRewarding)),
     "self_rewarding_rho": Condition(
         "with length control, rho .35", self_rewarding, _actor_only(SelfRewarding, rho=0.35)
+    ),
+    "self_rewarding_steps": Condition(
+        "twice the epochs: as many steps as with judge pairs",
+        self_rewarding,
+        _actor_only(SelfRewarding, longer=2),
     ),
     "meta_rewarding": Condition("and judges its judgments", meta_rewarding, _with_judge()),
     "meta_rewarding_rho": Condition("with length control, rho .35", meta_rewarding, _with_judge(rho=0.35)),
