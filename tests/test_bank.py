@@ -21,7 +21,6 @@ from metareward.records import Dropped, Finish, Judgment, Response
 from metareward.sources import prompt_of
 from metareward.stages.base import Shape
 
-LONG = "Paris became the capital of France in 987, and 2 million people live there today."
 TEXTS = [
     f"Answer number {n} speaks about topic{'abcdefgh'[n] * 5} at some length, {n + 10} words."
     for n in range(8)
@@ -113,19 +112,49 @@ def test_a_limit_takes_the_first_prompts_and_is_checked():
         Bank(limit=1)
 
 
-@given(st.text(max_size=200), st.text(max_size=80), st.integers(0, 2**62))
+words = st.text(st.characters(exclude_categories=["Z", "C"]), min_size=1, max_size=9)
+
+
+@given(st.lists(words, max_size=20).map(" ".join), st.text(max_size=80), st.integers(0, 2**62))
 def test_any_text_can_be_cut_and_changed(text, other, seed):
-    cut = truncated(text)
-    assert cut is None or (text.startswith(cut) and len(cut.split()) * 3 <= len(text.split()))
-    other_text = changed(text, other, seed)
-    assert other_text is None or isinstance(other_text, str)
+    cut, size = truncated(text), len(text.split())
+    assert (cut is None) == (changed(text, other, seed) is None) == (size < 6)
+    if cut is not None:
+        assert text.startswith(cut)
+        assert len(cut.split()) == size // 3
 
 
-def test_every_number_is_changed():
-    text = changed(LONG, None, 5)
-    assert text is not None
-    assert "987" not in text
-    assert " 2 million" not in text
+def test_an_answer_of_five_words_is_too_short_to_be_worse():
+    assert truncated("One two three four five") is None
+    assert changed("One two three four 5", "Another answer altogether", 0) is None
+    assert truncated("One two three four five six") == "One two"
+
+
+def test_every_number_is_changed_and_half_of_the_long_words_are_anothers():
+    long = "Paris became capital 7 times, say seven historians whose number is 987."
+    theirs = {"another", "bridge", "castle"}
+    told = [changed(long, " ".join(sorted(theirs)), seed) or "" for seed in range(300)]
+    assert not any({"7", "987"} & set(text.replace(".", "").split()) for text in told)
+    kept = [word in text.split() for text in told for word in ("Paris", "became", "historians")]
+    assert 0.4 < sum(kept) / len(kept) < 0.6
+    foreign = [word in theirs for text in told for word in text.replace(".", "").split()]
+    assert 0.4 < sum(foreign) / (7 * len(told)) < 0.6
+
+
+def test_each_prompt_draws_its_own_key():
+    keys = {row.text for row in made() if row.model == "bank: master key"}
+    assert len(keys) > 1
+
+
+def test_a_response_is_worth_the_mean_of_its_judgments():
+    prompts, responses = asked(TEXTS[:2])
+    bank = [row for row in Bank().apply(prompts, responses) if isinstance(row, Response)]
+    judgments = [
+        Judgment(f"{n} {score}", row.prompt_id, row.id, 0, "m", (), "", None, Finish.STOP, score, None)
+        for n, row in enumerate(bank)
+        for score in ((5.0, 1.0) if row.model == f"bank: {GENUINE}" else (4.0, 4.0))
+    ]
+    assert bank_accuracy(bank, judgments)["overall"]["value"] == 0, "3 is less than 4"
 
 
 def test_a_judge_that_knows_is_right_and_one_that_prefers_the_worse_is_wrong():
