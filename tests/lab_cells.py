@@ -55,8 +55,8 @@ def cell(
     }
 
 
-def gate(iteration: int, left_out: int = 0, **signals: tuple[float | None, str]) -> dict[str, Any]:
-    """What the judge gate said: of each signal its value and state."""
+def gate(iteration: int, /, left_out: Any = 0, **signals: Any) -> dict[str, Any]:
+    """What the judge gate said: of each signal (value, state)."""
     held = {
         name: {"value": value, "lower": value, "upper": value, "n": 20, "limit": 0.5, "state": state}
         for name, (value, state) in signals.items()

@@ -72,6 +72,7 @@ def _waits(folder: Path) -> None:
         (folder / "waiting").touch()
         time.sleep(60)
     finally:
+        time.sleep(0.3)  # a second interruption would find it here
         (folder / "put away").touch()
 
 

@@ -24,13 +24,23 @@ def test_one_row_is_a_sample_of_columns_and_one_cell_says_nothing():
         mean_of_table([[np.nan, np.nan]])
 
 
+def test_few_units_have_students_interval_at_least():
+    two = mean_of_table([[1.0, 1.2]])
+    theirs = stats.ttest_1samp([1.0, 1.2], 0).confidence_interval()
+    assert (two.lower, two.upper) == pytest.approx((theirs.low, theirs.high))
+    table = np.random.default_rng(3).normal(size=(3, 6))
+    found, theirs = mean_of_table(table), stats.ttest_1samp(table.mean(1), 0).confidence_interval()
+    assert found.lower <= theirs.low + 1e-9
+    assert found.upper >= theirs.high - 1e-9
+
+
 def test_many_seeds_of_few_bases_do_not_hide_that_the_bases_differ():
-    """The bases' means are 0, 1 and 2 whatever the seed: more seeds must not narrow the interval."""
-    few = mean_of_table(np.repeat([[0.0], [1.0], [2.0]], 2, axis=1))
-    many = mean_of_table(np.repeat([[0.0], [1.0], [2.0]], 40, axis=1))
+    """The bases' means are 0 to 4 whatever the seed: more seeds must not narrow the interval."""
+    few = mean_of_table(np.repeat([[0.0], [1.0], [2.0], [3.0], [4.0]], 2, axis=1))
+    many = mean_of_table(np.repeat([[0.0], [1.0], [2.0], [3.0], [4.0]], 40, axis=1))
     assert (many.lower, many.upper) == pytest.approx((few.lower, few.upper))
     assert many.upper - many.lower > 1.2
-    turned = mean_of_table(np.repeat([[0.0, 1.0, 2.0]], 40, axis=0))
+    turned = mean_of_table(np.repeat([[0.0, 1.0, 2.0, 3.0, 4.0]], 40, axis=0))
     assert turned.upper - turned.lower > 1.2, "nor do many bases hide that the seeds differ"
 
 
@@ -40,7 +50,7 @@ def test_what_all_cells_have_is_certain():
 
 
 def test_signs_and_scales_are_kept():
-    table = np.random.default_rng(0).normal(size=(4, 3))
+    table = np.random.default_rng(0).normal(size=(6, 3))
     once, turned, twice = (mean_of_table(times * table) for times in (1, -1, 2))
     assert (turned.lower, turned.upper) == pytest.approx((-once.upper, -once.lower), abs=0.05)
     assert (twice.lower, twice.upper) == pytest.approx((2 * once.lower, 2 * once.upper))
@@ -62,7 +72,17 @@ def test_few_units_widen_and_many_do_not():
 
 
 @pytest.mark.parametrize(
-    ("rows", "columns", "least"), [(1, 5, 0.86), (2, 3, 0.7), (3, 3, 0.86), (5, 3, 0.9), (8, 2, 0.88)]
+    ("rows", "columns", "least"),
+    [
+        (1, 2, 0.92),
+        (1, 3, 0.92),
+        (1, 5, 0.88),
+        (2, 2, 0.9),
+        (2, 3, 0.9),
+        (3, 3, 0.92),
+        (5, 3, 0.9),
+        (8, 2, 0.87),
+    ],
 )
 def test_intervals_cover_the_truth_about_as_often_as_the_docs_say(rows, columns, least):
     """Half of what a seed does is common to all bases; bases differ as much as seeds do."""

@@ -115,8 +115,9 @@ def test_the_last_of_two_counts_and_seeds_stay_the_comparisons():
     ],
 )
 def test_mistakes_name_the_setting_the_condition_and_what_it_may_be(given, said):
+    chosen = {name: CONDITIONS[name] for name in NAMES}
     with pytest.raises(ConfigError, match=said):
-        settings(given)
+        changed(chosen, [read_change(given)], BUDGET)
 
 
 def test_one_that_is_named_needs_no_advice_to_name_it():

@@ -6,6 +6,8 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,22 +23,28 @@ SMALL = Budget(prompts=4, iterations=2)
 ORACLE = CONDITIONS["oracle"]
 
 
-def own_recipe(run, model, batches, recipe, held_out=None, dev=None):
+def own_recipe(run, model, batches, recipe, held_out=None, dev=None) -> Any:
     """Of a user's; never called here."""
+
+
+class Comparing:
+    """Compares below a directory of its own, with planted results; `heard` is what was said."""
+
+    def __init__(self, folder: Path) -> None:
+        self.root, self.world = folder / "lab", world(folder / "world", 0, 1)
+        self.heard: list[Any] = []
+
+    def __call__(self, *names: str, **changes: Any) -> list[dict[str, Any]]:
+        return self.of({name: CONDITIONS.get(name, ORACLE) for name in names}, **{"jobs": 0, **changes})
+
+    def of(self, conditions: dict[str, Condition], **changes: Any) -> list[dict[str, Any]]:
+        given = {"root": self.root, "world": self.world, "run": planted, "listen": self.heard.append}
+        return compare(conditions, SMALL, **{**given, **changes})
 
 
 @pytest.fixture
 def run(tmp_path):
-    """Compare below a directory of its own, with planted results; `heard` is what was said."""
-    where = world(tmp_path / "world", 0, 1)
-
-    def comparing(*names, jobs=0, **changes):
-        conditions = {name: CONDITIONS.get(name, ORACLE) for name in names}
-        given = {"root": tmp_path / "lab", "world": where, "run": planted, "listen": comparing.heard.append}
-        return compare(conditions, SMALL, jobs=jobs, **{**given, **changes})
-
-    comparing.heard, comparing.root = [], tmp_path / "lab"
-    return comparing
+    return Comparing(tmp_path)
 
 
 def states(run):
@@ -67,8 +75,7 @@ def test_what_has_ended_is_found_again_and_other_settings_make_it_anew(run):
     assert run("oracle") == first
     assert states(run) == ["found"]
     other = Condition("", ORACLE.recipe, lambda budget, seed: _with_beta(ORACLE.settings(budget, seed)))
-    given = {"root": run.root, "world": str(run.root.parent / "world"), "run": planted, "jobs": 0}
-    assert compare({"oracle": other}, SMALL, **given)[0]["key"] != first[0]["key"]
+    assert run.of({"oracle": other}, jobs=0)[0]["key"] != first[0]["key"]
     assert tries(run.root, "base-0/seed-0/oracle") == 2
 
 
@@ -85,9 +92,8 @@ def test_another_base_model_of_the_same_number_is_another_cell(run):
 
 def test_a_recipe_from_elsewhere_is_gone_through_again(run):
     mine = {"mine": Condition("", own_recipe, ORACLE.settings)}
-    given = {"root": run.root, "world": str(run.root.parent / "world"), "run": planted, "jobs": 0}
-    compare(mine, SMALL, **given)
-    compare(mine, SMALL, **given)
+    run.of(mine, jobs=0)
+    run.of(mine, jobs=0)
     assert tries(run.root, "base-0/seed-0/mine") == 2, "its code may be another, whatever its settings say"
 
 
@@ -129,7 +135,16 @@ class TestWorkers:
         assert any(isinstance(heard.event, StepStarted) for heard in run.heard)
         found = run("oracle", "self_rewarding")
         assert os.getpid() not in {cell["process"] for cell in found}
-        assert {cell["threads"] for cell in found} == {"1"}
+
+    def test_after_one_that_died_the_next_cell_gets_a_process_of_its_own(self, run):
+        with pytest.raises(StepError, match="1 of 2 cells failed"):
+            run("dies", "oracle", jobs=1)
+
+    @pytest.mark.parametrize(("jobs", "threads"), [(2, "1"), (1, "7")])
+    def test_several_at_once_have_a_thread_each_and_one_alone_has_all(self, run, monkeypatch, jobs, threads):
+        monkeypatch.setenv("OMP_NUM_THREADS", "7")
+        found = run("oracle", "self_rewarding", jobs=jobs)
+        assert {cell["threads"] for cell in found} == {threads}
 
     def test_interrupted_they_put_away_what_they_were_doing(self, run):
         def stop_when_it_waits(heard):
@@ -182,31 +197,27 @@ except KeyboardInterrupt as stop:
 
 class TestWhatCannotBeSent:
     def mine(self):
-        def recipe(run, model, batches, settings):
+        def recipe(run, model, batches, settings) -> Any:
             """Within a function: no other process finds it."""
 
         return {"mine": Condition("", recipe, ORACLE.settings)}
 
-    def given(self, run):
-        return {"root": run.root, "world": str(run.root.parent / "world"), "run": planted}
-
     def test_it_is_carried_out_here_and_that_is_said(self, run):
-        heard = []
-        (found,) = compare(self.mine(), SMALL, **self.given(run), listen=heard.append)
+        (found,) = run.of(self.mine())
         assert found["process"] == os.getpid()
-        (notice,) = [h.event for h in heard if isinstance(h.event, Noticed) and "mine" in h.event.message]
+        (notice,) = [h.event for h in run.heard if isinstance(h.event, Noticed) and "mine" in h.event.message]
         assert "All is carried out in this process" in notice.message
 
     def test_with_jobs_given_it_is_an_error_that_says_what_to_do(self, run):
         with pytest.raises(ConfigError, match=r"mine: .* cannot be sent .* set jobs to 0"):
-            compare(self.mine(), SMALL, **self.given(run), jobs=2)
+            run.of(self.mine(), jobs=2)
         assert not list(run.root.rglob("tries"))
 
     def test_what_stands_in_the_program_itself_is_not_sent_either(self, run, monkeypatch):
         monkeypatch.setattr(own_recipe, "__module__", "__main__")
         monkeypatch.setattr(sys.modules["__main__"], "own_recipe", own_recipe, raising=False)
         with pytest.raises(ConfigError, match="cannot be sent"):
-            compare({"mine": Condition("", own_recipe, ORACLE.settings)}, SMALL, **self.given(run), jobs=1)
+            run.of({"mine": Condition("", own_recipe, ORACLE.settings)}, jobs=1)
 
 
 @dataclass(frozen=True)
@@ -253,9 +264,8 @@ class TestMistakes:
         ],
     )
     def test_settings_that_cannot_be_used(self, run, settings, said):
-        given = {"root": run.root, "world": str(run.root.parent / "world"), "run": planted}
         with pytest.raises(ConfigError, match=said):
-            compare({"mine": Condition("", own_recipe, settings)}, SMALL, **given)
+            run.of({"mine": Condition("", own_recipe, settings)})
 
     def test_a_directory_at_work(self, run):
         def again(heard):

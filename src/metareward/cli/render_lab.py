@@ -24,7 +24,7 @@ _PLAIN_SECONDS = 15.0  # between lines on one loop where there is no terminal
 _NUMBER = re.compile(r"(?:iteration |M)([0-9]+)$")
 _EVERY_ITERATION = "the judge gate failed"  # stands in the table of alarms
 _LEVELS = "▁▂▃▄▅▆▇█"
-_DIFFER = (TRUTH, "truth_greedy", JUDGE)
+_DIFFER = (TRUTH, JUDGE)
 
 Listen = Callable[[Heard], None]
 

@@ -9,12 +9,11 @@ import numpy as np
 from metareward.errors import DataError
 from metareward.lab.alarms import predictions
 from metareward.lab.reading import JUDGE, TRUTH, Read, course, end_of, last_models, measures, place
-from metareward.stats.crossed import mean_of_table
+from metareward.stats.crossed import FEW, mean_of_table
 
 Cell = Mapping[str, Any]
 DIFFER = (TRUTH, "truth_cold", "truth_greedy", JUDGE, "judge_own", "meta_right", "words", "overrates")
 REFERENCES = ("meta_rewarding", "self_rewarding")
-ROUGH_BASES, ROUGH_SEEDS = 4, 5  # with fewer, 95 % intervals hold less often than that
 
 
 def report(cells: Sequence[Cell], iterations: int, about: Mapping[str, str] | None = None) -> dict[str, Any]:
@@ -52,25 +51,26 @@ def intervals(cells: Sequence[Cell]) -> str:
     if len(bases) == 1 and len(seeds) == 1:
         return "one base model and one seed: no difference is claimed"
     if len(bases) == 1:
-        rough = _rough(len(seeds) < ROUGH_SEEDS, f"{len(seeds)} seeds")
+        rough = _rough(len(seeds), "seeds")
         return (
             f"one base model and {len(seeds)} seeds: 95 % intervals by bootstrap over seeds, which say "
             f"nothing of other base models{rough}"
         )
     seeded = f"{len(seeds)} seeds" if len(seeds) > 1 else "one seed"
-    rough = _rough(len(bases) < ROUGH_BASES, f"{len(bases)} base models")
+    rough = _rough(len(bases), "base models")
     return (
         f"{len(bases)} base models and {seeded}: 95 % intervals by bootstrap over base models and seeds, "
         f"each resampled as a whole{rough}"
     )
 
 
-def _rough(so: bool, few: str) -> str:
-    return f"; with {few} they are rough and too narrow rather than too wide" if so else ""
+def _rough(number: int, what: str) -> str:
+    few = f"; as there are only {number} {what}, at least as wide as Student's t over them, and rough"
+    return few if number < FEW else ""
 
 
 def differ(report: Mapping[str, Any], one: str, other: str, measure: str = TRUTH) -> dict[str, Any] | None:
-    """The estimate of `one` - `other` at the end; None where it was not measured."""
+    """`one` - `other` at the end, and in how many cells it is above 0; None where it was not measured."""
     for entry in report["differences"]:
         names, sign = (entry["one"], entry["other"]), 1
         if names == (other, one):
@@ -83,7 +83,8 @@ def differ(report: Mapping[str, Any], one: str, other: str, measure: str = TRUTH
 def _signed(entry: Mapping[str, Any], sign: int) -> dict[str, Any]:
     ends = [entry["lower"], entry["upper"]][::sign]
     lower, upper = (None if end is None else sign * end for end in ends)
-    return {"value": sign * entry["value"], "lower": lower, "upper": upper, "n": entry["n"]}
+    sides = {"above": entry["above" if sign > 0 else "below"], "cells": entry["cells"]}
+    return {"value": sign * entry["value"], "lower": lower, "upper": upper, "n": entry["n"], **sides}
 
 
 def _check(cells: Sequence[Cell]) -> None:
@@ -152,7 +153,17 @@ def _differences(by_name: Mapping[str, Sequence[Cell]], iterations: int) -> Iter
                 places = [(cell["base"], cell["seed"]) for cell in both]
                 apart = _less([ends[one][at] for at in places], [ends[other][at] for at in places])
                 if (found := estimate(both, apart) if both else None) is not None:
-                    yield {"one": one, "other": other, "measure": measure, "cells": len(both), **found}
+                    yield {"one": one, "other": other, "measure": measure, **found, **_sides(apart)}
+
+
+def _sides(apart: Sequence[float | None]) -> dict[str, int]:
+    """In how many cells a difference is above 0, and below."""
+    known = [value for value in apart if value is not None]
+    return {
+        "cells": len(known),
+        "above": sum(value > 0 for value in known),
+        "below": sum(value < 0 for value in known),
+    }
 
 
 def _less(these: Sequence[float | None], those: Sequence[float | None]) -> list[float | None]:

@@ -103,12 +103,13 @@ def criteria(report: Report) -> Table:
 def differences(report: Report, measures: Sequence[str] = DIFFER) -> Table:
     """Each condition less the one of reference."""
     other = report["reference"]
-    heads = ["condition", *(_TITLES[measure] for measure in measures)]
-    rows = [
-        [name, *(_difference(differ(report, name, other, measure), measure) for measure in measures)]
-        for name in report["conditions"]
-        if name != other
-    ]
+    heads = ["condition", *(_TITLES[measure] for measure in measures), "truth is higher in"]
+    rows = []
+    for name in (name for name in report["conditions"] if name != other):
+        found = {measure: differ(report, name, other, measure) for measure in measures}
+        above = found[TRUTH]
+        sides = NONE if above is None else f"{above['above']} of {above['cells']}"
+        rows.append([name, *(_difference(found[measure], measure) for measure in measures), sides])
     return f"Differences from {other} at the end, paired by base model and seed", heads, rows
 
 

@@ -10,6 +10,7 @@ from scipy import stats
 from metareward.stats.bootstrap import COVERAGE, Estimate
 
 DRAWS = 4000
+FEW = 5  # units
 
 
 def mean_of_table(values_RC: ArrayLike, seed: int = 0, draws: int = DRAWS) -> Estimate:
@@ -18,7 +19,9 @@ def mean_of_table(values_RC: ArrayLike, seed: int = 0, draws: int = DRAWS) -> Es
     values_RC: [rows, columns], NaN where there is no cell. Cells of a row share it, and so do those of a
     column: what they share does not average out. `n` is the number of rows that have a cell, or of columns
     where there is one row; with one, nothing is known and the ends are NaN. The percentiles are widened for
-    small `n` (`widened`). Raises ValueError without a cell.
+    small `n` (`widened`), and with fewer than `FEW` units, which no bootstrap can serve, each end is the
+    outer one of the bootstrap's and of Student's t over the means of the units. Raises ValueError without a
+    cell.
     """
     table_RC = _occupied(np.asarray(values_RC, float))
     rows, columns = table_RC.shape
@@ -33,7 +36,14 @@ def mean_of_table(values_RC: ArrayLike, seed: int = 0, draws: int = DRAWS) -> Es
     means_D = sums_D[counts_D > 0] / counts_D[counts_D > 0]
     tail = 100 * widened(n)
     lower, upper = np.percentile(means_D, [tail, 100 - tail])
-    return Estimate(value, float(lower), float(upper), n)
+    half = student(np.nanmean(table_RC, 1 if rows > 1 else 0)) if n < FEW else 0.0
+    return Estimate(value, min(float(lower), value - half), max(float(upper), value + half), n)
+
+
+def student(means_N: NDArray[np.float64]) -> float:
+    """Half the width of Student's interval of a mean of `N` >= 2 units."""
+    n = len(means_N)
+    return float(stats.t.ppf(0.5 + COVERAGE / 2, n - 1) * means_N.std(ddof=1) / sqrt(n))
 
 
 @lru_cache(maxsize=64)
