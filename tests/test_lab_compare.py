@@ -124,7 +124,8 @@ class TestFailures:
 
 
 class TestWorkers:
-    def test_several_cells_at_once_and_one_that_dies_takes_none_along(self, run):
+    def test_several_cells_at_once_and_one_that_dies_takes_none_along(self, run, monkeypatch):
+        monkeypatch.setenv("OMP_NUM_THREADS", "7")
         names = ("dies", "oracle", "fails", "self_rewarding")
         with pytest.raises(StepError) as error:
             run(*names, jobs=2)
@@ -135,16 +136,15 @@ class TestWorkers:
         assert any(isinstance(heard.event, StepStarted) for heard in run.heard)
         found = run("oracle", "self_rewarding")
         assert os.getpid() not in {cell["process"] for cell in found}
+        assert {cell["threads"] for cell in found} == {"1"}, "two side by side share the cores"
 
-    def test_after_one_that_died_the_next_cell_gets_a_process_of_its_own(self, run):
+    def test_after_one_that_died_the_next_has_a_process_of_its_own_and_alone_all_threads(
+        self, run, monkeypatch
+    ):
+        monkeypatch.setenv("OMP_NUM_THREADS", "7")
         with pytest.raises(StepError, match="1 of 2 cells failed"):
             run("dies", "oracle", jobs=1)
-
-    @pytest.mark.parametrize(("jobs", "threads"), [(2, "1"), (1, "7")])
-    def test_several_at_once_have_a_thread_each_and_one_alone_has_all(self, run, monkeypatch, jobs, threads):
-        monkeypatch.setenv("OMP_NUM_THREADS", "7")
-        found = run("oracle", "self_rewarding", jobs=jobs)
-        assert {cell["threads"] for cell in found} == {threads}
+        assert run("oracle")[0]["threads"] == "7"
 
     def test_interrupted_they_put_away_what_they_were_doing(self, run):
         def stop_when_it_waits(heard):
@@ -154,11 +154,9 @@ class TestWorkers:
                     time.sleep(0.01)
                 raise KeyboardInterrupt
 
-        began = time.monotonic()
         with pytest.raises(KeyboardInterrupt, match="stopped; 0 of 1 cells have ended and are kept"):
             run("waits", jobs=1, listen=stop_when_it_waits)
         assert (run.root / "base-0/seed-0/waits/put away").exists()
-        assert time.monotonic() - began < 20, "it was asked, not waited for"
         assert len(run("waits")) == 1
 
     def test_a_signal_to_the_whole_group_is_for_the_parent_alone(self, tmp_path):
