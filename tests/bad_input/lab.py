@@ -17,8 +17,8 @@ CASES = [
     Case("no seed", "metareward lab --seeds 0", "--seeds must be at least 1, or a list such as 0,4,7, not '0'"),
     Case("seeds that are no numbers", "metareward lab --seeds a,b", "--seeds must be whole numbers separated by commas, not 'a,b'"),
     Case("a seed that is too large", "metareward lab --seeds 4294967296,", "--seeds must be in 0 .. 2^32 - 1, not 4294967296"),
-    Case("a base model that there is not", "metareward lab --bases 99", "--bases: shipped has no base model 99; it has 0, 1, 2"),
-    Case("a world that is not there", "metareward lab --world nowhere", "nowhere: no such directory; a world is 'shipped', or a "
+    Case("a base model that there is not", "metareward lab --bases 99", "--bases: plain has no base model 99; it has 0, 1, 2"),
+    Case("a world that is not there", "metareward lab --world nowhere", "nowhere: no such directory; a world is plain, …, or a "
          "directory of base models"),
     Case("a world without base models", "metareward lab --world .", ".: there is no base model; make one with python -m "
          "metareward.lab.pretrain"),
