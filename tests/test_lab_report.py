@@ -144,7 +144,7 @@ class TestDifferences:
             differ(found, "self_rewarding", "mine")["above"],
         ) == (2, 3)
         _, heads, rows = tables.differences(found)
-        assert dict(zip(heads, rows[0], strict=True))["truth is higher in"] == "2 of 6"
+        assert dict(zip(heads, rows[0], strict=True))["truth higher in"] == "2 of 6"
 
     def test_only_what_both_have_is_compared(self):
         some = [cell("a", 0, 0, [4.0] * 7), cell("a", 1, 0, [9.0] * 7)]

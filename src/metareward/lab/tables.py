@@ -103,7 +103,7 @@ def criteria(report: Report) -> Table:
 def differences(report: Report, measures: Sequence[str] = DIFFER) -> Table:
     """Each condition less the one of reference."""
     other = report["reference"]
-    heads = ["condition", *(_TITLES[measure] for measure in measures), "truth is higher in"]
+    heads = ["condition", *(_TITLES[measure] for measure in measures), "truth higher in"]
     rows = []
     for name in (name for name in report["conditions"] if name != other):
         found = {measure: differ(report, name, other, measure) for measure in measures}
