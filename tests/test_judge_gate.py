@@ -82,7 +82,7 @@ class TestLimits:
 
     @pytest.mark.parametrize("name", ["top_share_change", "unreadable_change", "entropy_change"])
     def test_a_change_is_not_held_to_the_limit_of_what_changes(self, name):
-        limits = {"max_top_share": 0.1, "max_unreadable": 0.1, "min_entropy": 2.0}
+        limits: dict[str, Any] = {"max_top_share": 0.1, "max_unreadable": 0.1, "min_entropy": 2.0}
         for value in (-0.9, 0.9):
             assert state(name, value, value, value, **limits) == "measured"
 
