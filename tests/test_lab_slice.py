@@ -1,5 +1,6 @@
 """A slice of the lab, through the real stages: red when a sign in pairing, Elo or weights is wrong."""
 
+from importlib import resources
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -8,9 +9,10 @@ import pytest
 import torch
 
 from metareward.lab import habits, measure
-from metareward.lab.bases import about, known, unpack
+from metareward.lab.bases import PLAIN, about, known, packed_fingerprint, unpack
 from metareward.lab.cell import Cell, run_cell
 from metareward.lab.conditions import CONDITIONS, Budget
+from metareward.lab.habits import WORLDS
 from metareward.lab.words import BLIND, CRITERIA
 from metareward.lab.world import prompts, read_task, truth
 from metareward.records import PreferencePair
@@ -111,10 +113,20 @@ def test_what_has_ended_is_found_and_other_settings_are_not(tmp_path: Path) -> N
     assert heard
 
 
+@pytest.mark.parametrize("world", WORLDS)
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_the_shipped_base_models_know_what_they_were_taught(seed: int) -> None:
-    assert seed in known()
-    right: Any = about(seed)["right"]
-    assert right["check"] > 0.88  # four criteria, and half of the blind one
-    assert right["good"] > 0.9
-    assert about(seed)["lessons"] == 448_000
+def test_the_shipped_base_models_know_what_they_were_taught(world: str, seed: int) -> None:
+    assert seed in known(world)
+    told: Any = about(seed, world)
+    assert told["right"]["check"] > 0.88  # four criteria, and half of the blind one
+    assert told["right"]["good"] > 0.9
+    assert told["lessons"] == 448_000
+    assert f"--world {world} " in told["command"] or world == PLAIN
+
+
+def test_the_shipped_base_models_are_different_and_small() -> None:
+    places = [(seed, world) for world in WORLDS for seed in known(world)]
+    assert len({packed_fingerprint(*place) for place in places}) == len(places) == 6
+    root = resources.files("metareward") / "lab" / "shipped"
+    with resources.as_file(root) as folder:
+        assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) < 8_000_000
