@@ -87,7 +87,7 @@ def _base(seed: int, world: str) -> Iterator[Path]:
 
 @contextmanager
 def _root(world: str) -> Iterator[Path]:
-    if world == PLAIN:
+    if world in WORLDS:
         with resources.as_file(resources.files("metareward") / "lab" / "shipped" / world) as root:
             yield root
         return
