@@ -1,10 +1,15 @@
 """The real thing, small: a loop of a shipped base model in worker processes, stopped and gone on with."""
 
+import shutil
+from pathlib import Path
+
 import pytest
 
 from lab_runs import own_recipe
+from metareward import disk
+from metareward.errors import StoreError
 from metareward.events import StepFinished
-from metareward.lab import tables
+from metareward.lab import bases, tables
 from metareward.lab.compare import compare
 from metareward.lab.conditions import CONDITIONS, Budget, Condition
 from metareward.lab.pool import LOG
@@ -49,3 +54,31 @@ def test_a_users_own_recipe_stopped_in_the_middle_and_gone_on_with(tmp_path):
     assert 0 < told["judge_fixed"]["end"]["value"] < 1
     assert found["predictions"]["signals"]["score_preference"]["iterations"] == 1
     assert "| mine |" in tables.markdown(found)
+
+
+class TestUnpacking:
+    def test_every_base_model_has_a_place_of_its_own_and_is_found_again(self, tmp_path):
+        first, other = (bases.unpack(seed, tmp_path / "model") for seed in (0, 1))
+        assert first.path != other.path
+        assert first.fingerprint != other.fingerprint
+        written = Path(first.path, "model.safetensors").stat().st_mtime_ns
+        assert bases.unpack(0, tmp_path / "model") == first
+        assert Path(first.path, "model.safetensors").stat().st_mtime_ns == written
+
+    def test_another_process_that_was_faster_is_no_error(self, tmp_path, monkeypatch):
+        def too_late(aside: Path, folder: Path) -> None:
+            shutil.copytree(aside, folder)
+            raise StoreError("there is something of this name")
+
+        monkeypatch.setattr(disk, "rename", too_late)
+        found = bases.unpack(0, tmp_path / "model")
+        assert [path.name for path in tmp_path.iterdir()] == [Path(found.path).name], "nothing is left over"
+
+    def test_a_disk_that_refuses_is(self, tmp_path, monkeypatch):
+        def refuses(aside: Path, folder: Path) -> None:
+            raise StoreError("the disk is full")
+
+        monkeypatch.setattr(disk, "rename", refuses)
+        with pytest.raises(StoreError, match="full"):
+            bases.unpack(0, tmp_path / "model")
+        assert not list(tmp_path.iterdir())

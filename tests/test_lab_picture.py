@@ -64,6 +64,9 @@ def test_sampled_is_solid_greedy_dashed_in_one_colour_and_the_band_is_of_all_loo
     lines = [line for line in left.get_lines() if len(line.get_xdata()) == 7]
     styles = [(line.get_linestyle(), line.get_color()) for line in lines]
     assert styles == [(style, colour) for colour in COLOURS[:4] for style in ("-", "--")]
+    own = planted()["conditions"][NAMES[0]]["measures"]
+    drawn = [list(line.get_ydata()) for line in lines[:2]]
+    assert drawn == [own["truth"]["mean"], own["truth_greedy"]["mean"]]
     band = left.collections[1].get_paths()[0].vertices[:, 1]
     told = planted()["conditions"]["frozen_judge"]["measures"]["truth"]
     assert (band.min(), band.max()) == pytest.approx((min(told["lowest"]), max(told["highest"])))
