@@ -53,18 +53,15 @@ def unpack(seed: int, folder: Path, world: str = PLAIN) -> Model:
 
 
 def _widen(packed: Path, folder: Path) -> None:
-    import torch
-    from transformers import AutoModelForCausalLM
-
     from metareward import disk
+    from metareward.engines.loading import load_network
     from metareward.engines.quiet import quiet
     from metareward.lab.tokenizer import save_tokenizer
 
     aside = folder.with_name(f".{folder.name}.{os.getpid()}.partial")  # another may do the same just now
     disk.make_directory(aside)
     with quiet():
-        model = AutoModelForCausalLM.from_pretrained(str(packed), dtype=torch.float32, use_safetensors=True)
-        model.save_pretrained(aside)
+        load_network(str(packed), "cpu", "float32").save_pretrained(aside)
     save_tokenizer(aside)
     try:
         disk.rename(aside, folder)
