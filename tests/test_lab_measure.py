@@ -1,17 +1,24 @@
 """What the lab measures, on rows whose truth is written down here."""
 
 import random
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from metareward.engines.chat import encode_chat, encode_text, end_of_turn, load_tokenizer
+from metareward.errors import UserError
 from metareward.lab import measure, words
-from metareward.lab.conditions import Budget
+from metareward.lab.cell import Cell, run_cell
+from metareward.lab.conditions import CONDITIONS, Budget, Condition
 from metareward.lab.lessons import JUDGE_TEMPLATE, SHARES, lesson, meta_template
 from metareward.lab.oracle import TrueJudgments
 from metareward.lab.tokenizer import IDS, save_tokenizer
 from metareward.lab.world import prompts, read_task, truth
-from metareward.records import Battle, Finish, Judgment, Message, Outcome, Prompt, Response
+from metareward.models.base import Model
+from metareward.recipes.self_rewarding import SelfRewarding, self_rewarding
+from metareward.records import Battle, Finish, Judgment, Message, Outcome, Prompt, Response, Role
+from metareward.stages.generate import Generate
 from metareward.stages.judge import Judge
 from metareward.templates import render
 
@@ -161,3 +168,25 @@ def test_settings_are_the_same_for_all_conditions() -> None:
     assert budget.common(5)["generate"].samples == 3
     assert [each.roles for each in budget.rounds(warm_up=2)] == [("judge",)] * 2 + [("actor", "judge")] * 4
     assert words.META["coin"] in budget.battles(0, meta_judge="coin").template
+
+
+def test_conditions_that_sample_otherwise_are_measured_alike() -> None:
+    def hot(budget: Budget, seed: int) -> SelfRewarding:
+        common = {**budget.common(seed), "generate": Generate(3, 1.5, 1.0, 9, seed)}
+        return SelfRewarding(**common, iterations=budget.rounds((Role.ACTOR,)))
+
+    cell = Cell("hot", Condition("", self_rewarding, hot), Budget(), 0, 0)
+    method = cell.method()
+    assert method.generate.temperature == 1.5
+    (against,) = method.evaluate.chosen
+    assert against.generate == Budget().common(0)["generate"]
+    assert against.judge == Budget().common(0)["judge"]
+
+
+def test_a_recipe_that_looks_at_no_model_is_told_so(tmp_path: Path) -> None:
+    def blind(run: Any, model: Model, *_: Any) -> Model:
+        return model
+
+    condition = Condition("", blind, CONDITIONS["self_rewarding"].settings)
+    with pytest.raises(UserError, match="blind: a model was never measured; a recipe looks at every model"):
+        run_cell(Cell("blind", condition, Budget(prompts=2, iterations=1), 0, 0), tmp_path)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from metareward import disk, summary
-from metareward.errors import NoPairsError
+from metareward.errors import NoPairsError, UserError
 from metareward.evaluate.base import Evaluations
 from metareward.events import Listener, Noticed, ignore
 from metareward.ids import fingerprint
@@ -41,12 +41,13 @@ class Cell:
         return f"base-{self.base}/seed-{self.seed}/{self.name}"
 
     def method(self) -> Any:
-        """The recipe's settings, and how each of its models is measured."""
-        settings = self.condition.settings(self.budget, self.seed)
+        """The recipe's settings, and how each of its models is measured: sampled as the budget says, so that
+        conditions which sample otherwise are measured alike.
+        """
+        settings, common = self.condition.settings(self.budget, self.seed), self.budget.common(self.seed)
         battles = getattr(settings, "meta_judge", None) or self.budget.battles(self.seed)
-        against = AgainstTruth(
-            settings.generate, settings.judge, replace(battles, between="all"), seed=self.seed
-        )
+        battles = replace(battles, between="all", max_length_ratio=None)
+        against = AgainstTruth(common["generate"], common["judge"], battles, seed=self.seed)
         return replace(settings, evaluate=Evaluations((against,)))
 
     @property
@@ -102,15 +103,22 @@ def _carry_out(cell: Cell, method: Any, root: Path, hear: Listener) -> dict[str,
             ended = str(error).partition("\n")[0]
         told = summary.summarise(run.history, run.store.root)
     return {
-        "models": [_model(model) for model in told["models"]],
+        "models": _measured(told["models"], cell),
         "iterations": told["iterations"],
         "gates": told["judge_gates"],
         "ended": ended,
     }
 
 
-def _model(model: dict[str, Any]) -> dict[str, Any]:
-    return {"model": model["model"], **model["evaluations"][AgainstTruth.name]}
+def _measured(models: Sequence[dict[str, Any]], cell: Cell) -> list[dict[str, Any]]:
+    """Every model with what is true of it. UserError if a recipe has not looked at one."""
+    found = [{"model": each["model"], **each["evaluations"].get(AgainstTruth.name, {})} for each in models]
+    if not found or not all("actor" in each for each in found):
+        raise UserError(
+            f"{cell.name}: a model was never measured; a recipe looks at every model, the first one too, "
+            "with `Watcher.look` and the evaluations of its settings"
+        )
+    return found
 
 
 def _batches(budget: Budget, seed: int) -> list[Sequence[Any]]:
