@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from metareward.engines.base import Completion, Request, Sampling
 from metareward.engines.chat import encode_chat, encode_text, end_of_turn, load_tokenizer
 from metareward.errors import UserError
 from metareward.lab import measure, words
@@ -18,6 +19,7 @@ from metareward.lab.world import prompts, read_task, truth
 from metareward.models.base import Model
 from metareward.recipes.self_rewarding import SelfRewarding, self_rewarding
 from metareward.records import Battle, Finish, Judgment, Message, Outcome, Prompt, Response, Role
+from metareward.stages.base import Question
 from metareward.stages.generate import Generate
 from metareward.stages.judge import Judge
 from metareward.templates import render
@@ -190,3 +192,18 @@ def test_a_recipe_that_looks_at_no_model_is_told_so(tmp_path: Path) -> None:
     condition = Condition("", blind, CONDITIONS["self_rewarding"].settings)
     with pytest.raises(UserError, match="blind: a model was never measured; a recipe looks at every model"):
         run_cell(Cell("blind", condition, Budget(prompts=2, iterations=1), 0, 0), tmp_path)
+
+
+def test_the_control_is_a_coin_whatever_the_model_writes() -> None:
+    stage = CONDITIONS["random_pairs"].settings(Budget(), 0).meta_judge
+    model = Model("m", "path", "f")
+
+    def winner(number: int, text: str) -> Outcome:
+        request = Request(f"battle {number}", (), Sampling(), 0)
+        question = Question(request, ("p", "r", "one", "other"))
+        return stage.read(question, Completion(request.id, text, Finish.STOP), model).outcome
+
+    won = [winner(number, "4 0 \nWinner: A") for number in range(2000)]
+    assert won == [winner(number, "0 4 \nWinner: B") for number in range(2000)]
+    assert {*won} == {Outcome.FIRST, Outcome.SECOND}
+    assert won.count(Outcome.FIRST) / 2000 == pytest.approx(0.5, abs=0.04)

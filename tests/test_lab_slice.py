@@ -11,11 +11,13 @@ import torch
 from metareward.lab import habits, measure
 from metareward.lab.bases import PLAIN, about, known, packed_fingerprint, unpack
 from metareward.lab.cell import Cell, run_cell
-from metareward.lab.conditions import CONDITIONS, Budget
+from metareward.lab.coin import CoinFlips
+from metareward.lab.conditions import CONDITIONS, Budget, Condition
 from metareward.lab.habits import WORLDS
 from metareward.lab.words import BLIND, CRITERIA
 from metareward.lab.world import prompts, read_task, truth
-from metareward.records import PreferencePair
+from metareward.recipes.meta_rewarding import MetaRewarding, meta_rewarding
+from metareward.records import PreferencePair, Role
 from metareward.run import Run
 from metareward.stages.pair import KeepDistinct
 from metareward.stages.pair_judge import JudgePairs, position_weights
@@ -58,9 +60,15 @@ def test_battles_lift_the_judge_where_the_meta_judge_can_see(tmp_path: Path) -> 
 
 
 def test_battles_by_chance_do_not(tmp_path: Path) -> None:
-    budget = Budget(prompts=64, iterations=2, meta_judge="coin")
-    first, *_, last = loop("judge_first", tmp_path, budget)
-    assert abs(sees(last) - sees(first)) < 0.08
+    condition = Condition("", meta_rewarding, _coins)
+    first, *_, last = run_cell(Cell("coins", condition, SMALL, 0, 0), tmp_path)["models"]
+    assert abs(sees(last) - sees(first)) < 0.06
+
+
+def _coins(budget: Budget, seed: int) -> MetaRewarding:
+    """Judge pairs by chance, and no others."""
+    coin, rounds = budget.battles(seed, CoinFlips), budget.rounds((Role.JUDGE,))
+    return MetaRewarding(**budget.common(seed), meta_judge=coin, iterations=rounds)
 
 
 def test_position_weights_make_up_for_a_meta_judge_that_leans(tmp_path: Path) -> None:

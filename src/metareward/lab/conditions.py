@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from metareward.lab.coin import CoinFlips
 from metareward.lab.lessons import JUDGE_TEMPLATE, meta_template
 from metareward.lab.oracle import oracle
 from metareward.lab.words import META
@@ -59,10 +60,10 @@ class Budget:
             "watch": Watch(1, 1, 0),
         }
 
-    def battles(self, seed: int, **changes: Any) -> MetaJudge:
+    def battles(self, seed: int, kind: type[MetaJudge] = MetaJudge, **changes: Any) -> MetaJudge:
         """Its meta-judge."""
         template = meta_template(changes.pop("meta_judge", self.meta_judge))
-        return MetaJudge(self.temperature, 0.95, 6, "free", template, seed, **changes)
+        return kind(self.temperature, 0.95, 6, "free", template, seed, **changes)
 
     def rounds(
         self, roles: tuple[Role, ...] = BOTH, warm_up: int = 0, **settings: Any
@@ -139,7 +140,7 @@ CONDITIONS: dict[str, Condition] = {
     ),
     "judge_first": Condition("two iterations train the judge alone", meta_rewarding, _with_judge(warm_up=2)),
     "random_pairs": Condition(
-        "judge pairs by chance (control)", meta_rewarding, _with_judge(battles={"meta_judge": "coin"})
+        "judge pairs by chance (control)", meta_rewarding, _with_judge(battles={"kind": CoinFlips})
     ),
     "equal_scores": Condition(
         "battles between equal scores only", meta_rewarding, _with_judge(battles={"between": "same"})
