@@ -16,7 +16,6 @@ from metareward.lab.conditions import Budget, Condition
 from metareward.lab.measure import AgainstTruth
 from metareward.lab.world import prompts
 from metareward.run import Run
-from metareward.supervision import Supervision
 from metareward.train.dpo import TrainMachine
 
 RESULT = "cell.json"
@@ -94,8 +93,8 @@ def _carry_out(cell: Cell, method: Any, root: Path, hear: Listener) -> dict[str,
 
     start = unpack(cell.base, root / f"base-{cell.base}" / "model", cell.world)
     engine = open_transformers("cpu", "float32", _SLOTS, _ROWS, window=8 * _ROWS)
-    supervision, ended = Supervision(), None
-    with Run(root / cell.place, engine, train_inline, _MACHINE, hear, supervision=supervision) as run:
+    ended = None
+    with Run(root / cell.place, engine, train_inline, _MACHINE, hear) as run:
         batches = [run.prompts(batch) for batch in _batches(cell.budget, cell.seed)]
         try:
             cell.condition.recipe(run, start, batches, method)

@@ -156,4 +156,4 @@ CONDITIONS: dict[str, Condition] = {
     ),
 }
 
-DEFAULT = "combined"  # the best that the project knows
+DEFAULT = "combined"  # the project's own, beside the four that have been published or know the truth

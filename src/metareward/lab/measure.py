@@ -58,9 +58,9 @@ class AgainstTruth:
         )
         once = replace(self.judge, samples=1)
         own = run.ask(once, held, sampled, of=of)
-        fixed = run.given(fixed_responses(asked))
+        answers = fixed_responses(asked)
+        fixed, first = run.given(answers), run.given(answers[::_FIXED])
         seen = run.ask(once, held, fixed, of=of)
-        first = run.given(fixed_responses(asked)[::_FIXED])
         fought = run.given(fixed_judgments(asked, self.judge))
         battles = run.ask(self.meta_judge, held, first, fought, of=of)
         return held, sampled, cold, greedy, own, fixed, seen, fought, battles
@@ -77,15 +77,14 @@ class AgainstTruth:
 
 def of_answers(held: Sequence[Prompt], answers: dict[str, Sequence[Response]]) -> dict[str, Any]:
     """Mean truth (0 to 5) of each kind of answers with its interval over prompts; criteria, words, praise."""
-    tasks = {prompt.id: read_task(prompt.messages[0].content) for prompt in held}
     found: dict[str, Any] = {}
     for kind, rows in answers.items():
-        met = [(row.prompt_id, truth(tasks[row.prompt_id], row.text)) for row in rows]
-        clusters = [[float(sum(each)) for name, each in met if name == prompt.id] for prompt in held]
+        met = _met(held, rows)
+        clusters = [[float(sum(met[row.id])) for row in rows if row.prompt_id == each.id] for each in held]
         words = [row.text.split() for row in rows]
         found[kind] = {
             "truth": mean_of_clusters(clusters).as_dict(),
-            "criteria": _by_criterion([each for _, each in met]),
+            "criteria": _by_criterion(list(met.values())),
             "words": fmean(map(len, words)),
             "praised": fmean(praise(each) > 0 for each in words),
             "distinct": len({(row.prompt_id, row.text) for row in rows}) / len(rows),
@@ -101,8 +100,7 @@ def of_judgments(
     ranks: of two responses to one prompt of different merit, how often the better has the higher score, a
     tie counting half. An unreadable verdict is not right.
     """
-    tasks = {prompt.id: read_task(prompt.messages[0].content) for prompt in held}
-    met = {row.id: truth(tasks[row.prompt_id], row.text) for row in responses}
+    met = _met(held, responses)
     right = [
         tuple(one == other for one, other in zip(met[row.response_id], said(row.text), strict=True))
         for row in judgments
@@ -126,8 +124,7 @@ def of_battles(
     battles: Sequence[Battle],
 ) -> dict[str, Any]:
     """The meta-judge on fixed judgments: how often the one with more right verdicts wins, and its biases."""
-    tasks = {prompt.id: read_task(prompt.messages[0].content) for prompt in held}
-    met = {row.id: truth(tasks[row.prompt_id], row.text) for row in responses}
+    met = _met(held, responses)
     merit = {row.id: agreeing(met[row.response_id], _signs(row.text)) for row in judgments}
     score = {row.id: row.score or 0.0 for row in judgments}
     decided = [row for row in battles if row.outcome in (Outcome.FIRST, Outcome.SECOND)]
@@ -138,6 +135,12 @@ def of_battles(
         "first_wins": fmean(first) if first else None,
         "decided": len(decided) / len(battles) if battles else None,
     }
+
+
+def _met(held: Sequence[Prompt], responses: Sequence[Response]) -> dict[str, Truth]:
+    """The truth of each response, by its id."""
+    tasks = {prompt.id: read_task(prompt.messages[0].content) for prompt in held}
+    return {row.id: truth(tasks[row.prompt_id], row.text) for row in responses}
 
 
 def said(text: str) -> tuple[bool | None, ...]:
