@@ -16,9 +16,9 @@ from metareward.recipes.answering import answered, judged_again
 from metareward.recipes.eft import EFT, fine_tuned
 from metareward.recipes.gate import Gate, attacked
 from metareward.recipes.judge_gate import JudgeGate
-from metareward.recipes.judging import MetaJudgeBy, check_trains_judge, judged, nothing_left
+from metareward.recipes.judging import check_trains_judge, judged, nothing_left
 from metareward.recipes.selecting import Dev
-from metareward.recipes.settings import Iteration, Watch, check_iterations
+from metareward.recipes.settings import By, Iteration, Watch, check_iterations
 from metareward.recipes.training import train_next
 from metareward.recipes.watching import Watcher
 from metareward.runner import Runner
@@ -59,7 +59,7 @@ class Combined:
     prior: float = DEFAULT_PRIOR
     attack: Gate = Gate()
     judge_gate: JudgeGate = JudgeGate(action="drop judge")
-    meta_judge_by: MetaJudgeBy = "first"
+    meta_judge_by: By = "first"
     settle: Settle = Settle("together")
     eft: EFT = EFT()
 

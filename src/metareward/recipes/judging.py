@@ -2,23 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from metareward.history import STOPS_JUDGE, Gated
 from metareward.models.base import Model
 from metareward.recipes.gate import Gate, Verdict, hardening
 from metareward.recipes.judge_gate import GateReport, JudgeGate, decided, said
 from metareward.recipes.measuring import Fought, measured
-from metareward.recipes.settings import Iteration
+from metareward.recipes.settings import BYS, By, Iteration
 from metareward.runner import Runner
 from metareward.settings import one_of, require
 from metareward.stages.judge import Judge
 from metareward.stages.meta_judge import MetaJudge
 from metareward.stages.pair_judge import JudgePairs
 from metareward.stages.settle import Settle
-
-MetaJudgeBy = Literal["current", "first"]
-_BY = ("current", "first")
 
 
 class TrainsJudge(Protocol):
@@ -38,7 +35,7 @@ class TrainsJudge(Protocol):
         ...
 
     @property
-    def meta_judge_by(self) -> MetaJudgeBy:
+    def meta_judge_by(self) -> By:
         """Which model holds them."""
         ...
 
@@ -83,7 +80,7 @@ class Judged:
 def check_trains_judge(recipe: TrainsJudge) -> None:
     """ConfigError where settings of judge training do not go together."""
     by = recipe.meta_judge_by
-    require(by in _BY, "meta_judge_by", one_of(_BY), by)
+    require(by in BYS, "meta_judge_by", one_of(BYS), by)
     forced = recipe.meta_judge.reading == "forced"
     wanted = "'forced' for a margin in [settle]: a free reading has no probabilities"
     require(forced or not recipe.settle.needs_probabilities, "meta_judge.reading", wanted, "free")

@@ -10,10 +10,10 @@ from metareward.models.base import Model
 from metareward.recipes.eft import EFT, fine_tuned
 from metareward.recipes.gate import Gate, attacked
 from metareward.recipes.judge_gate import JudgeGate
-from metareward.recipes.judging import MetaJudgeBy, check_trains_judge, judged, nothing_left
+from metareward.recipes.judging import check_trains_judge, judged, nothing_left
 from metareward.recipes.pairing import actor_pairs
 from metareward.recipes.selecting import Dev
-from metareward.recipes.settings import Iteration, Watch, check_iterations
+from metareward.recipes.settings import By, Iteration, Watch, check_iterations
 from metareward.recipes.training import train_next
 from metareward.recipes.watching import Watcher
 from metareward.records import Role
@@ -56,7 +56,7 @@ class MetaRewarding:
     prior: float = DEFAULT_PRIOR
     attack: Gate = Gate()
     judge_gate: JudgeGate = JudgeGate()
-    meta_judge_by: MetaJudgeBy = "current"
+    meta_judge_by: By = "current"
     settle: Settle = Settle()
     eft: EFT = EFT()
 

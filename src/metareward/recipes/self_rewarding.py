@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 from metareward.evaluate.base import Evaluations
 from metareward.history import Round
@@ -11,7 +11,7 @@ from metareward.recipes.eft import EFT, fine_tuned
 from metareward.recipes.gate import Gate, attacked, check_no_judge
 from metareward.recipes.pairing import actor_pairs
 from metareward.recipes.selecting import Dev
-from metareward.recipes.settings import Iteration, Watch, check_iterations
+from metareward.recipes.settings import BYS, By, Iteration, Watch, check_iterations
 from metareward.recipes.training import train_next
 from metareward.recipes.watching import Watcher
 from metareward.records import Role
@@ -21,8 +21,6 @@ from metareward.stages.generate import Generate
 from metareward.stages.judge import Judge
 from metareward.stages.pair import KeepDistinct
 from metareward.train.dpo import DPO
-
-_BY = ("current", "first")
 
 # M1 -> M2 -> M3 of the paper, best against worst, without length control.
 PAPER_ITERATIONS = (Iteration(roles=(Role.ACTOR,)), Iteration(roles=(Role.ACTOR,)))
@@ -45,11 +43,11 @@ class SelfRewarding:
     watch: Watch = Watch()
     evaluate: Evaluations = Evaluations()
     attack: Gate = Gate()
-    judge_by: Literal["current", "first"] = "current"
+    judge_by: By = "current"
     eft: EFT = EFT()
 
     def __post_init__(self) -> None:
-        require(self.judge_by in _BY, "judge_by", one_of(_BY), self.judge_by)
+        require(self.judge_by in BYS, "judge_by", one_of(BYS), self.judge_by)
         check_no_judge(self.attack, "self_rewarding")
         check_iterations(self.iterations, self.dpo)
 

@@ -12,6 +12,8 @@ from metareward.stages.auto_rho import check_search
 from metareward.train.dpo import DPO
 
 BOTH = (Role.ACTOR, Role.JUDGE)
+By = Literal["current", "first"]
+BYS = ("current", "first")  # the model that is being trained, or the run's first, frozen
 STARTS = ("previous", "first")
 SELECTS = ("fixed", "dev")
 SHARES = ("sampling", "weight")
