@@ -10,7 +10,7 @@ import torch
 
 from metareward.lab import habits, measure
 from metareward.lab.bases import PLAIN, about, known, packed_fingerprint, unpack
-from metareward.lab.cell import Cell, run_cell
+from metareward.lab.cell import Cell, open_engine, run_cell
 from metareward.lab.coin import CoinFlips
 from metareward.lab.conditions import CONDITIONS, Budget, Condition
 from metareward.lab.habits import WORLDS
@@ -84,11 +84,10 @@ def test_position_weights_make_up_for_a_meta_judge_that_leans(tmp_path: Path) ->
 
 def _pairs(root: Path, budget: Budget) -> tuple[dict[str, Any], Any]:
     """Battles and judge pairs of one iteration, and how many more right verdicts a pair's chosen side has."""
-    from metareward.engines.transformers import open_transformers
     from metareward.train.inline import train_inline
 
     common, start = budget.common(0), unpack(0, root / "model")
-    with Run(root / "run", open_transformers("cpu", "float32", 200_000, 768), train_inline) as run:
+    with Run(root / "run", open_engine(), train_inline) as run:
         asked = run.prompts(prompts("train", budget.prompts, 0))
         answers = run.derive(KeepDistinct(), run.ask(common["generate"], asked, of=start))
         judgments = run.ask(common["judge"], asked, answers, of=start)

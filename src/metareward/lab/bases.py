@@ -46,10 +46,15 @@ def unpack(seed: int, folder: Path, world: str = PLAIN) -> Model:
     UserError if there is no such base model.
     """
     with _base(seed, world) as packed:
-        folder = folder.with_name(f"{folder.name}-{directory_fingerprint(packed)[:8]}")
-        if not (folder / "config.json").is_file():
-            _widen(packed, folder)
-    return Model(f"lab-{seed}", str(folder), directory_fingerprint(folder))
+        return unpack_from(packed, folder, f"lab-{seed}")
+
+
+def unpack_from(packed: Path, folder: Path, name: str = "lab") -> Model:
+    """As `unpack`, a base model that lies in the directory `packed`."""
+    folder = folder.with_name(f"{folder.name}-{directory_fingerprint(packed)[:8]}")
+    if not (folder / "config.json").is_file():
+        _widen(packed, folder)
+    return Model(name, str(folder), directory_fingerprint(folder))
 
 
 def _widen(packed: Path, folder: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from metareward import disk, summary
+from metareward.engines.base import OpenEngine
 from metareward.errors import NoPairsError, UserError
 from metareward.evaluate.base import Evaluations
 from metareward.events import Listener, Noticed, ignore
@@ -19,7 +20,7 @@ from metareward.run import Run
 from metareward.train.dpo import TrainMachine
 
 RESULT = "cell.json"
-_MACHINE = TrainMachine(pairs_per_device=32, share_prompt=False, checkpoint_minutes=60)
+MACHINE = TrainMachine(pairs_per_device=32, share_prompt=False, checkpoint_minutes=60)
 _ROWS, _SLOTS = 768, 200_000
 
 
@@ -78,6 +79,13 @@ def run_cell(cell: Cell, root: Path, listen: Listener = ignore) -> dict[str, Any
     return {**about, **told}
 
 
+def open_engine() -> OpenEngine:
+    """The engine of the lab's models, with room for many of their short rows."""
+    from metareward.engines.transformers import open_transformers
+
+    return open_transformers("cpu", "float32", _SLOTS, _ROWS, window=8 * _ROWS)
+
+
 def read_cell(file: Path) -> dict[str, Any] | None:
     """What a cell came to; None if it has not ended, or cannot be read."""
     try:
@@ -88,13 +96,11 @@ def read_cell(file: Path) -> dict[str, Any] | None:
 
 
 def _carry_out(cell: Cell, method: Any, root: Path, hear: Listener) -> dict[str, Any]:
-    from metareward.engines.transformers import open_transformers
     from metareward.train.inline import train_inline
 
     start = unpack(cell.base, root / f"base-{cell.base}" / "model", cell.world)
-    engine = open_transformers("cpu", "float32", _SLOTS, _ROWS, window=8 * _ROWS)
     ended = None
-    with Run(root / cell.place, engine, train_inline, _MACHINE, hear) as run:
+    with Run(root / cell.place, open_engine(), train_inline, MACHINE, hear) as run:
         batches = [run.prompts(batch) for batch in _batches(cell.budget, cell.seed)]
         try:
             cell.condition.recipe(run, start, batches, method)
