@@ -8,7 +8,8 @@ import pytest
 
 import loops
 from biased_judges import Biased, gated, looped, settings
-from metareward import summary
+from metareward import config, summary
+from metareward.lab.conditions import CONDITIONS, Budget
 from metareward.recipes.judge_gate import EQUAL_SCORES, JudgeGate, decided, hold
 from metareward.recipes.settings import Iteration
 from metareward.records import Battle, Dropped, Role
@@ -17,6 +18,7 @@ from metareward.stages.matching import stated
 from metareward.stages.meta_judge import MetaJudge
 from metareward.stats.bootstrap import Estimate
 
+ROOT = Path(__file__).parent.parent
 TO_HIGHER = Biased(higher=0.95)
 ACTING = gated(EQUAL_SCORES)
 
@@ -102,3 +104,11 @@ def test_it_is_sterner_than_a_warning_and_milder_than_leaving_out() -> None:
     ):
         gate = JudgeGate(action, stop_judge_when=stops)
         assert decided(gate, hold(gate, high, ())) == wanted
+
+
+def test_the_example_is_the_condition_of_the_lab_with_its_own_limit() -> None:
+    example: Any = config.load(ROOT / "examples/guarded.toml").method
+    condition: Any = CONDITIONS["guarded"].settings(Budget(iterations=1), 0)
+    assert example.judge_gate == replace(condition.judge_gate, max_score_margin=1.0)
+    assert example.meta_judge_by == condition.meta_judge_by == "first"
+    assert {one.rho for one in (*example.iterations, *condition.iterations)} == {"auto"}

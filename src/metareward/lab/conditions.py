@@ -171,4 +171,4 @@ CONDITIONS: dict[str, Condition] = {
     ),
 }
 
-DEFAULT = "combined"  # the project's own, beside the four that have been published or know the truth
+DEFAULT = "guarded"  # the project's own, beside the four that have been published or know the truth
