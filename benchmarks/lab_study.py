@@ -29,7 +29,8 @@ CORE = (
     "meta_rewarding",
     "guarded",
 )
-OLD, ALL, THREE = (0, 1, 2), (0, 1, 2, 3, 4, 5), (0, 1, 2)
+FRESH = tuple(name for name in CORE if name != "random_pairs")
+OLD, THREE = (0, 1, 2), (0, 1, 2)
 CONTRASTS = (
     ("meta_rewarding", "self_rewarding"),
     ("meta_rewarding", "self_rewarding_rho"),
@@ -118,10 +119,8 @@ PARTS: Mapping[str, Part] = {
         "score",
     ),
     **{
-        judge: Part(
-            f"Flattery, meta-judge `{judge}`", "flattery", OLD, (0,), ("meta_rewarding", "guarded"), judge
-        )
-        for judge in ("halo", "noisy", "first", "coin")
+        judge: Part(f"Flattery, meta-judge `{judge}`", "flattery", OLD, (0,), ("meta_rewarding",), judge)
+        for judge in ("halo", "noisy")
     },
 }
 
@@ -184,7 +183,7 @@ def main() -> None:
     cells = {name: cells_of(PARTS[name], given.root, given.jobs) for name in given.parts or PARTS}
     found = {name: report(own, 6, about) for name, own in cells.items()}
     if {"flattery", "fresh"} <= set(cells):
-        core = [each for each in cells["flattery"] if each["condition"] in CORE]
+        core = [each for each in cells["flattery"] if each["condition"] in FRESH]
         found["all"] = report([*core, *cells["fresh"]], 6, about)
     if not given.write:
         print("\n".join(pages(found)))
