@@ -13,6 +13,9 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
     path for path in (str(Path(__file__).parent), os.environ.get("PYTHONPATH")) if path
 )
 
+# What a helper beside the tests asserts is told as what a test asserts.
+pytest.register_assert_rewrite(*{path.stem for path in Path(__file__).parent.glob("*.py")} - {"conftest"})
+
 # Tests with many processes, waiting, or whole loops: `make test` has them, `make check` has not.
 THOROUGH = {
     "test_attack",
@@ -22,6 +25,8 @@ THOROUGH = {
     "test_disks",
     "test_dpo_loss",
     "test_export",
+    "test_export_by_hand",
+    "test_export_loaded",
     "test_faults",
     "test_hostile_run",
     "test_judge_alarms",
