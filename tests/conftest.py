@@ -19,6 +19,8 @@ pytest.register_assert_rewrite(*{path.stem for path in Path(__file__).parent.glo
 # Tests with many processes, waiting, or whole loops: `make test` has them, `make check` has not.
 THOROUGH = {
     "test_attack",
+    "test_attack_asked",
+    "test_attack_unreadable",
     "test_bad_input",
     "test_cli",
     "test_diff",
@@ -33,6 +35,7 @@ THOROUGH = {
     "test_judge_collapse",
     "test_judge_first",
     "test_judge_stopping",
+    "test_judge_stopping_actions",
     "test_killed",
     "test_lab_loop",
     "test_ledger",
