@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from metareward.lab import picture, tables
+from metareward.lab.alarms import predictions
 from metareward.lab.compare import Heard, compare
 from metareward.lab.conditions import CONDITIONS, Budget
 from metareward.lab.reading import JUDGE, TRUTH
@@ -74,7 +75,7 @@ PARTS: Mapping[str, Part] = {
         THREE,
         ("oracle", "frozen_judge", *CORE, "meta_rewarding_rho", "frozen_meta", "combined"),
     ),
-    "fresh": Part("Flattery, base models that no recipe was chosen on", "flattery", (3, 4, 5), (0, 1), CORE),
+    "fresh": Part("Flattery, base models that no recipe was chosen on", "flattery", (3, 4, 5), (0, 1), FRESH),
     "ablations": Part(
         "Flattery, one thing changed at a time",
         "flattery",
@@ -159,6 +160,22 @@ def _contrast(found: Mapping[str, Any], one: str, other: str) -> str:
     return f"| {one} - {other} | {' | '.join((*numbers, judged, sides))} |"
 
 
+def drifts(cells: Sequence[Mapping[str, Any]]) -> str:
+    """Which signals tell, before it is trained, that the judge will give the same answers more."""
+    told = predictions([cell for cell in cells if cell["gates"]], "score_fixed")["signals"]
+    rows = [(name, each["correlation"], each["iterations"]) for name, each in told.items()]
+    known = [row for row in rows if row[1] is not None]
+    if not known:
+        return ""
+    lines = [
+        "| signal | correlation with the change of the judge's mean score | iterations |",
+        "|---|---|---|",
+    ]
+    ordered = sorted(known, key=lambda row: -abs(row[1]["value"]))
+    lines += [f"| {name} | {tables.number(found, '+z.2f')} | {count} |" for name, found, count in ordered]
+    return "\n".join(lines) + "\n"
+
+
 def pages(found: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     """The page of tables, part by part."""
     yield (
@@ -169,7 +186,15 @@ def pages(found: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
         part = PARTS.get(name)
         title = part.title if part else "Flattery, all six base models"
         made = f"`{part.command}`" if part else "The loops of `flattery` and `fresh` together."
-        yield f"\n## {title}\n\n{made}\n\n{contrasts(told)}\n{tables.markdown(told)}"
+        yield f"\n## {title}\n\n{made}\n\n{contrasts(told)}\n{tables.markdown(told)}\n{drifts(told['cells'])}"
+
+
+def once(cells: Mapping[str, Sequence[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """Every loop of all parts, those that parts share counted once."""
+    found: dict[str, dict[str, Any]] = {}
+    for own in cells.values():
+        found |= {each["key"]: each for each in own}
+    return list(found.values())
 
 
 def main() -> None:
@@ -187,8 +212,10 @@ def main() -> None:
         found["all"] = report([*core, *cells["fresh"]], 6, about)
     if not given.write:
         print("\n".join(pages(found)))
+        print(drifts(once(cells)))
         return
-    (DOCS / "lab-study.md").write_text("".join(pages(found)), encoding="utf-8")
+    drift = f"\n## Drift of the judge, over all loops\n\n{drifts(once(cells))}"
+    (DOCS / "lab-study.md").write_text("".join(pages(found)) + drift, encoding="utf-8")
     for name in ("plain", "flattery"):
         if name in found:
             for path in picture.draw(found[name], given.root):

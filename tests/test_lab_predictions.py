@@ -65,6 +65,25 @@ class TestPredictions:
             "averted": 3,
         }
 
+    def test_pairs_that_were_made_anew_count_nowhere_either(self):
+        gates = [{**gate(0, flips=(0.5, "failed")), "action": "equal scores"}, gate(1, flips=(0.5, "failed"))]
+        found = predictions([cell("a", 0, 0, [3.0, 2.0, 2.5], gates=gates)])
+        assert (found["averted"], found["signals"]["flips"]["iterations"]) == (1, 1)
+        assert found["signals"]["flips"]["false_alarms"] == 1
+
+    def test_what_is_foretold_may_be_the_judges_leniency(self):
+        values = [[0.1, -0.2, 0.3, -0.4, 0.2]] * 5
+        cells = []
+        for number, own in enumerate(values):
+            gates = [gate(t, flips=(value, "measured")) for t, value in enumerate(own)]
+            made = cell("a", 0, number, [3.0, 3.1, 3.0, 3.2, 3.3, 3.1], gates=gates)
+            for model, score in zip(made["models"], [2.0, *(2.0 + np.cumsum(own))], strict=True):
+                model["judge"]["fixed"]["score"] = score
+            cells.append(made)
+        drift, truth = (predictions(cells, of)["signals"]["flips"] for of in ("score_fixed", "truth"))
+        assert drift["correlation"]["value"] == pytest.approx(1.0)
+        assert abs(truth["correlation"]["value"]) < 0.9
+
     def test_an_iteration_that_ended_the_loop_changed_nothing(self):
         gates = [gate(0, flips=(0.5, "failed")), gate(1, flips=(0.5, "failed"))]
         found = predictions([cell("a", 0, 0, [3.0, 2.0], gates=gates, ended="no pairs")])["signals"]["flips"]
