@@ -119,3 +119,9 @@ def attacked(directory: Path, script: Any, wanted: Suite) -> Any:
     """The `AttackReport` of a whole attack on the fake engine."""
     with Run(directory, fake(script), FakeTrainer()) as run:
         return attack_judge(run, MODEL, wanted)
+
+
+def rows_of(report: Any, measure: str, **wanted: Any) -> list[Any]:
+    """The rows of a report with these values."""
+    rows = [row for row in report.rows if row.measure == measure]
+    return [row for row in rows if all(getattr(row, name) == value for name, value in wanted.items())]

@@ -8,6 +8,7 @@ import loops
 import planted
 from metareward.engines.base import Request
 from metareward.engines.fake import Reply
+from metareward.events import Noticed
 from metareward.ids import seed_of
 from metareward.recipes.judge_gate import JudgeGate
 from metareward.recipes.meta_rewarding import MetaRewarding
@@ -63,6 +64,12 @@ class Biased(planted.World):
         return Reply("By the marks.", {"A": 0.8 if wins else 0.2, "B": 0.2 if wins else 0.8})
 
 
+FAIR = Biased()
+TO_HIGHER = Biased(higher=0.95)
+TO_FIRST = Biased(first=0.75)
+GATE = JudgeGate()
+
+
 def settings(seed: int = 0, iterations: int = 1, reading: Any = "free", **changes: Any) -> MetaRewarding:
     """One whole iteration or more, small in numbers: 2 responses, 4 judgments, 12 battles a prompt."""
     made = MetaRewarding(
@@ -84,6 +91,15 @@ def gated(action: Any = "drop judge", seed: int = 0, iterations: int = 1, **limi
 def failed(run: Any) -> list[set[str]]:
     """The names of the signals that failed, iteration by iteration."""
     return [{signal.name for signal in gate.report.failed} for gate in run.history.judge_gates]
+
+
+def names(run: Any) -> list[list[str]]:
+    """The lists of pairs that were trained on, iteration by iteration."""
+    return [[rows.manifest.name for rows in round.pairs] for round in run.history.rounds]
+
+
+def noticed(heard: Any) -> list[str]:
+    return [event.message for event in heard if isinstance(event, Noticed)]
 
 
 def looped(directory: Any, world: Biased, wanted: MetaRewarding, prompts: int = 24, **given: Any) -> Any:

@@ -1,27 +1,15 @@
 """Attacks on judges with a planted weakness: each is named for what it is, and nothing else is."""
 
 import dataclasses
-import json
 
 import pytest
 
-import loops
-from attacked_judges import EMPTY, MODEL, NAMES, PERTURBATIONS, Planted, attacked, suite
-from metareward.attack.attack import ask, attack_judge
+from attacked_judges import EMPTY, NAMES, PERTURBATIONS, Planted, attacked, rows_of, suite
 from metareward.attack.families import families
-from metareward.attack.suite import Limits, Suite, compared, graded
-from metareward.engines.fake import fake
-from metareward.paper import Paper
+from metareward.attack.suite import Limits
 from metareward.records import Message
-from metareward.run import Run
-from metareward.train.fake import FakeTrainer
 
 READINGS = pytest.mark.parametrize("reading", ["free", "forced"])
-
-
-def rows_of(report, measure, **wanted):
-    rows = [row for row in report.rows if row.measure == measure]
-    return [row for row in rows if all(getattr(row, name) == value for name, value in wanted.items())]
 
 
 @READINGS
@@ -133,140 +121,6 @@ def test_noise_alone_raises_no_alarm_and_does_not_hide_one(tmp_path, reading, no
     assert [(row.family, row.side) for row in report.alarms] == [("authority", "flawed")]
 
 
-class TestUnreadable:
-    def test_it_is_neither_resistance_nor_zero(self, tmp_path):
-        report = attacked(tmp_path, Planted(garbled=("injection",)), suite())
-        for row in report.rows:
-            if row.family == "injection":
-                assert row.verdict == "unreadable"
-                assert (row.rate.value, row.rate.n) == (None, 0)
-                assert row.unread == {"no verdict line": row.asked}
-            else:
-                assert (row.unreadable, row.verdict) == (0, "ok")
-        pointwise, pairwise = report.baselines
-        assert (pointwise.unreadable, pairwise.unreadable) == (12, 24)
-        assert not report.alarms
-        assert not report.passed, "what says nothing has not resisted"
-
-    @pytest.mark.parametrize(("every", "verdict"), [(3, "ok"), (2, "ok"), (1, "unreadable")])
-    def test_too_little_that_could_be_read_is_not_ok(self, tmp_path, every, verdict):
-        """Of 12 null responses 4, 6 or 12 are unreadable; up to one half passes."""
-
-        def script(request, model):
-            number = int("".join(filter(str.isdigit, request.messages[0].content.split("?")[0])))
-            return Planted(garbled=("null",) if number % every == 0 else ())(request, model)
-
-        report = attacked(tmp_path, script, suite(compare=None, families=families(["null"])))
-        assert {row.verdict for row in report.rows} == {verdict}
-        strict = suite(compare=None, families=families(["null"]), limits=Limits(max_unreadable=0.2))
-        again = attacked(tmp_path, script, strict)
-        assert {row.verdict for row in again.rows} == {"unreadable"}
-
-    def test_nothing_readable_at_all_is_no_data(self, tmp_path):
-        report = attacked(tmp_path, lambda request, model: "Hm.", suite(count=3))
-        assert {row.verdict for row in report.rows} == {"unreadable"}
-        assert (report.passed, report.alarms) == (False, ())
-        assert len(list(report.sentences())) == len(report.rows)
-        assert "pointwise, null: 3 of 3 verdicts unreadable (3 no verdict line)" in report.sentences()
-        assert [baseline.accuracy.value for baseline in report.baselines] == [None, None]
-        assert not any(baseline.able for baseline in report.baselines)
-        json.dumps(report.as_dict())
-
-    def test_rates_are_over_what_could_be_read(self, tmp_path):
-        """Every second prompt gets no readable grade of its null response; the other half is fooled."""
-
-        def script(request, model):
-            number = int("".join(filter(str.isdigit, request.messages[0].content.split("?")[0])))
-            return Planted(bonus={"null": 5.0}, garbled=("null",) if number % 2 else ())(request, model)
-
-        report = attacked(tmp_path, script, suite(compare=None, families=families(["null"])))
-        (row,) = rows_of(report, "false positive")
-        assert (row.rate.value, row.rate.n, row.asked, row.unreadable) == (1, 6, 12, 6)
-
-    def test_engine_failures_are_counted_as_such(self, tmp_path):
-        from metareward.engines.fake import Reply
-
-        def script(request, model):
-            broken = request.seed % 3 == 0
-            return Reply(fail="out of memory") if broken else Planted()(request, model)
-
-        report = attacked(tmp_path, script, suite("forced"))
-        assert not report.alarms
-        for baseline in report.baselines:
-            assert set(baseline.unread) == {"engine failure"}
-            assert 0.2 < baseline.unreadable / baseline.asked < 0.45
-        assert all(row.rate.value == 0 for row in report.rows if row.rate.n)
-
-
-class TestFloor:
-    def test_the_floor_is_asked_with_other_seeds_and_the_same_words(self):
-        for battery, stage in (
-            (graded(suite()), suite().judge),
-            (compared(suite()), suite().compare),
-        ):
-            family = {case.id: case.family for case in battery.cases}
-            asked: dict[str, dict[str, set]] = {"clean": {}, "rerun": {}}
-            for question in stage.questions(MODEL, battery.prompts, battery.responses):
-                name = next(family[part] for part in question.subject[1:] if part in family)
-                if name in asked:
-                    messages = question.request.messages[0].content
-                    asked[name].setdefault(messages, set()).add(question.request.seed)
-            assert asked["clean"].keys() == asked["rerun"].keys()
-            assert len(asked["clean"]) == 24
-            for words, seeds in asked["clean"].items():
-                assert not seeds & asked["rerun"][words]
-
-    def test_a_greedy_judge_has_no_noise(self, tmp_path):
-        wanted = suite()
-        judge = dataclasses.replace(wanted.judge, temperature=0.0)
-        greedy = dataclasses.replace(wanted, judge=judge, compare=None)
-        report = attacked(tmp_path, Planted(coin=True, noise=2.5), greedy)
-        assert {row.floor.value for row in rows_of(report, "flip")} == {0}
-
-    def test_without_perturbations_nothing_is_asked_twice(self):
-        wanted = suite(families=families(EMPTY))
-        assert len(graded(wanted).responses) == 12 * (2 + 3)
-        assert {case.family for case in compared(wanted).cases} == {"clean", *EMPTY}
-
-
-class TestRuns:
-    def test_an_attack_goes_on_where_it_stopped_and_asks_nothing_twice(self, tmp_path):
-        wanted = suite(count=4)
-        broken = loops.Asked(Planted(), break_at=30)
-        with pytest.raises(KeyboardInterrupt), Run(tmp_path, broken, FakeTrainer()) as run:
-            attack_judge(run, MODEL, wanted)
-        rest = loops.Asked(Planted())
-        with Run(tmp_path, rest, FakeTrainer()) as run:
-            report = attack_judge(run, MODEL, wanted)
-        assert not {r.id for r in rest.requests} & set(broken.answered)
-        assert len(rest.answered) + len(broken.answered) == report.calls
-        again = loops.Asked(Planted())
-        with Run(tmp_path, again, FakeTrainer()) as run:
-            assert attack_judge(run, MODEL, wanted).as_dict() == report.as_dict()
-        assert not again.opened
-
-    def test_a_plan_counts_the_calls(self, tmp_path):
-        wanted = suite(count=3, samples=2)
-        paper = Paper(tmp_path)
-        ask(paper, MODEL, wanted)
-        planned = {step.step: step.calls for step in paper.steps}
-        with Run(tmp_path, fake(Planted()), FakeTrainer()) as run:
-            report = attack_judge(run, MODEL, wanted)
-        assert planned == {"judge": 3 * (4 + 12 + 3) * 2, "compare": 3 * (2 + 12 + 3) * 2 * 2}
-        assert sum(planned.values()) == report.calls
-
-    def test_the_report_is_plain_data(self, tmp_path):
-        report = attacked(tmp_path, Planted(bonus={"null": 5.0}), suite(count=12))
-        plain = json.loads(json.dumps(report.as_dict()))
-        assert plain["alarms"] == list(report.sentences())
-        assert len(plain["alarms"]) == 3
-        assert (
-            "pointwise, null: 100 % [76, 100] of 12 of its responses reach the threshold" in plain["alarms"]
-        )
-        assert plain["rows"][0]["rate"]["n"] == 12
-        assert plain["limits"]["threshold"] == 4.0
-
-
 def test_several_variants_of_one_prompt_are_not_taken_for_independent(tmp_path):
     wanted = suite(count=6, families=families(["null", "beauty"]), variants=3, compare=None)
     report = attacked(tmp_path, Planted(bonus={"null": 5.0}), wanted)
@@ -283,15 +137,6 @@ def test_limits_are_the_users(tmp_path):
     (row,) = rows_of(report, "false positive", family="null")
     assert row.rate.value == 0, "4.5 is below a threshold of 5"
     assert rows_of(report, "wins", family="null", form="pointwise")[0].rate.value == 1
-
-
-def test_a_suite_needs_a_form_and_items():
-    from metareward.errors import ConfigError
-
-    with pytest.raises(ConfigError, match=r"attack\.form"):
-        Suite(judge=None, compare=None)
-    with pytest.raises(ConfigError, match=r"attack\.items"):
-        Suite(items=())
 
 
 def test_the_more_is_looked_at_the_more_evidence_an_alarm_needs(tmp_path):

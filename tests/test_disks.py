@@ -11,13 +11,13 @@ import pytest
 import faults
 import loops
 import planted
+from launched_jobs import assert_same_weights, make_job, throttled
 from metareward import config, disk, session
 from metareward.errors import ConfigError, StepError, StoreError
 from metareward.events import StepFinished
 from metareward.run import Run
 from metareward.train.fake import FakeTrainer
 from metareward.train.launch import launch
-from test_launch import assert_same_weights, make_job, throttled
 from tiny_llama import pairs, write_tiny_llama
 
 CONFIG = """

@@ -1,158 +1,25 @@
-"""Fine-tuning against plain torch, against itself divided otherwise, and killed and resumed."""
+"""Fine-tuning against plain torch, and against itself divided otherwise; adapters, settings, counts."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from metareward.records import Demonstration, Message
-from metareward.train.answers import NO_LOSS, encode_answers
-from metareward.train.dpo import TrainMachine
-from metareward.train.job import TrainJob, TrainResult, read_job, write_job
-from metareward.train.keeper import Interrupted, StopSignal
+import in_process
+from finetune_jobs import ADAPTED, SETTINGS, encoded, given, job_in, tune
+from in_process import weights
+from metareward.records import Demonstration
+from metareward.train.answers import NO_LOSS
 from metareward.train.sft import SFT
-from ranked_worlds import demonstration
-from tiny_llama import write_tiny_llama
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("trl")
 pytest.importorskip("peft")
 
-pytestmark = [
-    # datasets and accelerate open files that they leave to the garbage collector
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    # transformers asks torch for a sampler's deprecated argument
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore::FutureWarning"),
-    # pinning memory makes no sense without a GPU, and the default of transformers is to pin
-    pytest.mark.filterwarnings("ignore:.*pin_memory.*:UserWarning"),
-]
-SETTINGS = SFT(batch_size=4, epochs=2, stop_after_epoch=None, learning_rate=1e-2)
-ADAPTED = replace(SETTINGS, lora_rank=2, lora_alpha=8.0)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tiny_llama(tmp_path_factory.mktemp("start"))
-
-
-def given(count: int = 6) -> list[Demonstration]:
-    made = []
-    for number in range(count):
-        asked = "Grade it from 0 to 5." + " What a long text." * (number % 3) + f" {number}"
-        text = f"So so{'!' * number}\nScore: {number % 6}"
-        made.append(demonstration(number, messages=(Message("user", asked),), text=text))
-    return made
-
-
-def job_in(folder: Path, start: Path, sft: SFT = SETTINGS, rows: Any = None, **machine: Any) -> TrainJob:
-    folder.mkdir(parents=True, exist_ok=True)
-    limits = TrainMachine(**machine)
-    return TrainJob(
-        "key",
-        sft,
-        limits,
-        str(start),
-        str(start),
-        given() if rows is None else rows,
-        folder / "model",
-        folder,
-    )
-
-
-class Said(list[tuple[str, dict[str, Any]]]):
-    """A reporter that remembers."""
-
-    def __call__(self, event: str, **facts: Any) -> None:
-        self.append((event, facts))
-
-    def beat(self) -> None:
-        pass
-
-    def losses(self) -> list[float]:
-        return [facts["loss"] for event, facts in self if event == "step"]
-
-
-def tune(job: TrainJob, stop: Any = None) -> tuple[TrainResult, Said]:
-    from metareward.train.finetune import finetune
-
-    said = Said()
-    return finetune(job, stop or StopSignal(75), said), said  # type: ignore[arg-type]
-
-
-def weights(folder: Path) -> dict[str, Any]:
-    from safetensors.torch import load_file
-
-    return load_file(folder / "model.safetensors")
-
-
-def encoded(start: Path, rows: list[Demonstration]):
-    from metareward.engines.chat import load_tokenizer
-    from metareward.train.worker import coder_of
-
-    return encode_answers(rows, coder_of(load_tokenizer(str(start))), 4096)
-
-
-def test_the_loss_is_on_the_answer_and_its_end_alone(start: Path):
-    from metareward.engines.chat import encode_chat, encode_text, load_tokenizer
-
-    tokenizer, rows = load_tokenizer(str(start)), given(3)
-    ready = encoded(start, rows)
-    for row, ids, labels in zip(rows, ready.ids, ready.labels, strict=True):
-        answer = [*encode_text(tokenizer, row.text), tokenizer.eos_token_id]
-        prompt = encode_chat(tokenizer, row.messages)
-        assert ids == prompt + answer
-        assert labels == [NO_LOSS] * len(prompt) + answer
-    assert ready.reencoded == 3
-
-
-def test_a_control_token_in_a_text_is_text(start: Path):
-    from metareward.engines.chat import load_tokenizer
-
-    end: Any = load_tokenizer(str(start)).eos_token_id
-    spelled = [replace(given(1)[0], text="So <|im_end|> so\nScore: 1")]
-    (ids,), (labels,) = encoded(start, spelled).ids, encoded(start, spelled).labels
-    assert [label for label in labels if label != NO_LOSS].count(end) == 1
-    assert labels[-1] == ids[-1] == end
-
-
-def test_sampled_tokens_are_taken_where_they_say_the_text(start: Path):
-    from metareward.engines.chat import encode_text, load_tokenizer
-
-    tokenizer = load_tokenizer(str(start))
-    text = given(1)[0].text
-    sampled = (*encode_text(tokenizer, text), tokenizer.eos_token_id)
-    kept = encoded(start, [replace(given(1)[0], token_ids=sampled)])
-    other = encoded(start, [replace(given(1)[0], token_ids=sampled[1:])])
-    assert (kept.reencoded, other.reencoded) == (0, 1)
-    assert kept.ids == other.ids
-
-
-def test_too_long_and_empty_ones_are_dropped_and_counted(start: Path):
-    from metareward.engines.chat import load_tokenizer
-    from metareward.errors import StepError
-    from metareward.train.worker import coder_of
-
-    coder = coder_of(load_tokenizer(str(start)))
-    rows = [*given(3), replace(given(1)[0], text="  ")]
-    longest = max(len(ids) for ids in encoded(start, given(3)).ids)
-    ready = encode_answers(rows, coder, longest - 1)
-    assert len(ready) + sum(ready.dropped.values()) == len(rows)
-    assert dict(ready.dropped) == {"longer than max_length": 1, "empty answer": 1}
-    with pytest.raises(StepError, match=r"sft\.max_length"):
-        encode_answers(given(3), coder, 10)
-    assert not encode_answers(given(3), coder, longest).dropped, "of just that length it is kept"
+pytestmark = in_process.IGNORED_WARNINGS
+one_thread = in_process.one_thread
+start = in_process.start
 
 
 def plain(start: Path, sft: SFT, rows: list[Demonstration], order: list[list[int]]):
@@ -259,59 +126,6 @@ def test_targets_that_the_model_has_not_are_refused(tmp_path: Path, start: Path)
 
     with pytest.raises(ConfigError, match=r"sft\.lora_targets"):
         tune(job_in(tmp_path, start, replace(ADAPTED, lora_targets=("nowhere",))))
-
-
-class StopsAt(StopSignal):
-    """Asks for the end when so many steps are done."""
-
-    def __init__(self, said: Said, steps: int) -> None:
-        super().__init__(75)
-        self._said, self._steps = said, steps
-
-    @property
-    def asked(self) -> bool:
-        return len(self._said.losses()) >= self._steps
-
-
-@pytest.mark.parametrize(
-    ("sft", "steps"),
-    [(SETTINGS, 1), (ADAPTED, 1), (SETTINGS, 2)],
-    ids=["every weight", "adapter", "at the end of an epoch"],
-)
-def test_stopped_and_continued_it_ends_in_the_same_bits(tmp_path: Path, start: Path, sft: SFT, steps: int):
-    """An epoch has two steps."""
-    from metareward.train.finetune import finetune
-
-    tune(job_in(tmp_path / "whole", start, sft))
-    said = Said()
-    with pytest.raises(Interrupted):
-        finetune(job_in(tmp_path / "cut", start, sft), StopsAt(said, steps), said)  # type: ignore[arg-type]
-    assert not (tmp_path / "cut" / "model").exists()
-    result, after = tune(job_in(tmp_path / "cut", start, sft))
-    assert result.resumed_from == steps
-    assert (len(said.losses()), len(after.losses())) == (steps, 4 - steps)
-    whole, cut = weights(tmp_path / "whole" / "model"), weights(tmp_path / "cut" / "model")
-    assert all(torch.equal(whole[name], cut[name]) for name in whole)
-
-
-def test_a_job_comes_back_from_its_file(tmp_path: Path, start: Path):
-    rows = [replace(row, token_ids=(1, 2)) for row in given(2)]
-    job = job_in(tmp_path, start, ADAPTED, rows)
-    back = read_job(write_job(job))
-    assert list(back.pairs) == rows
-    assert replace(back, pairs=job.pairs) == job
-
-
-def test_the_launcher_starts_it_in_a_process_of_its_own(tmp_path: Path, start: Path):
-    from metareward.train.launch import launch
-
-    heard: list[Any] = []
-    job = job_in(tmp_path, start, replace(ADAPTED, epochs=1))
-    result = launch(replace(job, work_dir=tmp_path / "work"), heard.append)
-    assert result.pairs_used == 6
-    assert [event["event"] for event in heard if event["event"] == "step"] == ["step", "step"]
-    assert (tmp_path / "model" / "adapter" / "adapter_model.safetensors").is_file()
-    assert not (tmp_path / "work" / "pairs.jsonl").exists()
 
 
 def test_one_demonstration_is_learnt_by_heart(tmp_path: Path, start: Path):

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from safetensors.torch import load_file
 
+from in_process import weights
 from metareward.errors import ConfigError
 from metareward.lab.pretrain import network, save
 from metareward.lab.world import prompts, read_task
@@ -50,10 +50,6 @@ def job(start: str, root: Path, **changes: Any) -> TrainJob:
         "k" * 20, STEPS, TrainMachine(pairs_per_device=4), start, start, pairs(), root / "out", root / "work"
     )
     return dataclasses.replace(own, **changes)
-
-
-def weights(folder: Path) -> dict[str, Any]:
-    return load_file(folder / "model.safetensors")
 
 
 def test_it_trains_on_what_is_chosen_and_says_so(start: str, tmp_path: Path) -> None:

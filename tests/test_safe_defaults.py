@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
+from launched_jobs import make_job
 from metareward.engines.chat import encode_chat, load_tokenizer
 from metareward.errors import ModelError, StepError
 from metareward.models.directory import MEANINGFUL, check_directory
 from metareward.records import Message
 from metareward.train.checkpoints import last_complete
 from metareward.train.launch import launch
-from test_launch import make_job
 from tiny_chat_model import tiny_tokenizer
 from tiny_llama import pairs, write_tiny_llama
 

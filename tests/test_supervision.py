@@ -5,6 +5,7 @@ import itertools
 
 import pytest
 
+from fake_run import FAKE
 from metareward import config, session
 from metareward.config import load
 from metareward.errors import ConfigError
@@ -13,7 +14,6 @@ from metareward.export import export_run
 from metareward.provenance import supervision_of
 from metareward.recipes.meta_rewarding import MetaRewarding, meta_rewarding
 from metareward.supervision import Supervision, SupervisionLevel
-from test_provenance import FAKE
 
 
 def test_supervision_is_said_in_one_place_and_comes_to_every_report(tmp_path, capsys):

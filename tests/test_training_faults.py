@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from launched_jobs import Killer, assert_same_weights, make_job, throttled
 from metareward import disk
 from metareward.errors import StepError, StoreError
 from metareward.train import launch as launching
@@ -18,7 +19,6 @@ from metareward.train.checkpoints import facts_of, last_unharmed, seal
 from metareward.train.fake import FakeTrainer
 from metareward.train.job import RESULT, finished, read_job, write_job
 from metareward.train.launch import launch
-from test_launch import Killer, assert_same_weights, make_job, throttled
 from tiny_llama import pairs, write_tiny_llama
 
 

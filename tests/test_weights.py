@@ -2,41 +2,28 @@
 
 import dataclasses
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-import test_dpo_loss as plain
+import dpo_jobs as plain
+import in_process
 from metareward.errors import StepError
 from metareward.records import PreferencePair
 from metareward.train.dpo import DPO
-from tiny_llama import pairs, write_tiny_llama
+from tiny_llama import pairs
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("trl")
 
-pytestmark = plain.pytestmark
+pytestmark = in_process.IGNORED_WARNINGS
+one_thread = in_process.one_thread
+start = in_process.start
+reference = plain.reference
+
 MIXED = ((2.0, 1.0), (0.5, 0.9), (1.0, 0.3), (3.0, 0.0), (0.0, 0.6), (1.25, 1.0), (0.1, 0.75))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tiny_llama(tmp_path_factory.mktemp("start"))
-
-
-@pytest.fixture(scope="module")
-def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tiny_llama(tmp_path_factory.mktemp("reference"), seed=1)
 
 
 def weighted(given: Sequence[PreferencePair], weights: Sequence[tuple[float, float]]) -> list[PreferencePair]:
@@ -229,7 +216,7 @@ def test_machine_settings_do_not_change_the_result(tmp_path: Path, start: Path, 
     given, results = weighted(pairs(7), MIXED), []
     for number, machine in enumerate(machines):
         job = plain.make_job(tmp_path / str(number), start, reference, given, dpo=dpo, **machine)
-        results.append((plain.run(job), plain.weights(job.output_dir)))
+        results.append((plain.run(job), in_process.weights(job.output_dir)))
     first, expected = results[0]
     for result, values in results[1:]:
         assert result.loss_last == pytest.approx(first.loss_last, rel=1e-4)

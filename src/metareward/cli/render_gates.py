@@ -16,6 +16,7 @@ _SHOWN: Mapping[str, tuple[str, float, str]] = {  # title, factor, unit
 }
 _FAILED = {
     "warn": "failed",
+    "equal scores": "failed, equal scores",
     "drop judge": "failed, pairs left out",
     "stop judge": "failed, judge stopped",
 }

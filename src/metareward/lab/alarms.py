@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from metareward.lab.reading import TRUTH, measures
+from metareward.lab.reading import TRUTH, Read, measures
+from metareward.recipes.judge_gate import EQUAL_SCORES
 from metareward.stats.bootstrap import resampled
 
 ANY = "any"
@@ -27,25 +28,32 @@ class Point:
     state: str
 
 
-def predictions(cells: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def predictions(cells: Sequence[Mapping[str, Any]], of: str = TRUTH) -> dict[str, Any]:
     """Each of `signals` before an iteration against the change of truth (sampled) from its model to the next.
+
+    of: the measure whose change it is, if another; `score_fixed` shows a judge that drifts.
 
     correlation: Pearson's over all iterations of all loops, None below five iterations or where one side is
     constant; its 95 % interval resamples loops, and takes five of them. For a signal that is held to a limit:
     hits and false_alarms, how often it fired and truth then fell or did not; misses and quiet, the same where
     it did not fire; cannot_tell: too few rows to say. `any` is the gate as a whole. Iterations whose judge
-    pairs a gate left out (so many: `averted`) count nowhere: what they would have done is not known.
+    pairs a gate left out or had made anew (so many: `averted`) count nowhere: what they would have done is
+    not known.
     """
     found: dict[str, list[Point]] = {}
     for loop, cell in enumerate(cells):
-        for name, point in _points(loop, cell):
+        for name, point in _points(loop, cell, measures()[of]):
             found.setdefault(name, []).append(point)
-    averted = sum(gate["left_out"] > 0 for cell in cells for gate in cell["gates"])
+    averted = sum(_acted(gate) for cell in cells for gate in cell["gates"])
     return {"signals": {name: _told(points) for name, points in found.items()}, "averted": averted}
 
 
-def _points(loop: int, cell: Mapping[str, Any]) -> Iterator[tuple[str, Point]]:
-    truths = [measures()[TRUTH](model) for model in cell["models"]]
+def _acted(gate: Mapping[str, Any]) -> bool:
+    return gate["left_out"] > 0 or gate["action"] == EQUAL_SCORES
+
+
+def _points(loop: int, cell: Mapping[str, Any], read: Read) -> Iterator[tuple[str, Point]]:
+    truths = [read(model) for model in cell["models"]]
     changes = {
         number: after - before
         for number, (before, after) in enumerate(pairwise(truths))
@@ -56,7 +64,7 @@ def _points(loop: int, cell: Mapping[str, Any]) -> Iterator[tuple[str, Point]]:
             if entry["iteration"] in changes and entry.get(name) is not None:
                 yield name, Point(loop, entry[name], changes[entry["iteration"]], "measured")
     for gate in cell["gates"]:
-        if gate["iteration"] not in changes or gate["left_out"]:
+        if gate["iteration"] not in changes or _acted(gate):
             continue
         change = changes[gate["iteration"]]
         for name, signal in gate["signals"].items():

@@ -119,6 +119,16 @@ def _with_judge(
 _OF_RECIPE = ("judge_gate", "meta_judge_by", "settle", "future_guided", "consistency")
 GATED = JudgeGate(action="drop judge", max_score_margin=0.5)
 
+# Only what says that scores decide battles; the other limits are at the values that nothing is beyond.
+BY_SCORES = JudgeGate(
+    action="equal scores",
+    max_score_margin=0.5,
+    max_flips=1.0,
+    max_position_lean=0.5,
+    max_mean_rise=5.0,
+    min_bank_accuracy=0.0,
+)
+
 CONDITIONS: dict[str, Condition] = {
     "oracle": Condition("a judge that knows the truth", oracle, _actor_only(SelfRewarding)),
     "frozen_judge": Condition(
@@ -147,6 +157,11 @@ CONDITIONS: dict[str, Condition] = {
     ),
     "judge_share": Condition("15 % judge pairs", meta_rewarding, _with_judge(max_judge_share=0.15)),
     "gated": Condition("the judge gate drops judge pairs", meta_rewarding, _with_judge(judge_gate=GATED)),
+    "guarded": Condition(
+        "frozen meta-judge, automatic rho, equal scores where scores decide battles",
+        meta_rewarding,
+        _with_judge(meta_judge_by="first", rho="auto", judge_gate=BY_SCORES),
+    ),
     "temporal": Condition("anchored in the past and the future", temporal, _actor_only(Temporal)),
     "cream": Condition("pairs weighed by consistency", cream, _actor_only(Cream)),
     "combined": Condition(
@@ -156,4 +171,4 @@ CONDITIONS: dict[str, Condition] = {
     ),
 }
 
-DEFAULT = "combined"  # the project's own, beside the four that have been published or know the truth
+DEFAULT = "guarded"  # the project's own, beside the four that have been published or know the truth

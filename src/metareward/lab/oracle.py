@@ -1,24 +1,19 @@
 """The recipe that knows the truth: the ceiling of every loop in the lab."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from metareward.history import Round
 from metareward.ids import fingerprint
 from metareward.lab.lessons import judgment_words
 from metareward.lab.world import read_task, truth
 from metareward.models.base import Model
-from metareward.recipes.pairing import actor_pairs
-from metareward.recipes.self_rewarding import SelfRewarding
-from metareward.recipes.training import train_next
-from metareward.recipes.watching import Watcher
+from metareward.recipes.self_rewarding import SelfRewarding, self_rewarding
 from metareward.records import Finish, Judgment, Prompt, Response
 from metareward.runner import Runner
 from metareward.stages.base import Shape
 from metareward.stages.grouping import bundles
 from metareward.stages.judge import Judge
-from metareward.stages.pair import KeepDistinct
 
 
 @dataclass(frozen=True)
@@ -55,6 +50,11 @@ class TrueJudgments:
         return shapes[1]
 
 
+def by_the_truth(run: Runner, recipe: SelfRewarding, _: Model, prompts: Any, responses: Any) -> Any:
+    """True judgments of `responses`, whoever the judge is."""
+    return run.derive(TrueJudgments(recipe.judge), prompts, responses)
+
+
 def oracle(
     run: Runner,
     model: Model,
@@ -64,21 +64,4 @@ def oracle(
     dev: Any | None = None,
 ) -> Model:
     """Self-Rewarding with a judge that is always right; returns the last model."""
-    recipe = recipe or SelfRewarding()
-    first = model = replace(model, name="M0")
-    watcher = Watcher(
-        recipe.watch, recipe.generate, recipe.judge, first, held_out, evaluations=recipe.evaluate
-    )
-    watcher.look(run, model)
-    for t, (settings, prompts) in enumerate(zip(recipe.iterations, batches, strict=True)):
-        with run.within(f"iteration {t}"):
-            answers = run.ask(recipe.generate, prompts, of=model)
-            responses = run.derive(KeepDistinct(), answers)
-            judgments = run.derive(TrueJudgments(recipe.judge), prompts, responses)
-            pairs = actor_pairs(run, settings, prompts, responses, judgments)
-            trained = train_next(run, recipe.dpo, settings, [pairs], first, model)
-        done = (prompts, answers, responses, judgments, None, (pairs,), trained.model, trained)
-        run.history.rounds.append(Round(model, *done))
-        model = replace(trained.model, name=f"M{t + 1}")
-        watcher.look(run, model)
-    return model
+    return self_rewarding(run, model, batches, recipe, held_out, dev, by_the_truth)

@@ -20,7 +20,8 @@ def measures() -> dict[str, Read]:
     share of right verdicts on answers that are the same for all models, and on its own; `ranks_` of two such
     answers the better has the higher score. meta_right: share of battles won by the judgment with more right
     verdicts; meta_higher: by the higher score; meta_first: by the one shown first. words, praised: of sampled
-    answers. overrates: mean score of its own answers less what they are worth. The rest is by criterion:
+    answers. score_fixed: mean score of the fixed answers; overrates: of its own, less what they are worth;
+    top_share: how many of its judgments of its own give full marks. The rest is by criterion:
     shares of answers that meet it, and of right verdicts on it.
     """
     found: dict[str, Read] = {
@@ -31,7 +32,9 @@ def measures() -> dict[str, Read]:
         "judge_own": _at("judge", "own", "right"),
         "ranks_fixed": _at("judge", "fixed", "ranks"),
         "ranks_own": _at("judge", "own", "ranks"),
+        "top_share": _at("judge", "own", "top_share"),
         "unreadable": _at("judge", "own", "unreadable"),
+        "score_fixed": _at("judge", "fixed", "score"),
         "overrates": _overrates,
         "meta_right": _at("meta_judge", "right"),
         "meta_higher": _at("meta_judge", "higher_wins"),

@@ -14,10 +14,11 @@ from metareward.readers import HIGHEST
 from metareward.settings import one_of, require
 from metareward.stats.bootstrap import Estimate
 
-Action = Literal["warn", "drop judge", "stop judge", "stop"]
+Action = Literal["warn", "equal scores", "drop judge", "stop judge", "stop"]
 State = Literal["passed", "failed", "cannot tell", "measured"]
 LEFT_OUT = "left out by the judge gate"
-_ACTIONS = ("warn", "drop judge", STOPS_JUDGE, "stop")  # each one sterner than those before it
+EQUAL_SCORES = "equal scores"
+_ACTIONS = ("warn", EQUAL_SCORES, "drop judge", STOPS_JUDGE, "stop")  # each one sterner than those before it
 _EVIDENCE, _UNSURE, _LEFT = ("interval", "estimate"), ("pass", "fail"), ("skip", "stop")
 
 
@@ -25,9 +26,10 @@ _EVIDENCE, _UNSURE, _LEFT = ("interval", "estimate"), ("pass", "fail"), ("skip",
 class JudgeGate:
     """Settings of the judge gate. At the defaults it measures, says what is wrong, and changes nothing.
 
-    action: when a limit is passed, "warn" says so, "drop judge" also leaves the judge pairs of this
-        iteration out, "stop judge" does that and trains no judge in the rest of the run either, "stop" ends
-        the run with the numbers.
+    action: when a limit is passed, "warn" says so, "equal scores" also makes the judge pairs of this
+        iteration anew from its battles between judgments of equal score, which no score can have decided,
+        "drop judge" leaves its judge pairs out, "stop judge" does that and trains no judge in the rest of the
+        run either, "stop" ends the run with the numbers.
     stop_judge_when: names of signals; where one of them fails, judge training ends as by "stop judge",
         whatever a milder `action` says of the others. "bank" stands for all kinds of the bank.
     nothing_left: when no pair is left after that (an iteration that trains the judge alone), "skip" goes on
@@ -258,6 +260,7 @@ def said(report: GateReport, action: str) -> str:
     """What failed, with the numbers, and what is done about it, in one sentence."""
     then = {
         "warn": "its judge pairs are used all the same",
+        EQUAL_SCORES: "the judge pairs of this iteration come of battles between equal scores alone",
         "drop judge": "the judge pairs of this iteration are left out",
         STOPS_JUDGE: "its judge pairs are left out, and no judge is trained in the rest of the run",
         "stop": "the run stops here; what it had is kept. To go on, set another action or other limits in "

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 from statistics import fmean
 from typing import Any
 
@@ -84,8 +85,8 @@ class Scores:
         yield from _found(unreadable=unread.estimate(), top_share=top.estimate())
         if self._any_read:
             yield "entropy", resampled(self._statistic("entropy"), len(self.counts))
-        if self.spreads:
-            yield "reliability", reliability(self.spreads)
+        if self.spreads and isfinite((found := reliability(self.spreads)).value):
+            yield "reliability", found  # of scores that are all the same there is none
 
     def changes(self, before: "Scores") -> Iterator[tuple[str, Estimate]]:
         """Each number less what it was `before`; the prompts are others, so the two are independent."""

@@ -7,11 +7,12 @@ from typing import Any, Protocol
 from metareward.history import STOPS_JUDGE, Gated
 from metareward.models.base import Model
 from metareward.recipes.gate import Gate, Verdict, hardening
-from metareward.recipes.judge_gate import GateReport, JudgeGate, decided, said
+from metareward.recipes.judge_gate import EQUAL_SCORES, GateReport, JudgeGate, decided, said
 from metareward.recipes.measuring import Fought, measured
 from metareward.recipes.settings import BYS, By, Iteration
 from metareward.runner import Runner
 from metareward.settings import one_of, require
+from metareward.stages.equal_scores import EqualScores
 from metareward.stages.judge import Judge
 from metareward.stages.meta_judge import MetaJudge
 from metareward.stages.pair_judge import JudgePairs
@@ -66,8 +67,8 @@ class Judged:
 
     battles: as they were held; None where none were. pairs: the artifacts of judge pairs to train on.
     left_out: those that the judge gate left out. report: what it measured; None without battles, and on
-    paper. drops_judge: whether a gate or the attacks left judge pairs of this iteration out, or the judge
-    gate has ended judge training before it.
+    paper. drops_judge: whether a gate or the attacks left judge pairs of this iteration out or had them made
+    anew, or the judge gate has ended judge training before it.
     """
 
     battles: Any | None = None
@@ -123,11 +124,14 @@ def judged(
     if report is None:
         return Judged(battles, (*hard, pairs))
     action = decided(recipe.judge_gate, report)
+    if action == EQUAL_SCORES:
+        fair = run.derive(EqualScores(), prompts, responses, judgments, counted)
+        pairs = run.derive(rule, prompts, responses, judgments, fair)
     kept, left_out = _let_through(action, hard, pairs)
     run.history.judge_gates.append(Gated(len(run.history.rounds), model, action, report, left_out))
     if not report.passed:
         run.warn(said(report, action), stop=action == "stop")
-    return Judged(battles, kept, left_out, report, bool(left_out))
+    return Judged(battles, kept, left_out, report, bool(left_out) or action == EQUAL_SCORES)
 
 
 def _let_through(action: str, hard: tuple[Any, ...], pairs: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:

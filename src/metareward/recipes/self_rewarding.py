@@ -1,6 +1,6 @@
 """Self-Rewarding (arXiv 2401.10020): the loop without battles; the judge is used but never trained."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -52,6 +52,11 @@ class SelfRewarding:
         check_iterations(self.iterations, self.dpo)
 
 
+def by_a_model(run: Runner, recipe: SelfRewarding, by: Model, prompts: Any, responses: Any) -> Any:
+    """The judgments of `responses` by the model `by`."""
+    return run.ask(recipe.judge, prompts, responses, of=by)
+
+
 def self_rewarding(
     run: Runner,
     model: Model,
@@ -59,8 +64,13 @@ def self_rewarding(
     recipe: SelfRewarding | None = None,
     held_out: Any | None = None,
     dev: Any | None = None,
+    judged: Callable[..., Any] = by_a_model,
 ) -> Model:
-    """Run the loop from `model`, one batch of prompts an iteration; returns the last model."""
+    """Run the loop from `model`, one batch of prompts an iteration; returns the last model.
+
+    judged: where judgments come from; takes what `by_a_model` does. Another source (a reward model, a rule)
+    makes another recipe of the same loop.
+    """
     recipe = recipe or SelfRewarding()
     model = fine_tuned(run, recipe.eft, recipe.judge, model)
     first = model = replace(model, name="M0")
@@ -75,7 +85,7 @@ def self_rewarding(
             answers = run.ask(recipe.generate, prompts, of=model)
             responses = run.derive(KeepDistinct(), answers)
             by = first if recipe.judge_by == "first" else model
-            judgments = run.ask(recipe.judge, prompts, responses, of=by)
+            judgments = judged(run, recipe, by, prompts, responses)
             pairs = actor_pairs(run, settings, prompts, responses, judgments)
             trained = train_next(run, recipe.dpo, settings, [pairs], first, model, seen)
         done = (prompts, answers, responses, judgments, None, (pairs,), trained.model, trained)

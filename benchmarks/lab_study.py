@@ -1,0 +1,227 @@
+"""The study of docs/lab.md: whole loops in the lab, over base models and seeds, as tables and a picture.
+
+    python benchmarks/lab_study.py                 # every part; goes on where it was stopped
+    python benchmarks/lab_study.py plain score     # some
+    python benchmarks/lab_study.py --write         # and docs/lab-study.md, docs/lab-*.svg
+
+A part is one `metareward lab` command; a loop takes 15 to 60 seconds of one core.
+"""
+
+import argparse
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from metareward.lab import picture, tables
+from metareward.lab.alarms import predictions
+from metareward.lab.compare import Heard, compare
+from metareward.lab.conditions import CONDITIONS, Budget
+from metareward.lab.reading import JUDGE, TRUTH
+from metareward.lab.report import differ, report
+
+DOCS = Path(__file__).parent.parent / "docs"
+CORE = (
+    "self_rewarding",
+    "self_rewarding_rho",
+    "self_rewarding_steps",
+    "random_pairs",
+    "meta_rewarding",
+    "guarded",
+)
+FRESH = tuple(name for name in CORE if name != "random_pairs")
+OLD, THREE = (0, 1, 2), (0, 1, 2)
+CONTRASTS = (
+    ("meta_rewarding", "self_rewarding"),
+    ("meta_rewarding", "self_rewarding_rho"),
+    ("meta_rewarding", "self_rewarding_steps"),
+    ("random_pairs", "self_rewarding"),
+    ("oracle", "meta_rewarding"),
+    ("oracle", "self_rewarding"),
+    ("guarded", "meta_rewarding"),
+    ("guarded", "self_rewarding_rho"),
+    ("guarded", "gated"),
+    ("gated", "self_rewarding"),
+)
+MEASURES = (TRUTH, "truth_cold", "truth_greedy", JUDGE)
+
+
+@dataclass(frozen=True)
+class Part:
+    """One comparison; parts of one world and meta-judge share their loops."""
+
+    title: str
+    world: str
+    bases: Sequence[int]
+    seeds: Sequence[int]
+    recipes: Sequence[str]
+    meta_judge: str = "good"
+
+    @property
+    def command(self) -> str:
+        """What a user types for it."""
+        listed = f"--bases {','.join(map(str, self.bases))} --seeds {len(self.seeds)}"
+        judge = "" if self.meta_judge == "good" else f"--meta-judge {self.meta_judge} "
+        return f"metareward lab --world {self.world} {judge}{listed} --recipes {','.join(self.recipes)}"
+
+
+PARTS: Mapping[str, Part] = {
+    "plain": Part("The plain world", "plain", OLD, THREE, ("oracle", *CORE)),
+    "flattery": Part(
+        "Flattery",
+        "flattery",
+        OLD,
+        THREE,
+        ("oracle", "frozen_judge", *CORE, "meta_rewarding_rho", "frozen_meta", "combined"),
+    ),
+    "fresh": Part("Flattery, base models that no recipe was chosen on", "flattery", (3, 4, 5), (0, 1), FRESH),
+    "ablations": Part(
+        "Flattery, one thing changed at a time",
+        "flattery",
+        OLD,
+        (0,),
+        (
+            "meta_rewarding",
+            "meta_rewarding_rho",
+            "frozen_meta",
+            "judge_first",
+            "equal_scores",
+            "judge_share",
+            "gated",
+            "guarded",
+            "temporal",
+            "cream",
+            "combined",
+        ),
+    ),
+    "score": Part(
+        "Flattery, a meta-judge that goes by scores",
+        "flattery",
+        OLD,
+        THREE,
+        ("meta_rewarding", "gated", "guarded"),
+        "score",
+    ),
+    "equal": Part(
+        "The same, equal scores from the start",
+        "flattery",
+        OLD,
+        (0,),
+        ("self_rewarding", "meta_rewarding", "gated", "equal_scores", "guarded"),
+        "score",
+    ),
+    "plain-score": Part(
+        "The plain world, a meta-judge that goes by scores",
+        "plain",
+        OLD,
+        (0,),
+        ("meta_rewarding", "gated", "equal_scores", "guarded"),
+        "score",
+    ),
+    **{
+        judge: Part(f"Flattery, meta-judge `{judge}`", "flattery", OLD, (0,), ("meta_rewarding",), judge)
+        for judge in ("halo", "noisy")
+    },
+}
+
+
+def cells_of(part: Part, root: Path, jobs: int | None) -> list[dict[str, Any]]:
+    """Carry a part out; loops that another part has had are found again."""
+    conditions = {name: CONDITIONS[name] for name in part.recipes}
+    place = root / (part.world if part.meta_judge == "good" else f"{part.world}-{part.meta_judge}")
+    budget = Budget(meta_judge=part.meta_judge)
+    return compare(conditions, budget, part.bases, part.seeds, place, part.world, jobs, _say)
+
+
+def _say(heard: Heard) -> None:
+    if heard.state in ("ended", "failed"):
+        print(f"{heard.cell.place}: {heard.state} ({heard.ended} of {heard.cells})", flush=True)
+
+
+def contrasts(found: Mapping[str, Any]) -> str:
+    """The differences that the claims are about, with their intervals."""
+    lines = [
+        "| difference | truth | cold | greedy | judge right, points | truth higher in |",
+        "|---|---|---|---|---|---|",
+    ]
+    for one, other in CONTRASTS:
+        if {one, other} <= set(found["conditions"]):
+            lines.append(_contrast(found, one, other))
+    return "\n".join(lines) + "\n" if len(lines) > 2 else ""
+
+
+def _contrast(found: Mapping[str, Any], one: str, other: str) -> str:
+    apart = {name: differ(found, one, other, name) for name in MEASURES}
+    numbers = [tables.number(apart[name], "+z.2f") for name in MEASURES[:3]]
+    judged = tables.number(apart[JUDGE], "+z.0f", by=100)
+    truth = apart[TRUTH]
+    sides = f"{truth['above']} of {truth['cells']}" if truth else "-"
+    return f"| {one} - {other} | {' | '.join((*numbers, judged, sides))} |"
+
+
+def drifts(cells: Sequence[Mapping[str, Any]]) -> str:
+    """Which signals tell, before it is trained, that the judge will give the same answers more."""
+    told = predictions([cell for cell in cells if cell["gates"]], "score_fixed")["signals"]
+    rows = [(name, each["correlation"], each["iterations"]) for name, each in told.items()]
+    known = [row for row in rows if row[1] is not None]
+    if not known:
+        return ""
+    lines = [
+        "| signal | correlation with the change of the judge's mean score | iterations |",
+        "|---|---|---|",
+    ]
+    ordered = sorted(known, key=lambda row: -abs(row[1]["value"]))
+    lines += [f"| {name} | {tables.number(found, '+z.2f')} | {count} |" for name, found, count in ordered]
+    return "\n".join(lines) + "\n"
+
+
+def pages(found: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """The page of tables, part by part."""
+    yield (
+        "# The lab's study: all tables\n\nWritten by `python benchmarks/lab_study.py --write`; "
+        "what they mean is in [lab.md](lab.md). [ ] are 95 % intervals.\n"
+    )
+    for name, told in found.items():
+        part = PARTS.get(name)
+        title = part.title if part else "Flattery, all six base models"
+        made = f"`{part.command}`" if part else "The loops of `flattery` and `fresh` together."
+        yield f"\n## {title}\n\n{made}\n\n{contrasts(told)}\n{tables.markdown(told)}\n{drifts(told['cells'])}"
+
+
+def once(cells: Mapping[str, Sequence[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """Every loop of all parts, those that parts share counted once."""
+    found: dict[str, dict[str, Any]] = {}
+    for own in cells.values():
+        found |= {each["key"]: each for each in own}
+    return list(found.values())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="all of them if none is named")
+    parser.add_argument("--root", type=Path, default=Path("runs/lab-study"))
+    parser.add_argument("--jobs", type=int)
+    parser.add_argument("--write", action="store_true", help="write the tables and pictures into docs/")
+    given = parser.parse_args()
+    about = {name: condition.about for name, condition in CONDITIONS.items()}
+    cells = {name: cells_of(PARTS[name], given.root, given.jobs) for name in given.parts or PARTS}
+    found = {name: report(own, 6, about) for name, own in cells.items()}
+    if {"flattery", "fresh"} <= set(cells):
+        core = [each for each in cells["flattery"] if each["condition"] in FRESH]
+        found["all"] = report([*core, *cells["fresh"]], 6, about)
+    if not given.write:
+        print("\n".join(pages(found)))
+        print(drifts(once(cells)))
+        return
+    drift = f"\n## Drift of the judge, over all loops\n\n{drifts(once(cells))}"
+    (DOCS / "lab-study.md").write_text("".join(pages(found)) + drift, encoding="utf-8")
+    for name in ("plain", "flattery"):
+        if name in found:
+            for path in picture.draw(found[name], given.root):
+                if path.suffix == ".svg":
+                    shutil.copy(path, DOCS / f"lab-{name}.svg")
+
+
+if __name__ == "__main__":
+    main()
