@@ -191,6 +191,16 @@ def test_without_weight_among_the_actor_pairs_no_judge_pair_stays(actor: list[Pr
 def test_judge_pairs_that_weigh_nothing_are_left_as_they_are():
     actor, judge = some(Role.ACTOR, 3), weighty(Role.JUDGE, [0.0, 0.0])
     assert weighed(judge, actor, judge, share=0.2) == judge
+    kept, dropped = split(WeighJudgePairs(0.2).apply(judge, judge))
+    assert (kept, len(dropped)) == ([], 2), "but there must be weight among the actor pairs"
+
+
+@pytest.mark.parametrize("rule", [CapJudgePairs(0.5), WeighJudgePairs(0.5)], ids=["sampling", "weight"])
+def test_of_a_part_that_has_both_only_the_judge_pairs_are_told_of(rule: Any):
+    both = [*some(Role.ACTOR, 3), *some(Role.JUDGE, 3)]
+    kept, dropped = split(rule.apply(both, both))
+    assert kept == ["judge-0", "judge-1", "judge-2"]
+    assert not dropped
 
 
 def test_what_cannot_be_is_refused_by_weight_too():

@@ -113,6 +113,7 @@ class TestLikeness:
 
     def test_case_and_punctuation_are_nothing_to_tell_judgments_apart_by(self):
         assert self.alike("Clear, and short!", "clear and SHORT") == 1
+        assert self.alike("Straße", "STRASSE") == 1, "whatever letters a case has"
 
     def test_repeated_words_count_as_often_as_they_occur(self):
         """_a aa aa a_ and _a aa a_: three of the shorter one's three, of seven together."""

@@ -179,6 +179,12 @@ def test_a_cap_without_an_actor_pair_leaves_nothing_to_train_on(tmp_path: Path, 
         run(tmp_path, "meta_rewarding", [iteration])
 
 
+def test_a_share_that_is_held_in_no_known_way_is_refused():
+    unknown: Any = "loss"
+    with pytest.raises(ConfigError, match="judge_share_by must be 'sampling' or 'weight', not 'loss'"):
+        Iteration(max_judge_share=0.2, judge_share_by=unknown)
+
+
 @pytest.mark.parametrize(
     ("written", "message"),
     [
