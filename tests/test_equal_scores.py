@@ -10,7 +10,7 @@ import loops
 from biased_judges import Biased, gated, looped, settings
 from metareward import config, summary
 from metareward.lab.conditions import CONDITIONS, Budget
-from metareward.recipes.judge_gate import EQUAL_SCORES, JudgeGate, decided, hold
+from metareward.recipes.judge_gate import EQUAL_SCORES, Action, JudgeGate, decided, hold
 from metareward.recipes.settings import Iteration
 from metareward.records import Battle, Dropped, Role
 from metareward.stages.equal_scores import EqualScores
@@ -60,7 +60,7 @@ def test_nothing_more_is_asked_and_every_count_adds_up(tmp_path: Path) -> None:
     warned = looped(tmp_path / "a", TO_HIGHER, gated("warn"))
     asked = loops.Asked(TO_HIGHER)
     run, _ = loops.loop(tmp_path / "b", asked, settings=ACTING, prompts=24, listen=heard)
-    ours, theirs = ([row.id for row in r.history.rounds[0].battles] for r in (run, warned))
+    ours, theirs = ([row.id for row in r.history.rounds[0].battles or ()] for r in (run, warned))
     held_out = {row.id for look in run.history.looks for row in look.battles or ()}
     assert ours == theirs
     assert {r.id for r in asked.requests if r.step == "meta_judge"} == held_out | set(ours)
@@ -96,12 +96,13 @@ def test_an_iteration_of_the_judge_alone_without_equal_scores_leaves_the_model_a
 
 def test_it_is_sterner_than_a_warning_and_milder_than_leaving_out() -> None:
     high = {"score_preference": Estimate(0.9, 0.85, 0.95, 40)}
-    for action, stops, wanted in (
+    cases: tuple[tuple[Action, tuple[str, ...], str], ...] = (
         ("warn", (), "warn"),
         (EQUAL_SCORES, (), EQUAL_SCORES),
         (EQUAL_SCORES, ("score_preference",), "stop judge"),
         ("drop judge", (), "drop judge"),
-    ):
+    )
+    for action, stops, wanted in cases:
         gate = JudgeGate(action, stop_judge_when=stops)
         assert decided(gate, hold(gate, high, ())) == wanted
 

@@ -7,7 +7,7 @@ to fool it; this one measures the meta-judge, and the judge it is about to chang
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from math import log2
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from metareward.history import STOPS_JUDGE
 from metareward.readers import HIGHEST
@@ -17,7 +17,7 @@ from metareward.stats.bootstrap import Estimate
 Action = Literal["warn", "equal scores", "drop judge", "stop judge", "stop"]
 State = Literal["passed", "failed", "cannot tell", "measured"]
 LEFT_OUT = "left out by the judge gate"
-EQUAL_SCORES = "equal scores"
+EQUAL_SCORES: Final = "equal scores"
 _ACTIONS = ("warn", EQUAL_SCORES, "drop judge", STOPS_JUDGE, "stop")  # each one sterner than those before it
 _EVIDENCE, _UNSURE, _LEFT = ("interval", "estimate"), ("pass", "fail"), ("skip", "stop")
 
