@@ -128,10 +128,10 @@ class TestDecided:
         return decided(gate, hold(gate, {**good, **{name: bad[name] for name in failing}}, ()))
 
     def test_what_passes_has_no_consequence(self):
-        for action in ("warn", "drop judge", "stop judge", "stop"):
+        for action in ("warn", "equal scores", "drop judge", "stop judge", "stop"):
             assert self.what(action=action, stop_judge_when=("alike",)) == "none"
 
-    @pytest.mark.parametrize("action", ["warn", "drop judge", "stop judge", "stop"])
+    @pytest.mark.parametrize("action", ["warn", "equal scores", "drop judge", "stop judge", "stop"])
     def test_without_a_list_the_action_is_that_of_all(self, action):
         assert self.what("alike", action=action) == self.what("flips", action=action) == action
 
@@ -195,7 +195,10 @@ class TestSettings:
     @pytest.mark.parametrize(
         ("settings", "message"),
         [
-            ({"action": "shrug"}, r"judge_gate\.action must be 'warn', 'drop judge', 'stop judge' or 'stop'"),
+            (
+                {"action": "shrug"},
+                r"judge_gate\.action must be 'warn', 'equal scores', 'drop judge', 'stop judge' or 'stop'",
+            ),
             ({"nothing_left": "go"}, r"judge_gate\.nothing_left must be 'skip' or 'stop'"),
             ({"evidence": "guess"}, r"judge_gate\.evidence"),
             ({"cannot_tell": "maybe"}, r"judge_gate\.cannot_tell"),

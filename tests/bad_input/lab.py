@@ -32,7 +32,7 @@ CASES = [
          "you mean 'dpo.beta'?; there are dpo.batch_size, dpo.beta, …"),
     Case("a setting of other recipes", "metareward lab --recipes oracle --set meta_judge_by=first", "--set meta_judge_by: none of "
          "oracle has such a setting; …"),
-    Case("a setting of a condition that was not chosen", "metareward lab --set gated:dpo.beta=1", "--set gated:dpo.beta: 'gated' is "
+    Case("a setting of a condition that was not chosen", "metareward lab --set cream:dpo.beta=1", "--set cream:dpo.beta: 'cream' is "
          "not among the chosen conditions (oracle, …)"),
     Case("a value of another kind", "metareward lab --set dpo.beta=0,2", "--set dpo.beta, in oracle: dpo.beta must be a number, not "
          "'0,2'; to set it in one alone, write CONDITION:dpo.beta=..."),

@@ -158,7 +158,7 @@ CONDITIONS: dict[str, Condition] = {
     "judge_share": Condition("15 % judge pairs", meta_rewarding, _with_judge(max_judge_share=0.15)),
     "gated": Condition("the judge gate drops judge pairs", meta_rewarding, _with_judge(judge_gate=GATED)),
     "guarded": Condition(
-        "frozen meta-judge, automatic rho, equal scores where scores decide battles",
+        "frozen meta-judge, auto rho, equal scores by gate",
         meta_rewarding,
         _with_judge(meta_judge_by="first", rho="auto", judge_gate=BY_SCORES),
     ),

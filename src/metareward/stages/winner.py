@@ -26,8 +26,9 @@ def read(reading: str, completion: Completion) -> tuple[Outcome, float | None]:
         return readers.read_winner(completion.text, completion.finish), None
     if completion.choice_log_probs is None:
         return Outcome.UNREADABLE, None
-    p_first = _probability_of_first(completion.choice_log_probs["A"], completion.choice_log_probs["B"])
-    return _by_margin(p_first), p_first
+    log_a, log_b = completion.choice_log_probs["A"], completion.choice_log_probs["B"]
+    p_first, p_second = _probability_of_first(log_a, log_b), _probability_of_first(log_b, log_a)
+    return _likelier(p_first, p_second), p_first
 
 
 def with_verdict(completion: Completion, outcome: Outcome) -> tuple[str, tuple[int, ...] | None]:
@@ -43,7 +44,8 @@ def _probability_of_first(log_a: float, log_b: float) -> float:
     return float(1 / (1 + np.exp(np.clip(log_b - log_a, -700, 700))))
 
 
-def _by_margin(p_first: float) -> Outcome:
-    if p_first == 0.5:
+def _likelier(p_first: float, p_second: float) -> Outcome:
+    """A tie as soon as one of the two cannot be told from a half: the same whichever is called first."""
+    if 0.5 in (p_first, p_second):
         return Outcome.TIE
     return Outcome.FIRST if p_first > 0.5 else Outcome.SECOND
