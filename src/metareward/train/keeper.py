@@ -219,7 +219,8 @@ def disk_refusal(error: BaseException) -> str | None:
     text = " ".join(str(error).split())
     if isinstance(error, OSError) and error.errno in _REFUSALS:
         return text[:_SHOWN]
-    if "PytorchStreamWriter" in text or any(f"os error {number}" in text for number in _REFUSALS):
+    archive = "inline_container" in text and "Reader" not in text  # what PyTorch writes a file with
+    if archive or "PytorchStreamWriter" in text or any(f"os error {number}" in text for number in _REFUSALS):
         return text[:_SHOWN]
     return None
 
