@@ -141,39 +141,34 @@ def _say(heard: Heard) -> None:
 
 def contrasts(found: Mapping[str, Any]) -> str:
     """The differences that the claims are about, with their intervals."""
-    lines = [
-        "| difference | truth | cold | greedy | judge right, points | truth higher in |",
-        "|---|---|---|---|---|---|",
-    ]
-    for one, other in CONTRASTS:
-        if {one, other} <= set(found["conditions"]):
-            lines.append(_contrast(found, one, other))
-    return "\n".join(lines) + "\n" if len(lines) > 2 else ""
+    heads = ["difference", "truth", "cold", "greedy", "judge right, points", "truth higher in"]
+    there = [pair for pair in CONTRASTS if set(pair) <= set(found["conditions"])]
+    rows = [_contrast(found, *pair) for pair in there]
+    return tables.drawn(("Differences that the claims are about", heads, rows)) if rows else ""
 
 
-def _contrast(found: Mapping[str, Any], one: str, other: str) -> str:
+def _contrast(found: Mapping[str, Any], one: str, other: str) -> list[str]:
     apart = {name: differ(found, one, other, name) for name in MEASURES}
     numbers = [tables.number(apart[name], "+z.2f") for name in MEASURES[:3]]
-    judged = tables.number(apart[JUDGE], "+z.0f", by=100)
     truth = apart[TRUTH]
-    sides = f"{truth['above']} of {truth['cells']}" if truth else "-"
-    return f"| {one} - {other} | {' | '.join((*numbers, judged, sides))} |"
+    sides = f"{truth['above']} of {truth['cells']}" if truth else tables.NONE
+    return [f"{one} - {other}", *numbers, tables.number(apart[JUDGE], "+z.0f", by=100), sides]
 
 
 def drifts(cells: Sequence[Mapping[str, Any]]) -> str:
     """Which signals tell, before it is trained, that the judge will give the same answers more."""
     told = predictions([cell for cell in cells if cell["gates"]], "score_fixed")["signals"]
-    rows = [(name, each["correlation"], each["iterations"]) for name, each in told.items()]
-    known = [row for row in rows if row[1] is not None]
-    if not known:
-        return ""
-    lines = [
-        "| signal | correlation with the change of the judge's mean score | iterations |",
-        "|---|---|---|",
+    known = [(name, each) for name, each in told.items() if each["correlation"] is not None]
+    ordered = sorted(known, key=lambda one: -abs(one[1]["correlation"]["value"]))
+    rows = [
+        [name, tables.number(each["correlation"], "+z.2f"), str(each["iterations"])] for name, each in ordered
     ]
-    ordered = sorted(known, key=lambda row: -abs(row[1]["value"]))
-    lines += [f"| {name} | {tables.number(found, '+z.2f')} | {count} |" for name, found, count in ordered]
-    return "\n".join(lines) + "\n"
+    heads = ["signal", "correlation", "iterations"]
+    return (
+        tables.drawn(("Before an iteration, and the judge's mean score after it", heads, rows))
+        if rows
+        else ""
+    )
 
 
 def pages(found: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
@@ -210,12 +205,11 @@ def main() -> None:
     if {"flattery", "fresh"} <= set(cells):
         core = [each for each in cells["flattery"] if each["condition"] in FRESH]
         found["all"] = report([*core, *cells["fresh"]], 6, about)
+    page = f"{''.join(pages(found))}\n## Drift of the judge, over all loops\n\n{drifts(once(cells))}"
     if not given.write:
-        print("\n".join(pages(found)))
-        print(drifts(once(cells)))
+        print(page)
         return
-    drift = f"\n## Drift of the judge, over all loops\n\n{drifts(once(cells))}"
-    (DOCS / "lab-study.md").write_text("".join(pages(found)) + drift, encoding="utf-8")
+    (DOCS / "lab-study.md").write_text(page, encoding="utf-8")
     for name in ("plain", "flattery"):
         if name in found:
             for path in picture.draw(found[name], given.root):

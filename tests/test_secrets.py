@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from fake_run import FAKE
 from metareward import config, secrets
 from metareward.cli.app import app
 from metareward.errors import ConfigError
@@ -165,23 +166,6 @@ def test_every_shipped_config_is_free_of_what_looks_like_a_secret():
     for path in sorted(Path(__file__).parent.parent.joinpath("examples").glob("*.toml")):
         assert lines_with_secrets(path.read_text()) == []
 
-
-FAKE = """
-[prompts]
-per_iteration = 4
-held_out = 2
-[generate]
-samples = 3
-[judge]
-samples = 2
-[dpo]
-batch_size = 2
-epochs = 1
-[[iterations]]
-rho = 0.3
-[machine]
-engine = "fake"
-"""
 
 # A library that fails with a secret in its message, in one answer of four; or a bug that shows a traceback.
 FAULTY = """

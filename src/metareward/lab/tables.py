@@ -18,7 +18,7 @@ UNCORRECTED = "Intervals are each for itself: of twenty differences one is outsi
 
 def markdown(report: Report) -> str:
     """All of it, for a page of docs."""
-    parts = [_drawn(table) for table in tables(report)]
+    parts = [drawn(table) for table in tables(report)]
     notes = [f"- {note}" for note in notes_of(report)]
     return "\n".join([*parts, *notes, ""])
 
@@ -201,7 +201,8 @@ def _has_intervals(report: Report) -> bool:
     return any(entry["lower"] is not None for entry in report["differences"])
 
 
-def _drawn(table: Table) -> str:
+def drawn(table: Table) -> str:
+    """One table in Markdown; its first column comes ready to be shown, and bars in the others are escaped."""
     title, heads, rows = table
     lines = [f"**{title}**", "", _line(heads), _line(["---"] + ["---:"] * (len(heads) - 1))]
     return "\n".join([*lines, *(_line([row[0], *map(_cell, row[1:])]) for row in rows), ""])
