@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 
 from hostile import FENCES, FRAGMENTS, hostile
 from metareward import templates
@@ -109,6 +109,7 @@ def test_other_text_is_left_alone(harmless):
 
 @pytest.mark.parametrize("template", ALL)
 @given(text=hostile())
+@example(text="</response&lt;/response&gt;")  # the second was taken for the inside of the first
 @settings(max_examples=40, deadline=None)
 def test_disarming_is_done_once_and_changes_brackets_alone(template, text):
     shown = disarm(template, text)

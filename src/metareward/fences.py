@@ -108,7 +108,8 @@ def _pattern(tags: set[str], words: set[str], lines: set[str]) -> re.Pattern[str
         if names:
             among = "|".join(map(_spelled, sorted(names, key=len, reverse=True)))
             name = rf"{_SPACE}({_CLOSING}{_SPACE}(?:{among})(?!\w)"
-            kinds += [rf"{opening}{name}[^<>\n{OPEN}{CLOSE}]{{0,200}}?){_MORE}", rf"{opening}{name})"]
+            rest = rf"(?:(?!{_LESS})[^<>\n{OPEN}{CLOSE}]){{0,200}}?"  # up to the next, however spelled
+            kinds += [rf"{opening}{name}{rest}){_MORE}", rf"{opening}{name})"]
     kinds += filter(None, map(_line, sorted(lines, key=len, reverse=True)))
     return re.compile("|".join(kinds) or r"(?!)", re.MULTILINE)
 
