@@ -17,6 +17,7 @@ from accelerate import PartialState
 from accelerate.utils import reduce
 from transformers import TrainerCallback
 
+from metareward.errors import MetarewardError, StoreError
 from metareward.train.checkpoints import facts_of, last_complete, seal
 from metareward.train.job import TrainJob
 
@@ -215,7 +216,14 @@ def train_under(keeper: Keeper, trainer: Any, checkpoint: Path | None) -> None:
 
 
 def disk_refusal(error: BaseException) -> str | None:
-    """What the disk said, if an error is its doing. PyTorch and safetensors wrap it in types of their own."""
+    """What the disk said, if an error is its doing. PyTorch and safetensors wrap it in types of their own.
+
+    So does the store, whose sentence does not know what a training has kept; any other error of ours is none.
+    """
+    if isinstance(error, StoreError) and error.__cause__ is not None:
+        error = error.__cause__
+    if isinstance(error, MetarewardError):
+        return None
     text = " ".join(str(error).split())
     if isinstance(error, OSError) and error.errno in _REFUSALS:
         return text[:_SHOWN]

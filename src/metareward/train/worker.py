@@ -214,14 +214,14 @@ def main(work: Callable[[TrainJob, StopSignal, Reporter], TrainResult] = train) 
 
 def _give_up(job: TrainJob, report: Reporter, error: Exception) -> None:
     """Say why, if it can be said in a sentence, and leave no half-written gigabytes on a full disk."""
-    if isinstance(error, MetarewardError):
-        report.last_words(scrub(str(error)))
-    elif refused := disk_refusal(error):
+    if refused := disk_refusal(error):
         report.last_words(
             f"the disk under {job.work_dir} or {job.output_dir.parent} refused to be written ({refused}). "
             "What was stored before is kept; make room or give write permission, then run the same command "
             "again to continue from the last checkpoint."
         )
+    elif isinstance(error, MetarewardError):
+        report.last_words(scrub(str(error)))
     elif isinstance(error, MemoryError | torch.OutOfMemoryError):
         report.last_words(scrub(f"out of memory ({error}). {LESS_MEMORY}"))
     for output in (job, *job.epochs):
