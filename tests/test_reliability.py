@@ -106,3 +106,9 @@ def test_a_ratio_of_sums_is_the_mean_over_all_values():
     clusters = [[1.0, 2.0], [3.0], [4.0, 5.0, 6.0]]
     assert ratio_of_sums([3.0, 3.0, 15.0], [2, 1, 3]) == mean_of_clusters(clusters)
     assert ratio_of_sums([3.0, 3.0, 15.0], [2, 1, 3]).value == 3.5
+
+
+def test_a_ratio_leaves_out_resamples_that_have_nothing_below():
+    """One unit of three has anything below, so 8 resamples in 27 have not; the others all say the same."""
+    found = ratio_of_sums([3.0, 0.0, 0.0], [2.0, 0.0, 0.0])
+    assert (found.value, found.lower, found.upper) == (1.5, 1.5, 1.5)

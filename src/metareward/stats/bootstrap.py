@@ -37,11 +37,17 @@ def mean_of_clusters(clusters: Sequence[Sequence[float]], seed: int = 0, draws: 
 
 
 def ratio_of_sums(above: ArrayLike, below: ArrayLike, seed: int = 0, draws: int = DRAWS) -> Estimate:
-    """sum(above) / sum(below), resampling units; above, below: [units]. ValueError if there are none."""
+    """sum(above) / sum(below), resampling units; above, below: [units]. ValueError if there are none.
+
+    A resample of units that are all 0 below does not count.
+    """
     above_N, below_N = np.asarray(above, float), np.asarray(below, float)
-    return resampled(
-        lambda rows_DN: above_N[rows_DN].sum(-1) / below_N[rows_DN].sum(-1), len(above_N), seed, draws
-    )
+
+    def ratio(rows_DN: NDArray[np.int64]) -> NDArray[np.float64]:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return above_N[rows_DN].sum(-1) / below_N[rows_DN].sum(-1)
+
+    return resampled(ratio, len(above_N), seed, draws)
 
 
 def difference(
