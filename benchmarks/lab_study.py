@@ -30,8 +30,9 @@ CORE = (
     "meta_rewarding",
     "guarded",
 )
-FRESH = tuple(name for name in CORE if name != "random_pairs")
-OLD, THREE = (0, 1, 2), (0, 1, 2)
+FRESH = (*(name for name in CORE if name != "random_pairs"), "guarded_dpo")
+OLD, NEW, ALL, THREE = (0, 1, 2), (3, 4, 5), (0, 1, 2, 3, 4, 5), (0, 1, 2)
+BEST = ("meta_rewarding", "guarded")
 CONTRASTS = (
     ("meta_rewarding", "self_rewarding"),
     ("meta_rewarding", "self_rewarding_rho"),
@@ -40,6 +41,8 @@ CONTRASTS = (
     ("oracle", "meta_rewarding"),
     ("oracle", "self_rewarding"),
     ("guarded", "meta_rewarding"),
+    ("guarded", "guarded_dpo"),
+    ("guarded_dpo", "meta_rewarding"),
     ("guarded", "self_rewarding_rho"),
     ("guarded", "gated"),
     ("gated", "self_rewarding"),
@@ -57,25 +60,49 @@ class Part:
     seeds: Sequence[int]
     recipes: Sequence[str]
     meta_judge: str = "good"
+    iterations: int = 6
+
+    @property
+    def budget(self) -> Budget:
+        """What its conditions have in common."""
+        return Budget(iterations=self.iterations, meta_judge=self.meta_judge)
+
+    @property
+    def place(self) -> str:
+        """Where its loops lie; parts that share them share it."""
+        judge = "" if self.meta_judge == "good" else f"-{self.meta_judge}"
+        return f"{self.world}{judge}" + ("" if self.iterations == 6 else f"-{self.iterations}")
 
     @property
     def command(self) -> str:
         """What a user types for it."""
         listed = f"--bases {','.join(map(str, self.bases))} --seeds {len(self.seeds)}"
         judge = "" if self.meta_judge == "good" else f"--meta-judge {self.meta_judge} "
-        return f"metareward lab --world {self.world} {judge}{listed} --recipes {','.join(self.recipes)}"
+        longer = "" if self.iterations == 6 else f"--iterations {self.iterations} "
+        return (
+            f"metareward lab --world {self.world} {judge}{longer}{listed} --recipes {','.join(self.recipes)}"
+        )
 
 
 PARTS: Mapping[str, Part] = {
-    "plain": Part("The plain world", "plain", OLD, THREE, ("oracle", *CORE)),
+    "plain": Part("The plain world", "plain", OLD, THREE, ("oracle", *CORE, "guarded_dpo")),
     "flattery": Part(
         "Flattery",
         "flattery",
         OLD,
         THREE,
-        ("oracle", "frozen_judge", *CORE, "meta_rewarding_rho", "frozen_meta", "combined"),
+        (
+            "oracle",
+            "frozen_judge",
+            *CORE,
+            "meta_rewarding_rho",
+            "frozen_meta",
+            "guarded_dpo",
+            "combined",
+        ),
     ),
-    "fresh": Part("Flattery, base models that no recipe was chosen on", "flattery", (3, 4, 5), (0, 1), FRESH),
+    "fresh": Part("Flattery, base models that no recipe was chosen on", "flattery", NEW, (0, 1), FRESH),
+    "best": Part("The best recipe there, three seeds", "flattery", NEW, THREE, BEST),
     "ablations": Part(
         "Flattery, one thing changed at a time",
         "flattery",
@@ -84,12 +111,14 @@ PARTS: Mapping[str, Part] = {
         (
             "meta_rewarding",
             "meta_rewarding_rho",
+            "meta_rewarding_nll",
             "frozen_meta",
             "judge_first",
             "equal_scores",
             "judge_share",
             "gated",
             "guarded",
+            "guarded_dpo",
             "temporal",
             "cream",
             "combined",
@@ -100,9 +129,13 @@ PARTS: Mapping[str, Part] = {
         "flattery",
         OLD,
         THREE,
-        ("meta_rewarding", "gated", "guarded"),
+        ("meta_rewarding", "gated", "guarded", "guarded_dpo"),
         "score",
     ),
+    "best-score": Part(
+        "The same on base models that no recipe was chosen on", "flattery", NEW, THREE, BEST, "score"
+    ),
+    "long-score": Part("The same, twelve iterations", "flattery", ALL, (0,), BEST, "score", 12),
     "equal": Part(
         "The same, equal scores from the start",
         "flattery",
@@ -116,11 +149,11 @@ PARTS: Mapping[str, Part] = {
         "plain",
         OLD,
         (0,),
-        ("meta_rewarding", "gated", "equal_scores", "guarded"),
+        ("meta_rewarding", "gated", "equal_scores", "guarded", "guarded_dpo"),
         "score",
     ),
     **{
-        judge: Part(f"Flattery, meta-judge `{judge}`", "flattery", OLD, (0,), ("meta_rewarding",), judge)
+        judge: Part(f"Flattery, meta-judge `{judge}`", "flattery", OLD, (0,), BEST, judge)
         for judge in ("halo", "noisy")
     },
 }
@@ -129,9 +162,8 @@ PARTS: Mapping[str, Part] = {
 def cells_of(part: Part, root: Path, jobs: int | None) -> list[dict[str, Any]]:
     """Carry a part out; loops that another part has had are found again."""
     conditions = {name: CONDITIONS[name] for name in part.recipes}
-    place = root / (part.world if part.meta_judge == "good" else f"{part.world}-{part.meta_judge}")
-    budget = Budget(meta_judge=part.meta_judge)
-    return compare(conditions, budget, part.bases, part.seeds, place, part.world, jobs, _say)
+    place = root / part.place
+    return compare(conditions, part.budget, part.bases, part.seeds, place, part.world, jobs, _say)
 
 
 def _say(heard: Heard) -> None:
@@ -201,7 +233,7 @@ def main() -> None:
     given = parser.parse_args()
     about = {name: condition.about for name, condition in CONDITIONS.items()}
     cells = {name: cells_of(PARTS[name], given.root, given.jobs) for name in given.parts or PARTS}
-    found = {name: report(own, 6, about) for name, own in cells.items()}
+    found = {name: report(own, PARTS[name].iterations, about) for name, own in cells.items()}
     if {"flattery", "fresh"} <= set(cells):
         core = [each for each in cells["flattery"] if each["condition"] in FRESH]
         found["all"] = report([*core, *cells["fresh"]], 6, about)

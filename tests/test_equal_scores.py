@@ -111,5 +111,6 @@ def test_the_example_is_the_condition_of_the_lab_with_its_own_limit() -> None:
     example: Any = config.load(ROOT / "examples/guarded.toml").method
     condition: Any = CONDITIONS["guarded"].settings(Budget(iterations=1), 0)
     assert example.judge_gate == replace(condition.judge_gate, max_score_margin=1.0)
+    assert example.dpo.nll_weight == condition.dpo.nll_weight > 0
     assert example.meta_judge_by == condition.meta_judge_by == "first"
     assert {one.rho for one in (*example.iterations, *condition.iterations)} == {"auto"}

@@ -1,7 +1,7 @@
 """What can be run side by side: recipes and their settings for the lab, by name, from the same start."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from metareward.lab.coin import CoinFlips
@@ -100,14 +100,17 @@ def _with_judge(
     kind: Callable[..., Any] = MetaRewarding,
     battles: dict[str, Any] | None = None,
     warm_up: int = 0,
+    nll_weight: float = 0.0,
     **changes: Any,
 ) -> Callable[[Budget, int], Any]:
     """Settings of a recipe that trains its judge; `changes` are of the recipe, or of all its iterations."""
     own = {name: changes.pop(name) for name in tuple(changes) if name in _OF_RECIPE}
 
     def settings(budget: Budget, seed: int) -> Any:
+        common = budget.common(seed)
+        common["dpo"] = replace(common["dpo"], nll_weight=nll_weight)
         return kind(
-            **budget.common(seed),
+            **common,
             meta_judge=budget.battles(seed, **(battles or {})),
             iterations=budget.rounds(warm_up=warm_up, **changes),
             **own,
@@ -128,6 +131,7 @@ BY_SCORES = JudgeGate(
     max_mean_rise=5.0,
     min_bank_accuracy=0.0,
 )
+GUARDS: dict[str, Any] = {"meta_judge_by": "first", "rho": "auto", "judge_gate": BY_SCORES}
 
 CONDITIONS: dict[str, Condition] = {
     "oracle": Condition("a judge that knows the truth", oracle, _actor_only(SelfRewarding)),
@@ -145,6 +149,9 @@ CONDITIONS: dict[str, Condition] = {
     ),
     "meta_rewarding": Condition("and judges its judgments", meta_rewarding, _with_judge()),
     "meta_rewarding_rho": Condition("with length control, rho .35", meta_rewarding, _with_judge(rho=0.35)),
+    "meta_rewarding_nll": Condition(
+        "with the chosen side's likelihood, weight .3", meta_rewarding, _with_judge(nll_weight=0.3)
+    ),
     "frozen_meta": Condition(
         "meta-judge frozen at the first model", meta_rewarding, _with_judge(meta_judge_by="first")
     ),
@@ -158,10 +165,11 @@ CONDITIONS: dict[str, Condition] = {
     "judge_share": Condition("15 % judge pairs", meta_rewarding, _with_judge(max_judge_share=0.15)),
     "gated": Condition("the judge gate drops judge pairs", meta_rewarding, _with_judge(judge_gate=GATED)),
     "guarded": Condition(
-        "frozen meta-judge, auto rho, equal scores by gate",
+        "frozen meta-judge, auto rho, equal scores by gate, likelihood",
         meta_rewarding,
-        _with_judge(meta_judge_by="first", rho="auto", judge_gate=BY_SCORES),
+        _with_judge(nll_weight=0.3, **GUARDS),
     ),
+    "guarded_dpo": Condition("the same without the likelihood", meta_rewarding, _with_judge(**GUARDS)),
     "temporal": Condition("anchored in the past and the future", temporal, _actor_only(Temporal)),
     "cream": Condition("pairs weighed by consistency", cream, _actor_only(Cream)),
     "combined": Condition(
