@@ -84,6 +84,6 @@ def _judged(right: float, changes: dict[str, Any]) -> dict[str, Any]:
         "score": changes.get("score", 3.0),
         "merit": changes.get("merit", 2.5),
         "top_share": 0.1,
-        "unreadable": 0.0,
+        "unreadable": 0.04,
         "ranks": 0.6,
     }

@@ -53,6 +53,7 @@ def test_how_right_the_judge_and_the_meta_judge_are(found):
         "score - worth, M0": "+1.25",
         "score - worth, M0, end": "+1.25",
         "full marks on own, end": "10 %",
+        "unreadable on own, end": "4 %",
         "meta-judge right, M0": "81 %",
         "meta-judge right, M0, end": "81 %",
         "higher score wins, end": "62 %",

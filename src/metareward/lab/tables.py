@@ -63,7 +63,7 @@ def truths(report: Report) -> Table:
 def judges(report: Report) -> Table:
     """How right the judge is, and the meta-judge."""
     heads = ["condition", "right, M0", "right, end", "on own, end", "score - worth, M0", "end"]
-    heads += ["full marks on own, end"]
+    heads += ["full marks on own, end", "unreadable on own, end"]
     heads += ["meta-judge right, M0", "end", "higher score wins, end", "first shown wins, end"]
     heads += [f"iterations with judge pairs, of {report['iterations']}"]
     rows = []
@@ -75,7 +75,7 @@ def judges(report: Report) -> Table:
                 name,
                 *(percent(each) for each in (fixed["start"], fixed["end"], found["judge_own"]["end"])),
                 *(number(found["overrates"][when], "+z.2f") for when in ("start", "end")),
-                percent(found["top_share"]["end"]),
+                *(percent(found[share]["end"]) for share in ("top_share", "unreadable")),
                 *(percent(each) for each in (meta["start"], meta["end"])),
                 *(percent(found[f"meta_{bias}"]["end"]) for bias in ("higher", "first")),
                 _spread([entry["iterations"] for entry in own["judge_pairs"]]),
