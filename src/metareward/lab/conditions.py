@@ -165,7 +165,7 @@ CONDITIONS: dict[str, Condition] = {
     "judge_share": Condition("15 % judge pairs", meta_rewarding, _with_judge(max_judge_share=0.15)),
     "gated": Condition("the judge gate drops judge pairs", meta_rewarding, _with_judge(judge_gate=GATED)),
     "guarded": Condition(
-        "frozen meta-judge, auto rho, equal scores by gate, likelihood",
+        "frozen meta-judge, auto rho, gate, likelihood of chosen",
         meta_rewarding,
         _with_judge(nll_weight=0.3, **GUARDS),
     ),
