@@ -44,6 +44,8 @@ CONTRASTS = (
     ("guarded", "guarded_dpo"),
     ("guarded_dpo", "meta_rewarding"),
     ("guarded", "self_rewarding_rho"),
+    ("guarded", "self_rewarding_steps"),
+    ("guarded", "self_rewarding_nll"),
     ("guarded", "gated"),
     ("gated", "self_rewarding"),
 )
@@ -85,7 +87,9 @@ class Part:
 
 
 PARTS: Mapping[str, Part] = {
-    "plain": Part("The plain world", "plain", OLD, THREE, ("oracle", *CORE, "guarded_dpo")),
+    "plain": Part(
+        "The plain world", "plain", OLD, THREE, ("oracle", *CORE, "self_rewarding_nll", "guarded_dpo")
+    ),
     "flattery": Part(
         "Flattery",
         "flattery",

@@ -83,15 +83,24 @@ class Condition:
     settings: Callable[[Budget, int], Any]
 
 
+def _common(budget: Budget, seed: int, nll_weight: float) -> dict[str, Any]:
+    common = budget.common(seed)
+    return {**common, "dpo": replace(common["dpo"], nll_weight=nll_weight)}
+
+
 def _actor_only(
-    kind: Callable[..., Any], rho: float | str = 0.0, longer: int = 1, **changes: Any
+    kind: Callable[..., Any],
+    rho: float | str = 0.0,
+    longer: int = 1,
+    nll_weight: float = 0.0,
+    **changes: Any,
 ) -> Callable[[Budget, int], Any]:
     """Settings of a recipe that trains the actor alone, for `longer` times the epochs."""
 
     def settings(budget: Budget, seed: int) -> Any:
         epochs = longer * budget.epochs if longer > 1 else None
         rounds = budget.rounds(ACTOR, rho=rho, epochs=epochs)
-        return kind(**budget.common(seed), iterations=rounds, **changes)
+        return kind(**_common(budget, seed, nll_weight), iterations=rounds, **changes)
 
     return settings
 
@@ -107,10 +116,8 @@ def _with_judge(
     own = {name: changes.pop(name) for name in tuple(changes) if name in _OF_RECIPE}
 
     def settings(budget: Budget, seed: int) -> Any:
-        common = budget.common(seed)
-        common["dpo"] = replace(common["dpo"], nll_weight=nll_weight)
         return kind(
-            **common,
+            **_common(budget, seed, nll_weight),
             meta_judge=budget.battles(seed, **(battles or {})),
             iterations=budget.rounds(warm_up=warm_up, **changes),
             **own,
@@ -147,10 +154,15 @@ CONDITIONS: dict[str, Condition] = {
         self_rewarding,
         _actor_only(SelfRewarding, longer=2),
     ),
+    "self_rewarding_nll": Condition(
+        "twice the epochs, likelihood of chosen",
+        self_rewarding,
+        _actor_only(SelfRewarding, longer=2, nll_weight=0.3),
+    ),
     "meta_rewarding": Condition("and judges its judgments", meta_rewarding, _with_judge()),
     "meta_rewarding_rho": Condition("with length control, rho .35", meta_rewarding, _with_judge(rho=0.35)),
     "meta_rewarding_nll": Condition(
-        "with the chosen side's likelihood, weight .3", meta_rewarding, _with_judge(nll_weight=0.3)
+        "with the likelihood of chosen, weight .3", meta_rewarding, _with_judge(nll_weight=0.3)
     ),
     "frozen_meta": Condition(
         "meta-judge frozen at the first model", meta_rewarding, _with_judge(meta_judge_by="first")
