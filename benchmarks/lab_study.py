@@ -163,6 +163,14 @@ PARTS: Mapping[str, Part] = {
 }
 
 
+TOGETHER: Mapping[str, tuple[str, tuple[str, str], Sequence[str]]] = {
+    "all": ("Flattery, all six base models", ("flattery", "fresh"), FRESH),
+    "all-best": ("The best recipe on all six, three seeds", ("flattery", "best"), BEST),
+    "all-score": ("The same under a meta-judge that goes by scores", ("score", "best-score"), BEST),
+}
+"""What is told of the loops of two parts: a title, the parts, the recipes."""
+
+
 def cells_of(part: Part, root: Path, jobs: int | None) -> list[dict[str, Any]]:
     """Carry a part out; loops that another part has had are found again."""
     conditions = {name: CONDITIONS[name] for name in part.recipes}
@@ -214,9 +222,11 @@ def pages(found: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
         "what they mean is in [lab.md](lab.md). [ ] are 95 % intervals.\n"
     )
     for name, told in found.items():
-        part = PARTS.get(name)
-        title = part.title if part else "Flattery, all six base models"
-        made = f"`{part.command}`" if part else "The loops of `flattery` and `fresh` together."
+        if part := PARTS.get(name):
+            title, made = part.title, f"`{part.command}`"
+        else:
+            title, (one, other), _ = TOGETHER[name]
+            made = f"The loops of `{one}` and `{other}` together."
         yield f"\n## {title}\n\n{made}\n\n{contrasts(told)}\n{tables.markdown(told)}\n{drifts(told['cells'])}"
 
 
@@ -238,9 +248,10 @@ def main() -> None:
     about = {name: condition.about for name, condition in CONDITIONS.items()}
     cells = {name: cells_of(PARTS[name], given.root, given.jobs) for name in given.parts or PARTS}
     found = {name: report(own, PARTS[name].iterations, about) for name, own in cells.items()}
-    if {"flattery", "fresh"} <= set(cells):
-        core = [each for each in cells["flattery"] if each["condition"] in FRESH]
-        found["all"] = report([*core, *cells["fresh"]], 6, about)
+    for name, (_, parts, recipes) in TOGETHER.items():
+        if set(parts) <= set(cells):
+            own = [each for part in parts for each in cells[part] if each["condition"] in recipes]
+            found[name] = report(own, 6, about)
     page = f"{''.join(pages(found))}\n## Drift of the judge, over all loops\n\n{drifts(once(cells))}"
     if not given.write:
         print(page)
