@@ -15,7 +15,7 @@ demo: $(MARK)          ## one whole Meta-Rewarding iteration on a real model
 test: $(MARK)          ## every test that CI runs
 	$(BIN)/metareward models get smollm2-135m-instruct
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow and not model"
-	$(BIN)/python -m pytest -m "model and not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "model and not slow"
 
 check: $(MARK)         ## style, types and the fast tests, in a few minutes
 	$(BIN)/ruff check .
