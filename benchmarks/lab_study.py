@@ -141,7 +141,7 @@ PARTS: Mapping[str, Part] = {
     ),
     "long-score": Part("The same, twelve iterations", "flattery", ALL, (0,), BEST, "score", 12),
     "equal": Part(
-        "The same, equal scores from the start",
+        "Flattery, a meta-judge that goes by scores, equal scores from the start",
         "flattery",
         OLD,
         (0,),
@@ -215,6 +215,29 @@ def drifts(cells: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
+def foretold(cells: Mapping[str, Sequence[dict[str, Any]]]) -> str:
+    """Which signals tell, before it is trained, what truth does, in all loops of flattery by meta-judge."""
+    heads = ["signal", "correlation", "iterations", "hits", "false alarms", "misses", "rightly quiet"]
+    parts = []
+    for judge in ("good", "score"):
+        own = {
+            name: each
+            for name, each in cells.items()
+            if (part := PARTS[name]).world == "flattery" and part.meta_judge == judge and part.iterations == 6
+        }
+        told = predictions([cell for cell in once(own) if cell["gates"]])["signals"]
+        rows = [[name, *_foretelling(each)] for name, each in told.items()]
+        if rows:
+            parts.append(tables.drawn((f"Before an iteration, and truth after it, `{judge}`", heads, rows)))
+    return "\n".join(parts)
+
+
+def _foretelling(signal: Mapping[str, Any]) -> list[str]:
+    counts = [signal.get(name) for name in ("hits", "false_alarms", "misses", "quiet")]
+    known = [tables.NONE if count is None else str(count) for count in counts]
+    return [tables.number(signal["correlation"], "+z.2f"), str(signal["iterations"]), *known]
+
+
 def pages(found: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     """The page of tables, part by part."""
     yield (
@@ -252,7 +275,9 @@ def main() -> None:
         if set(parts) <= set(cells):
             own = [each for part in parts for each in cells[part] if each["condition"] in recipes]
             found[name] = report(own, 6, about)
-    page = f"{''.join(pages(found))}\n## Drift of the judge, over all loops\n\n{drifts(once(cells))}"
+    page = "".join(pages(found))
+    page += f"\n## Alarms, over all loops of flattery\n\n{foretold(cells)}"
+    page += f"\n## Drift of the judge, over all loops\n\n{drifts(once(cells))}"
     if not given.write:
         print(page)
         return

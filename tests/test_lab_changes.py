@@ -3,6 +3,7 @@
 import pytest
 
 from metareward.errors import ConfigError
+from metareward.lab.cell import Cell
 from metareward.lab.changes import Change, changed, known, read_change
 from metareward.lab.conditions import CONDITIONS, Budget
 from metareward.records import Role
@@ -142,3 +143,9 @@ def test_every_known_key_of_every_condition_can_be_set_to_what_it_is():
 
 def _plain(value):
     return [getattr(each, "value", each) for each in value] if isinstance(value, tuple) else value
+
+
+def test_no_two_conditions_are_the_same_loop():
+    """Those that differ in the class of a stage alone count, too: what is random is no Meta-Rewarding."""
+    keys = {name: Cell(name, condition, Budget(), 0, 0).key for name, condition in CONDITIONS.items()}
+    assert len(set(keys.values())) == len(keys)

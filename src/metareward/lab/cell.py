@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +54,7 @@ class Cell:
     def key(self) -> str:
         """The name of its result."""
         recipe = getattr(self.condition.recipe, "__qualname__", "")
-        settings = (asdict(self.method()), asdict(self.budget))
+        settings = (self.method(), self.budget)
         return fingerprint("cell", recipe, *settings, packed_fingerprint(self.base, self.world), self.seed)
 
 
