@@ -123,5 +123,6 @@ def require_pairs(section: str, pairs: Sequence[Artifact[Any]]) -> None:
         + "\n".join(lines)
         + "\nWhat to change: more prompts or samples ([prompts], [generate]); a higher temperature when "
         "responses are alike; more judgments or reading = 'forced' ([judge]) when scores are equal or "
-        "unreadable; larger length limits ([[iterations]]) when pairs are over them."
+        "unreadable; nll_weight ([dpo]) when they have become unreadable from one iteration to the next; "
+        "larger length limits ([[iterations]]) when pairs are over them."
     )
