@@ -217,25 +217,14 @@ def drifts(cells: Sequence[Mapping[str, Any]]) -> str:
 
 def foretold(cells: Mapping[str, Sequence[dict[str, Any]]]) -> str:
     """Which signals tell, before it is trained, what truth does, in all loops of flattery by meta-judge."""
-    heads = ["signal", "correlation", "iterations", "hits", "false alarms", "misses", "rightly quiet"]
     parts = []
-    for judge in ("good", "score"):
-        own = {
-            name: each
-            for name, each in cells.items()
-            if (part := PARTS[name]).world == "flattery" and part.meta_judge == judge and part.iterations == 6
-        }
-        told = predictions([cell for cell in once(own) if cell["gates"]])["signals"]
-        rows = [[name, *_foretelling(each)] for name, each in told.items()]
-        if rows:
-            parts.append(tables.drawn((f"Before an iteration, and truth after it, `{judge}`", heads, rows)))
+    for place in ("flattery", "flattery-score"):
+        own = once({name: each for name, each in cells.items() if PARTS[name].place == place})
+        told = predictions([cell for cell in own if cell["gates"]])
+        if told["signals"]:
+            title, heads, rows = tables.predictions({"predictions": told})
+            parts.append(tables.drawn((f"`{place}`. {title}", heads, rows)))
     return "\n".join(parts)
-
-
-def _foretelling(signal: Mapping[str, Any]) -> list[str]:
-    counts = [signal.get(name) for name in ("hits", "false_alarms", "misses", "quiet")]
-    known = [tables.NONE if count is None else str(count) for count in counts]
-    return [tables.number(signal["correlation"], "+z.2f"), str(signal["iterations"]), *known]
 
 
 def pages(found: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
@@ -274,7 +263,7 @@ def main() -> None:
     for name, (_, parts, recipes) in TOGETHER.items():
         if set(parts) <= set(cells):
             own = [each for part in parts for each in cells[part] if each["condition"] in recipes]
-            found[name] = report(own, 6, about)
+            found[name] = report(own, PARTS[parts[0]].iterations, about)
     page = "".join(pages(found))
     page += f"\n## Alarms, over all loops of flattery\n\n{foretold(cells)}"
     page += f"\n## Drift of the judge, over all loops\n\n{drifts(once(cells))}"

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metareward.records import Judgment
-from metareward.stats.bootstrap import resampled
+from metareward.stats.bootstrap import ratio_of_sums, resampled
 from metareward.stats.bradley_terry import strengths
 
 ELO = 400 / np.log(10)  # points of a natural log unit
@@ -64,13 +64,7 @@ def _entry(name: str, number: int, wins_PKK: NDArray[np.float64], seed: int) -> 
     if not games:
         return {**entry, "elo": None, "lower": None, "upper": None, "win_rate": None} | _no_rate()
     elo = resampled(lambda rows_DN: _above_first(wins_PKK, rows_DN, number), len(wins_PKK), seed, _DRAWS)
-    won = wins_PKK[:, number, 0]
-
-    def share(rows_DN: NDArray[np.int64]) -> NDArray[np.float64]:
-        with np.errstate(invalid="ignore"):
-            return won[rows_DN].sum(-1) / against_P[rows_DN].sum(-1)
-
-    rate = resampled(share, len(wins_PKK), seed)
+    rate = ratio_of_sums(wins_PKK[:, number, 0], against_P, seed)
     entry |= {"elo": elo.value, "lower": elo.lower, "upper": elo.upper, "win_rate": rate.value}
     return {**entry, "win_rate_lower": rate.lower, "win_rate_upper": rate.upper}
 

@@ -109,8 +109,7 @@ class Scores:
                 return entropy(counts[rows_DN].sum(1))
             above = {"mean": sums, "top_share": counts[:, -1], "unreadable": unread}[name]
             below = read + unread if name == "unreadable" else read
-            with np.errstate(divide="ignore", invalid="ignore"):
-                return above[rows_DN].sum(-1) / below[rows_DN].sum(-1)
+            return above[rows_DN].sum(-1) / below[rows_DN].sum(-1)
 
         return statistic
 

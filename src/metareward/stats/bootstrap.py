@@ -42,14 +42,12 @@ def ratio_of_sums(above: ArrayLike, below: ArrayLike, seed: int = 0, draws: int 
     A resample of units that are all 0 below does not count.
     """
     above_N, below_N = np.asarray(above, float), np.asarray(below, float)
-
-    def ratio(rows_DN: NDArray[np.int64]) -> NDArray[np.float64]:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return above_N[rows_DN].sum(-1) / below_N[rows_DN].sum(-1)
-
-    return resampled(ratio, len(above_N), seed, draws)
+    return resampled(
+        lambda rows_DN: above_N[rows_DN].sum(-1) / below_N[rows_DN].sum(-1), len(above_N), seed, draws
+    )
 
 
+@np.errstate(divide="ignore", invalid="ignore")
 def difference(
     now: Callable[[NDArray[np.int64]], NDArray[np.float64]],
     then: Callable[[NDArray[np.int64]], NDArray[np.float64]],
@@ -74,6 +72,7 @@ def difference(
     return Estimate(each[0] - each[1], float(lower), float(upper), min(units))
 
 
+@np.errstate(divide="ignore", invalid="ignore")
 def resampled(
     statistic: Callable[[NDArray[np.int64]], NDArray[np.float64]],
     units: int,

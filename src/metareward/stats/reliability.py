@@ -60,8 +60,7 @@ def reliability(spreads: Sequence[Spread]) -> Estimate:
     def rho(rows_DN: NDArray[np.int64]) -> NDArray[np.float64]:
         between, within, responses, scores, inverse = np.moveaxis(table[rows_DN].sum(1), -1, 0)
         prompts = rows_DN.shape[-1]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            noise = within / (scores - responses) * inverse / responses
-            return np.clip(1 - noise / (between / (responses - prompts)), 0, 1)
+        noise = within / (scores - responses) * inverse / responses
+        return np.clip(1 - noise / (between / (responses - prompts)), 0, 1)
 
     return resampled(rho, len(spreads))
