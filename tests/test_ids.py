@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metareward.ids import LENGTH, file_digest, fingerprint, seed_of
+from metareward.ids import LENGTH, added, file_digest, fingerprint, identity, seed_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,6 +18,12 @@ class One:
 @dataclasses.dataclass(frozen=True)
 class Two:
     n: int = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Grown:
+    n: int = 1
+    later: int = added(0)
 
 
 class Colour(enum.Enum):
@@ -45,6 +51,13 @@ def test_types_count_where_they_mean_something():
     assert fingerprint(Colour.RED) == fingerprint("red")
     assert fingerprint({"a": 1, "b": 2}) == fingerprint({"b": 2, "a": 1})
     assert fingerprint("ab", "c") != fingerprint("a", "bc"), "parts do not run together"
+
+
+def test_a_setting_that_came_later_changes_no_name_while_it_is_not_used():
+    assert identity(Grown()) == {"n": 1}
+    assert identity(Grown(later=2)) == {"n": 1, "later": 2}
+    assert fingerprint(Grown()) == fingerprint(dataclasses.make_dataclass("Grown", [("n", int)])(1))
+    assert fingerprint(Grown(later=2)) != fingerprint(Grown(later=3)) != fingerprint(Grown())
 
 
 def test_what_has_no_content_is_refused():

@@ -21,6 +21,23 @@ def fingerprint(*parts: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:LENGTH]
 
 
+def added(default: Any) -> Any:
+    """A dataclass field that came later: at its default it is in no fingerprint.
+
+    So what was paid for before the setting existed is still found under its name.
+    """
+    return dataclasses.field(default=default, metadata={"added": True})
+
+
+def identity(value: Any) -> dict[str, Any]:
+    """The fields of a dataclass that name it, with their values: all but `added` ones left at their default."""
+    return {
+        field.name: getattr(value, field.name)
+        for field in dataclasses.fields(value)
+        if not (field.metadata.get("added") and getattr(value, field.name) == field.default)
+    }
+
+
 def seed_of(*parts: Any) -> int:
     """A seed in [0, 2^63) that depends on nothing but `parts`."""
     return int(hashlib.sha256(fingerprint(*parts).encode()).hexdigest()[:16], 16) >> 1
@@ -38,7 +55,7 @@ def _plain(value: Any) -> Any:
     if value is None or isinstance(value, str | bool | int | float):
         return value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        fields = {name: _plain(found) for name, found in identity(value).items()}
         return {"__type__": type(value).__name__, **fields}
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}

