@@ -112,5 +112,6 @@ def test_a_run_that_stops_early_has_a_summary_of_what_was_done(tmp_path):
         "checkpoint": None,
         "supervision": "none",
         "eft": None,
+        "samples": {"answers": [], "pairs": []},
     }
     assert said == empty

@@ -16,7 +16,7 @@ class Look:
 
     answers, judgments, refereed: its answers, judged by itself and by the first model. bank, banked: pairs
     known by construction, and this model's judgments of them. evaluated: each evaluation with what it asked.
-    Without held-out prompts all but `evaluated` is None.
+    prompts: those that were held out. Without held-out prompts all but `evaluated` is None.
     """
 
     model: Model
@@ -27,6 +27,7 @@ class Look:
     bank: Any | None = None
     banked: Any | None = None
     evaluated: tuple[tuple[Any, tuple[Any, ...]], ...] = ()
+    prompts: Any | None = None
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from metareward.ids import fingerprint
 from metareward.models.base import Model
 from metareward.provenance import at_home
 from metareward.records import Message, Prompt
+from metareward.rows import SHIPPED_SETS
 from metareward.sources import Loaded, Split, load_prompts, split_prompts
 
 _SHOWN = 3
@@ -107,7 +108,7 @@ def split_at_hand(config: Config, chosen: Sequence[Evaluation]) -> Split | None:
     source = config.prompts.source
     base = config.path.parent
     if (
-        source == "shipped"
+        source in SHIPPED_SETS
         or (base / source).exists()
         or Path(source).suffix in (".jsonl", ".json", ".parquet")
     ):

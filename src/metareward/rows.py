@@ -13,10 +13,12 @@ import pyarrow.parquet as pq
 from metareward import files
 from metareward.errors import DataError
 from metareward.ids import file_digest
+from metareward.problems import ARITHMETIC, FOR_TRAINING, arithmetic
 from metareward.provenance.data import hub_revision
 from metareward.settings import shown
 
 SHIPPED = "shipped"
+SHIPPED_SETS = (SHIPPED, ARITHMETIC)
 SUFFIXES = (".jsonl", ".json", ".parquet")
 _PACKED = (".gz", ".zst", ".bz2", ".xz", ".zip")
 _HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
@@ -29,7 +31,7 @@ Row = tuple[str, Any]
 
 
 def rows_of(source: str, split: str, base: Path, about: dict[str, Any] | None = None) -> Iterator[Row]:
-    """The rows of the shipped set, a file or a hub dataset; DataError names what cannot be read.
+    """The rows of a set that ships, a file or a hub dataset; DataError names what cannot be read.
 
     about: is told the `sha256` of a file, or the `revision` of a hub dataset, once its rows were read.
     """
@@ -38,6 +40,10 @@ def rows_of(source: str, split: str, base: Path, about: dict[str, Any] | None = 
         with resources.as_file(resources.files("metareward").joinpath("prompts", "shipped.jsonl")) as path:
             yield from _json_lines(path, SHIPPED)
             about["sha256"] = file_digest(path)
+        return
+    if source == ARITHMETIC:
+        for number, problem in enumerate(arithmetic()[:FOR_TRAINING], 1):
+            yield f"{ARITHMETIC}:{number}", {"prompt": problem.question}
         return
     path = _path(source, base)
     if _suffix(path) in SUFFIXES or not _HUB_ID.fullmatch(source) or path.exists():

@@ -53,9 +53,9 @@ def load_prompts(
 ) -> Loaded:
     """Read all prompts of `source`; DataError names the file and line of what cannot be used.
 
-    source: "shipped", a .jsonl, .json or .parquet file (relative to `base`, by default the working
-        directory), or the id of a hub dataset. split: of a hub dataset. column: where a row keeps its
-        prompt (a text or a list of messages), if not in `prompt`, `messages` or `instruction`.
+    source: "shipped", "arithmetic" (see `problems`), a .jsonl, .json or .parquet file (relative to `base`, by
+        default the working directory), or the id of a hub dataset. split: of a hub dataset. column: where a
+        row keeps its prompt (a text or a list of messages), if not in `prompt`, `messages` or `instruction`.
     """
     seen: dict[str, Prompt] = {}
     rows, about = 0, {}

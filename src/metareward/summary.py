@@ -17,6 +17,7 @@ from metareward.history import Attacked, Gated, History, Look, Round
 from metareward.recipes import accounts, besides, pairing
 from metareward.recipes.judge_gate import LEFT_OUT
 from metareward.records import Battle, Finish, Judgment, Outcome, Response, Role
+from metareward.samples import samples
 from metareward.store import Artifact
 from metareward.train.job import RESULT
 
@@ -28,7 +29,13 @@ def summarise(history: History, root: Path) -> dict[str, Any]:
     names = list(dict.fromkeys([*rounds, *looks]))
     last = next((round.trained for round in reversed(history.rounds) if not round.skipped), None)
     return {
-        "models": [_model(name, looks.get(name), rounds.get(name)) for name in names],
+        "models": [
+            {
+                **_model(name, looks.get(name), rounds.get(name)),
+                "accuracy": anchors.accuracy(looks.get(name), history),
+            }
+            for name in names
+        ],
         "iterations": [_iteration(number, round, history) for number, round in enumerate(history.rounds)],
         "attacks": [_attacked(attacked) for attacked in history.attacks],
         "judge_gates": [_gated(gated) for gated in history.judge_gates],
@@ -38,6 +45,7 @@ def summarise(history: History, root: Path) -> dict[str, Any]:
         "checkpoint": str(Path(last.path).relative_to(root)) if last else None,
         "supervision": str(history.supervision),
         "eft": tuned(history.tuned),
+        "samples": samples(history),
     }
 
 
@@ -158,6 +166,7 @@ def _iteration(number: int, round: Round, history: History) -> dict[str, Any]:
         **pairing.of_iteration(number, kinds.get("actor_pairs"), history),
         "accounts": accounts.of_round(round, training),
         "beside": besides.of_round(round, kinds.get("actor_pairs")),
+        "judge_auc": anchors.judge_on_problems(round, history),
         "loss_first": training["loss_first"],
         "loss_last": training["loss_last"],
         "skipped": round.skipped,

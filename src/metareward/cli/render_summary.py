@@ -7,10 +7,11 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from metareward.cli import render, render_epochs
+from metareward.cli import render, render_epochs, render_samples
 from metareward.cli.render_gates import gate_rows
 from metareward.config import Config
 from metareward.display import one_line
+from metareward.evaluate.verifiable import WAYS, Verifiable
 
 _HEADLINES: Mapping[str, tuple[str, ...]] = {  # where in an evaluation's numbers its first one stands
     "ifeval": ("strict", "prompt"),
@@ -39,10 +40,12 @@ def summary(result: dict[str, Any], config: Config) -> None:
         render.out.print(table)
     if result.get("eft"):
         render.out.print(_fine_tuning(result["eft"]))
+    render_samples.show(result.get("samples") or {})
     _paths(result, config.directory)
 
 
 def _model_rows(models: list[dict[str, Any]]) -> Iterator[tuple[str, list[str]]]:
+    yield from _accuracy_rows(models)
     yield "mean score by itself (0-5)", [_with_error(m, "mean_score") for m in models]
     yield "mean score by the first model", [_with_error(m, "referee_score") for m in models]
     yield "mean length (characters)", [_number(m["mean_length"], ".0f") for m in models]
@@ -52,6 +55,23 @@ def _model_rows(models: list[dict[str, Any]]) -> Iterator[tuple[str, list[str]]]
         yield "judge prompts with a fence in the data", [_percent(m.get("disarmed_rate")) for m in models]
     yield "battles tied", [_percent(m["tie_rate"]) for m in models]
     yield "battles won by the first shown", [_percent(m["first_position_win_rate"]) for m in models]
+
+
+def _accuracy_rows(models: list[dict[str, Any]]) -> Iterator[tuple[str, list[str]]]:
+    """Accuracy on problems whose answer is known, and the paired difference from the first model."""
+    found = [model.get("accuracy") or {} for model in models]
+    for way in WAYS:
+        if any(way in each for each in found):
+            yield f"right answers, {way}", [_interval(each.get(way), "value", 100, " %") for each in found]
+            above = [(each.get("above_first") or {}).get(way) for each in found]
+            yield "  above the first model (paired)", [_signed(each) for each in above]
+
+
+def _signed(numbers: Mapping[str, Any] | None) -> str:
+    if numbers is None:
+        return "-"
+    value, lower, upper = (100 * numbers[name] for name in ("value", "lower", "upper"))
+    return f"{value:+.1f} % [{lower:+.1f}, {upper:+.1f}]"
 
 
 def _anchor_rows(result: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
@@ -65,7 +85,8 @@ def _anchor_rows(result: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
         if found:
             entries = [found.get(model["model"]) for model in models]
             yield f"Elo above the first model, by {title}", [_interval(e, "elo", 1, "") for e in entries]
-    for name in dict.fromkeys(name for model in models for name in model.get("evaluations", {})):
+    names = dict.fromkeys(name for model in models for name in model.get("evaluations", {}))
+    for name in (name for name in names if name != Verifiable.name):  # it has rows of its own
         yield (
             name.replace("_", " "),
             [_headline(name, model.get("evaluations", {}).get(name)) for model in models],
@@ -93,13 +114,13 @@ def _headline(name: str, numbers: Mapping[str, Any] | None) -> str:
     )
 
 
-def _interval(numbers: Mapping[str, Any] | None, key: str, times: float, unit: str) -> str:
+def _interval(numbers: Mapping[str, Any] | None, key: str, times: float, unit: str, digits: int = 1) -> str:
     if numbers is None or numbers.get(key) is None:
         return "-"
-    value = f"{times * numbers[key]:.1f}{unit}"
+    value = f"{times * numbers[key]:.{digits}f}{unit}"
     if numbers.get("lower") is None or (key == "elo" and numbers["lower"] == numbers["upper"]):
         return value
-    return f"{value} [{times * numbers['lower']:.1f}, {times * numbers['upper']:.1f}]"
+    return f"{value} [{times * numbers['lower']:.{digits}f}, {times * numbers['upper']:.{digits}f}]"
 
 
 _JUDGED = {
@@ -133,6 +154,9 @@ def _iteration_rows(iterations: list[dict[str, Any]]) -> Iterator[tuple[str, lis
         yield "judge pairs, share of the weight", [_percent(share) for share in shares]
     for reason in sorted({reason for entry in iterations for reason in entry["dropped"]}):
         yield f"left out: {reason}", [str(entry["dropped"].get(reason, 0)) for entry in iterations]
+    if any(entry.get("judge_auc") for entry in iterations):
+        found = [_interval(entry.get("judge_auc"), "value", 1, "", 2) for entry in iterations]
+        yield "judge: right above wrong answers (AUC; .5 is chance)", found
     yield from _length_rows(iterations)
     yield from _beside_rows(iterations)
     losses = [f"{_number(e['loss_first'], '.4f')} -> {_number(e['loss_last'], '.4f')}" for e in iterations]

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from metareward.evaluate.base import Evaluation
 from metareward.evaluate.contamination import THRESHOLD
-from metareward.settings import require
+from metareward.settings import check_sampling, require
 from metareward.stages.generate import Generate
 from metareward.templates import shipped
 
@@ -176,6 +176,42 @@ class JudgePairsSettings:
         return JudgePairs(known, self.form, compare, judge)
 
 
+@dataclass(frozen=True)
+class VerifiableSettings:
+    """Accuracy on problems whose answer is a number: greedy, and of `samples` answers at `temperature`.
+
+    data: a file of rows {"prompt" or "question", "answer"}; without one the arithmetic that ships. limit: so
+    many of them, drawn by `seed`; the others may be trained on, and tell whether the judge knows right from
+    wrong there.
+    """
+
+    limit: int | None = None
+    seed: int = 0
+    samples: int = 1
+    temperature: float = 0.8
+    top_p: float = 0.95
+    max_tokens: int = 512
+    data: str | None = None
+
+    def __post_init__(self) -> None:
+        check_sampling("evaluate.verifiable", self.temperature, self.top_p, self.max_tokens)
+        require(self.samples >= 0, "evaluate.verifiable.samples", "0 or more", self.samples)
+
+    def build(self, base: Path) -> Evaluation:
+        """The evaluation; the file is relative to `base`. Raises DataError if it cannot be read."""
+        from metareward.evaluate.verifiable import Verifiable, read_problems
+
+        own = {name: getattr(self, name) for name in _VERIFIABLE}
+        return (
+            Verifiable(**own, problems=read_problems(base / self.data), first=0)
+            if self.data
+            else Verifiable(**own)
+        )
+
+
+_VERIFIABLE = ("limit", "seed", "samples", "temperature", "top_p", "max_tokens")
+
+
 def _greedy(max_tokens: int) -> Generate:
     return Generate(samples=1, temperature=0.0, top_p=1.0, max_tokens=max_tokens)
 
@@ -187,6 +223,7 @@ KINDS = {
     "arena_hard": ArenaHardSettings,
     "mt_bench": MTBenchSettings,
     "judge_pairs": JudgePairsSettings,
+    "verifiable": VerifiableSettings,
 }
 
 
@@ -210,6 +247,7 @@ class Evaluate:
     arena_hard: ArenaHardSettings | None = None
     mt_bench: MTBenchSettings | None = None
     judge_pairs: JudgePairsSettings | None = None
+    verifiable: VerifiableSettings | None = None
 
     def __post_init__(self) -> None:
         require(0 < self.threshold <= 1, "evaluate.threshold", "above 0 and at most 1", self.threshold)

@@ -60,7 +60,7 @@ class Watcher:
             battles = run.ask(self.meta_judge, self.held_out, answers, judgments, of=model)
         refereed = run.ask(self._judging, self.held_out, answers, of=self.referee)
         bank, banked = self._bank(run, model, answers)
-        return Look(model, answers, judgments, refereed, battles, bank, banked)
+        return Look(model, answers, judgments, refereed, battles, bank, banked, prompts=self.held_out)
 
     def _bank(self, run: Runner, model: Model, answers: Any) -> tuple[Any | None, Any | None]:
         """The bank is made once, of the first model's answers, so that all judges see the same pairs."""
