@@ -3,14 +3,20 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 MARK   := $(VENV)/.installed
+MODEL  := qwen2.5-coder-0.5b-instruct
 export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 export OMP_WAIT_POLICY ?= PASSIVE
 
 .PHONY: demo test check slow bench torture clean
 
-demo: $(MARK)          ## one whole Meta-Rewarding iteration on a real model
-	$(BIN)/metareward run examples/demo.toml
+demo: $(MARK)          ## a real model gets better by its own judging, in about ten minutes
+	@$(BIN)/metareward models get $(MODEL); code=$$?; \
+	if [ $$code -eq 0 ]; then $(BIN)/metareward run examples/demo.toml; \
+	elif [ $$code -eq 2 ]; then \
+	  echo "$(MODEL) cannot be had (see above). A smaller model shows the loop instead; it is too small to get better."; \
+	  $(BIN)/metareward run examples/open-prompts-135m.toml; \
+	else exit $$code; fi
 
 test: $(MARK)          ## every test that CI runs
 	$(BIN)/metareward models get smollm2-135m-instruct

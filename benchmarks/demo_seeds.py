@@ -63,7 +63,8 @@ class CoinRun(Run):
 
 
 def seeded(path: Path, seed: int, folder: Path) -> Path:
-    """The config with another seed, beside nothing."""
+    """The config with another seed, in a copy of its folder, so that its templates are beside it."""
+    shutil.copytree(path.parent, folder, dirs_exist_ok=True)
     text, count = re.subn(r"(?m)^seed = \d+", f"seed = {seed}", path.read_text())
     assert count == 1, "the config must have its seed in a line of its own"
     changed = folder / f"seed-{seed}.toml"
