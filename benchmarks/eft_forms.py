@@ -5,7 +5,7 @@
 RANKS.jsonl: responses that people rated (docs/eft.md). The model as it is and one fine-tuned model for each
 `--replay` are asked the same: shipped prompts, slices of IFEval and GSM8K, and judgments of held-out
 responses. DIRECTORY keeps every answer, so the same command goes on where it was stopped; what is finished
-stands in DIRECTORY/numbers.json, the settings among it.
+stands in DIRECTORY/numbers.json, the settings among it, and as a table in numbers.md.
 
 Two forms of the step are compared. *One model* acts and judges: a fine-tuned model's numbers, both as an
 actor and as a judge. *A judge apart*: the untouched model acts, and the one of `--replay 0` judges; its
@@ -16,7 +16,7 @@ import argparse
 import json
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -44,8 +44,15 @@ from metareward.train.sft import SFT
 
 JUDGE = Judge(samples=1, max_tokens=40, template=templates.shipped("judge_brief"))
 OPENING = 4  # words
+JUDGED = (
+    "readable",
+    "pairwise",
+    "length_baseline",
+    "pairwise_longer_is_better",
+    "pairwise_shorter_is_better",
+)
 Marks = dict[str, list[float]]
-"""For each measure a mark for every prompt, in the order of the prompts; 1 is good but for `verdict`."""
+"""For each measure a mark of 0 or 1 for every prompt, in the order of the prompts."""
 
 
 def main() -> None:
@@ -62,7 +69,7 @@ def main() -> None:
         other_template=templates.shipped("judge"),
         other_share=0.1,
         margin=0.15,
-        longer_share=0.35,
+        longer_share=asked.longer_share or None,
         sft=SFT(
             learning_rate=asked.learning_rate,
             batch_size=16,
@@ -78,16 +85,42 @@ def main() -> None:
     machine = TrainMachine(pairs_per_device=4, dtype="float32", checkpoint_minutes=2)
     with Run(asked.directory, open_transformers(dtype="float32"), launch, machine, listen=_say) as run:
         start = models.resolve(asked.model)
-        before = _measure(run, asked, eft, start)
-        numbers["before"] = _told(*before)
-        _write(asked.directory, numbers)
+        asks = {"before": start}
         for share in asked.replay:
-            trained, made = tuned(run, asked, replace(eft, replay=share), start)
-            after = _measure(run, asked, eft, trained)
-            apart = _differences(before[0], after[0])
-            numbers[f"replay {share:g}"] = {**made, **_told(*after), "difference from before": apart}
+            name = f"replay {share:g}"
+            asks[name], numbers[name] = tuned(run, asked, replace(eft, replay=share), start)
+        for measure in (_answers, _judging, _ifeval, _gsm8k):
+            found = {name: measure(run, asked, eft, model) for name, model in asks.items()}
+            for name, (marks, said) in found.items():
+                row = numbers.setdefault(name, {})
+                row |= said | {kind: _share(each) for kind, each in marks.items()}
+                if name != "before":
+                    row |= _differences(found["before"][0], marks)
             _write(asked.directory, numbers)
-    print(json.dumps(numbers, indent=2))
+    print(table(numbers))
+
+
+def table(numbers: dict[str, Any]) -> str:
+    """The numbers as a Markdown table: a column a model, 95 % intervals in brackets."""
+    names = [name for name in numbers if name != "settings"]
+    names.sort(key=lambda name: name != "before")
+    rows = [["", *names], ["---"] * (len(names) + 1)]
+    kinds = dict.fromkeys(kind for name in names for kind in numbers[name])
+    for kind in kinds:
+        cells = [numbers[name].get(kind) for name in names]
+        if kind.startswith("judge, "):
+            rows += [[f"{kind}: {row}", *(_cell((cell or {}).get(row)) for cell in cells)] for row in JUDGED]
+        else:
+            rows.append([kind, *map(_cell, cells)])
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _cell(found: Any) -> str:
+    if isinstance(found, dict) and "value" in found:
+        return f"{found['value']:.3f} [{found['lower']:.3f}, {found['upper']:.3f}]"
+    if isinstance(found, dict):
+        return ", ".join(f"{name} {value}" for name, value in found.items()).replace("|", "")
+    return "-" if found is None else str(found)
 
 
 def tuned(run: Run, asked: Any, eft: EFT, start: Model) -> tuple[Model, dict[str, Any]]:
@@ -105,25 +138,35 @@ def tuned(run: Run, asked: Any, eft: EFT, start: Model) -> tuple[Model, dict[str
     return trained, said
 
 
-def _measure(run: Run, asked: Any, eft: EFT, model: Model) -> tuple[Marks, dict[str, Any]]:
-    """Marks of the model as an actor, prompt by prompt, and its numbers as a judge."""
+def _answers(run: Run, asked: Any, eft: EFT, model: Model) -> tuple[Marks, dict[str, Any]]:
+    """Answers to shipped prompts."""
     generate = Generate(samples=1, max_tokens=asked.answer_tokens)
     prompts = run.prompts(load_prompts("shipped").prompts[: asked.answers])
     answers = list(run.ask(generate, prompts, of=model))
-    marks = _openings(answers)
-    for name, evaluation, read in (
-        ("ifeval", IFEval(limit=asked.ifeval, max_tokens=asked.tokens, details=True), _ifeval),
-        ("gsm8k", GSM8K(limit=asked.gsm8k, max_tokens=asked.tokens, details=True), _gsm8k),
-    ):
-        said = evaluation.score(*evaluation.ask(run, model, model))
-        marks |= {f"{name}, {kind}": found for kind, found in read(said["verdicts"]).items()}
+    return _openings(answers), {"answers": _look(answers)}
+
+
+def _judging(run: Run, asked: Any, eft: EFT, model: Model) -> tuple[Marks, dict[str, Any]]:
+    """Agreement with people on held-out prompts, and whether free judgments can be read."""
     ranked = eft.read().held_out.ranked
     forced = replace(JUDGE, reading="forced", max_tokens=24)
-    judged = {
-        "forced": _judged(run, model, JudgeRanks(ranked, forced)),
-        "free": _judged(run, model, JudgeRanks(chosen_prompts(ranked, asked.free), JUDGE)),
+    return {}, {
+        "judge, forced": _judged(run, model, JudgeRanks(ranked, forced)),
+        "judge, free": _judged(run, model, JudgeRanks(chosen_prompts(ranked, asked.free), JUDGE)),
     }
-    return marks, {**judged, "answers": _look(answers)}
+
+
+def _ifeval(run: Run, asked: Any, eft: EFT, model: Model) -> tuple[Marks, dict[str, Any]]:
+    evaluation = IFEval(limit=asked.ifeval, max_tokens=asked.tokens, details=True)
+    said = evaluation.score(*evaluation.ask(run, model, model))
+    kinds = ("strict", "loose")
+    return {f"IFEval, {k}": [float(all(row[k])) for row in said["verdicts"]] for k in kinds}, {}
+
+
+def _gsm8k(run: Run, asked: Any, eft: EFT, model: Model) -> tuple[Marks, dict[str, Any]]:
+    evaluation = GSM8K(limit=asked.gsm8k, max_tokens=asked.tokens, details=True)
+    said = evaluation.score(*evaluation.ask(run, model, model))
+    return {f"GSM8K, {k}": [float(row[k]) for row in said["verdicts"]] for k in READINGS}, {}
 
 
 def _openings(answers: Sequence[Response]) -> Marks:
@@ -143,16 +186,6 @@ def _first_words(row: Response) -> str:
     return " ".join(row.text.split()[:OPENING])
 
 
-def _ifeval(verdicts: Iterable[Any]) -> Marks:
-    rows = list(verdicts)
-    return {kind: [float(all(row[kind])) for row in rows] for kind in ("strict", "loose")}
-
-
-def _gsm8k(verdicts: Iterable[Any]) -> Marks:
-    rows = list(verdicts)
-    return {kind: [float(row[kind]) for row in rows] for kind in READINGS}
-
-
 def _judged(run: Run, model: Model, evaluation: JudgeRanks) -> dict[str, Any]:
     (rows,) = evaluation.ask(run, model, model)
     return measured(evaluation, rows)
@@ -170,10 +203,6 @@ def _look(answers: Sequence[Response]) -> dict[str, Any]:
     }
 
 
-def _told(marks: Marks, judged: dict[str, Any]) -> dict[str, Any]:
-    return {"actor": {name: _share(row) for name, row in marks.items()}, "judge": judged}
-
-
 def _share(marks: Sequence[float]) -> dict[str, float]:
     """A share with Wilson's 95 % interval."""
     lower, upper = wilson(round(sum(marks)), len(marks))
@@ -183,7 +212,9 @@ def _share(marks: Sequence[float]) -> dict[str, float]:
 def _differences(before: Marks, after: Marks) -> dict[str, Any]:
     """After minus before on the same prompts, with a 95 % interval over prompts."""
     return {
-        name: mean_of_clusters([[b - a] for a, b in zip(row, after[name], strict=True)]).as_dict()
+        f"{name}, less before": mean_of_clusters(
+            [[b - a] for a, b in zip(row, after[name], strict=True)]
+        ).as_dict()
         for name, row in before.items()
     }
 
@@ -198,6 +229,7 @@ def _settings(asked: argparse.Namespace, eft: EFT) -> dict[str, Any]:
 
 def _write(directory: Path, numbers: dict[str, Any]) -> None:
     (directory / "numbers.json").write_text(json.dumps(numbers, indent=2) + "\n")
+    (directory / "numbers.md").write_text(table(numbers) + "\n")
 
 
 def _arguments() -> argparse.Namespace:
@@ -212,6 +244,7 @@ def _arguments() -> argparse.Namespace:
     add("--prompts", type=int, default=80, help="training prompts of the file")
     add("--held-out", type=int, default=60, help="prompts whose responses are judged")
     add("--free", type=int, default=20, help="of these, prompts judged in free reading as well")
+    add("--longer-share", type=float, default=0.0, help="as [eft] has it; 0 leaves length unbalanced")
     add("--epochs", type=int, default=2)
     add("--learning-rate", type=float, default=8e-4)
     add("--answers", type=int, default=32, help="shipped prompts that are answered")

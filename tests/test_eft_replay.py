@@ -108,7 +108,8 @@ def test_an_answer_that_was_cut_off_teaches_no_end():
 
 
 def eft(folder: Path, **changes: Any) -> EFT:
-    source = ranked_worlds.write(folder / "ranked.jsonl", ranked_worlds.usual(18))
+    rows = [{**row, "prompt": f"Once more: {row['prompt']}"} for row in ranked_worlds.usual(18)]
+    source = ranked_worlds.write(folder / "ranked.jsonl", rows)  # prompts that the loop has not
     settings = {"held_out": 6, "verdict": "human", "sft": SFT(batch_size=4, epochs=1, stop_after_epoch=1)}
     return EFT(enabled=True, source=source, **{**settings, "justification": "neutral", **changes})
 
