@@ -57,6 +57,7 @@ def test_it_is_off_by_default_and_the_defaults_are_the_papers(tmp_path):
         32,
     )
     assert (eft.sft.scheduler, eft.sft.lora_rank) == ("cosine", 0)
+    assert eft.replay == 1.0, "not of Meta-Rewarding: the actor must stay able to answer"
 
 
 def test_the_judge_of_the_step_is_the_recipes_but_for_what_is_said(tmp_path):
@@ -84,6 +85,7 @@ def test_the_seed_of_the_run_is_the_steps(tmp_path):
         ("[eft]\nlonger_share = 0\n", r"eft\.longer_share must be"),
         ("[eft]\nother_share = 0.5\n", r"eft\.other_template must be"),
         ('[eft]\nother_share = 0.5\nother_template = "none"\n', "no template named 'none'"),
+        ("[eft]\nreplay = -1\n", r"eft\.replay must be in 0 \.\. 10"),
         ("[eft.sft]\nepochs = 0\n", r"eft\.sft\.epochs must be at least 1"),
         ("[eft.sft]\nlora_rnak = 0\n", r"unknown setting 'lora_rnak' in \[eft\.sft\].*lora_rank"),
         ("[eft.judge]\nsamples = 0\n", r"eft\.judge\.samples must be"),
@@ -170,6 +172,7 @@ def test_the_plan_of_it_names_every_step_and_does_none(tmp_path):
     assert [step for section, step in steps if section == "evaluation fine-tuning"] == [
         "judge",
         "judge",
+        "generate",
         "train",
         "judge",
     ]

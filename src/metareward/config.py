@@ -14,7 +14,6 @@ from metareward.errors import ConfigError
 from metareward.evaluate.base import Evaluations
 from metareward.evaluate.chosen import KINDS, Evaluate
 from metareward.models.base import Model
-from metareward.models.catalogue import supervision_of
 from metareward.options import Machine, Plan, Prompts, eft_settings
 from metareward.overlay import known_names, names, near, overlay, table, text, typed
 from metareward.paper import Speeds
@@ -152,14 +151,14 @@ def _resolve(given: dict[str, Any], path: Path, directory: Path | None) -> Confi
         plan=_plan(given.get("plan", {})),
         path=path,
         directory=_home(directory or Path(where), "directory"),
-        supervision=_strongest(supervision, method, model),
+        supervision=_strongest(supervision, method),
     )
 
 
-def _strongest(said: Supervision, method: Any, model: str) -> Supervision:
-    """Of what the config says, what the recipe brings in, and what its first model was made with."""
+def _strongest(said: Supervision, method: Any) -> Supervision:
+    """Of what the config says and what the recipe brings in."""
     own = getattr(method, "supervision", Supervision())
-    return said.at_least(own).at_least(method.eft.supervision).at_least(supervision_of(model))
+    return said.at_least(own).at_least(method.eft.supervision)
 
 
 def _part(default: Any, given: Mapping[str, Any], name: str, seed: int, base: Path) -> Any:

@@ -115,7 +115,8 @@ class Tuned:
     """Evaluation fine-tuning: which demonstrations there were, which were taken, what the judge was worth.
 
     how: where justification and verdict came from. left_out: responses that were not used, by reason.
-    before, after: the judge on held-out prompts (see `eft.measure`); None on paper.
+    before, after: the judge on held-out prompts (see `eft.measure`); None on paper. replayed: the model's own
+    ordinary answers that were learnt beside the judgments; None where there were none.
     """
 
     start: Model
@@ -126,6 +127,7 @@ class Tuned:
     left_out: dict[str, int]
     before: Any
     after: Any
+    replayed: Any | None = None
 
 
 @dataclass(frozen=True)

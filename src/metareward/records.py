@@ -196,8 +196,9 @@ class Demonstration:
     """An answer to imitate: `text` after exactly `messages`. `token_ids` are as sampled, if they were.
 
     For the judge: `score` is the verdict that the text ends in, `quality` and `length` (characters) are of
-    the judged response, `judgment_id` names the judgment it was taken from, if any. One demonstration may
-    stand in a set several times; `copy` counts them from 0.
+    the judged response, `judgment_id` names the judgment it was taken from, if any. For the actor: the text
+    is the response itself, `length` its characters, and there is no score and no quality. One demonstration
+    may stand in a set several times; `copy` counts them from 0.
     """
 
     id: str
@@ -208,8 +209,8 @@ class Demonstration:
     messages: tuple[Message, ...]
     text: str
     token_ids: tuple[int, ...] | None
-    score: float
-    quality: float
+    score: float | None
+    quality: float | None
     length: int
     copy: int = 0
 

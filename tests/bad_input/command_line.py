@@ -33,5 +33,6 @@ CASES = [
     run("`export` to a name of 300 letters", nothing, "…x: File name too long; give another name",
         f"metareward export runs/c {'x' * 300}"),
     Case("`models get` of an unknown name", "metareward models get smollm2", "unknown model 'smollm2'; did you mean "
-         "'smollm2-135m-judge'? The catalogue has: qwen2.5-coder-1.5b-instruct, smollm2-135m-instruct, smollm2-135m-judge. A local …"),
+         "'smollm2-135m-instruct'? The catalogue has: qwen2.5-coder-0.5b-instruct, qwen2.5-coder-1.5b-instruct, "
+         "smollm2-135m-instruct. A local …"),
 ]  # fmt: skip

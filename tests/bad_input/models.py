@@ -118,8 +118,13 @@ def unread(path: Path) -> None:
 INDEX = "model.safetensors.index.json"
 LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 3\n"
 DIRECTORIES = [
-    Case("`model = 'smollm'`", RUN, "unknown model 'smollm'; did you mean 'smollm2-135m-judge'? The catalogue has: qwen2.5-coder-1.5b-instruct, smollm2-135m-instruct, smollm2-135m-judge. A local directory "
-         "(./path/to/model) or a hub id (organisation/name) will do as well.", files={"c.toml": "model = 'smollm'"}),
+    Case("`model = 'smollm2'`", RUN, "unknown model 'smollm2'; did you mean 'smollm2-135m-instruct'? The catalogue has: "
+         "qwen2.5-coder-0.5b-instruct, qwen2.5-coder-1.5b-instruct, smollm2-135m-instruct. A local directory "
+         "(./path/to/model) or a hub id (organisation/name) will do as well.", files={"c.toml": "model = 'smollm2'"}),
+    Case("a model that is gone", RUN, "the model smollm2-135m-judge is not in the catalogue any more: it had learnt from "
+         "judgments alone, and so it wrote a judgment whatever it was asked. Take smollm2-135m-instruct with reading = "
+         "'forced' in [judge], or fine-tune one by [eft], which replays ordinary answers beside the judgments",
+         files={"c.toml": "model = 'smollm2-135m-judge'"}),
     model("no such directory", shutil.rmtree, "…/m does not exist. Name one that holds config.json."),
     model("a file", as_file, "…/m is a file, not a directory. Name one that holds config.json."),
     model("an empty directory", empty, "…/m has no config.json. Name the directory that save_pretrained wrote."),

@@ -134,7 +134,8 @@ _JUDGED = {
 
 def _fine_tuning(eft: Mapping[str, Any]) -> Table:
     """The judge on held-out prompts before and after evaluation fine-tuning."""
-    title = f"Evaluation fine-tuning: {eft['how']}, {eft['trained']} of {eft['demonstrations']} judgments"
+    shown = f"{eft['taken']} judgments and {eft.get('replayed', 0)} answers of its own"
+    title = f"Evaluation fine-tuning: {eft['how']}, trained on {shown}"
     table = Table(title=Text(one_line(title)))
     for name in ("on held-out prompts", "before", "after"):
         table.add_column(name, justify="left" if name == "on held-out prompts" else "right")

@@ -1,7 +1,7 @@
 """A set of demonstrations in which neither a score nor length gives the verdict away.
 
-In ranks that people gave, the longer response is usually the better one (in the OASST2 set that the shipped
-adapter was made of, in 82 % of the pairs that differ). A judge trained on all of them learns to measure
+In ranks that people gave, the longer response is usually the better one (in an OASST2 set that we tried, in
+82 % of the pairs that differ). A judge trained on all of them learns to measure
 length. So what is trained is chosen by pairs: every pair whose shorter side is better, every pair of about
 equal lengths, and of the others, in which length and merit agree, only so many that they do not prevail.
 """
@@ -124,9 +124,16 @@ def _pairs(rows: Sequence[Demonstration], margin: float) -> Iterator[Pair]:
         groups.setdefault(row.prompt_id, []).append(row)
     for group in groups.values():
         for first, second in combinations(group, 2):
-            if first.response_id != second.response_id and abs(first.quality - second.quality) > margin:
-                yield (first, second) if first.quality > second.quality else (second, first)
+            ahead = _quality(first) - _quality(second)
+            if first.response_id != second.response_id and abs(ahead) > margin:
+                yield (first, second) if ahead > 0 else (second, first)
+
+
+def _quality(row: Demonstration) -> float:
+    assert row.quality is not None, "a judgment is of a response that people rated"
+    return row.quality
 
 
 def _point(row: Demonstration) -> int:
+    assert row.score is not None, "a judgment that is learnt has a verdict"
     return int(row.score + 0.5)

@@ -9,7 +9,6 @@ from types import MappingProxyType
 
 from metareward.errors import ModelError
 from metareward.ids import fingerprint
-from metareward.supervision import Supervision, SupervisionLevel
 
 CONVERSION = 1  # raise when a change of convert.py changes the weights, the tokenizer or the chat template
 
@@ -45,9 +44,6 @@ class Entry:
     tied: whether the original shares one matrix between input and output where the file holds two
         roundings of it; the output's, which is the finer one, is kept for both.
     ends: every token that ends an answer, if the file names only one of them.
-    adapter: a LoRA adapter that ships with the package and is added to the weights (see merge.py); "" is
-        none. base: the entry whose weights it is added to. adapter_sha256: of the adapter's weights.
-    supervision: what it was made with that a run which begins with it must say.
     dtype: how the weights are stored; float16 only where rounding to it was measured to be harmless.
     """
 
@@ -62,16 +58,11 @@ class Entry:
     tied: bool = False
     ends: tuple[int, ...] = ()
     dtype: str = "float32"
-    supervision: Supervision = Supervision()
-    adapter: str = ""
-    base: str = ""
-    adapter_sha256: str = ""
 
     @property
     def fingerprint(self) -> str:
         """What the converted weights depend on; known before anything is fetched, equal on any machine."""
         later = (self.qwen_tokenizer, self.tied, self.ends, self.dtype)
-        later += (self.adapter, self.base, self.adapter_sha256) if self.adapter else ()
         added = () if later == (False, False, (), "float32") else (later,)  # so older models keep theirs
         return fingerprint("catalogue", self.name, self.sha256, self.split_digits, CONVERSION, *added)
 
@@ -91,7 +82,6 @@ class Entry:
 
 
 _SMOLLM2_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
-_JUDGE_SHA256 = "68113405926670f13f9760b118bb2a174d1816c8959b7b4000d29b9b86537ed7"
 _QWEN_05B_SHA256 = (
     "92124822fec8a47cecae859a57227d3dd6c6cae8031c29e7f022f81ae2855deb",
     "6c46825cdfb1cf4349b81976b6e3d4cf8cb8e3f89324f274de96936814ee31f2",
@@ -173,18 +163,6 @@ _QWEN = Entry(
 )
 _ENTRIES = (
     _SMOLLM2,
-    replace(
-        _SMOLLM2,
-        name="smollm2-135m-judge",
-        licence="Apache-2.0; its judge learnt from people's ranks in OASST2, see docs/eft.md",
-        upstream="HuggingFaceTB/SmolLM2-135M-Instruct, with an adapter of this package",
-        adapter="smollm2-135m-judge",
-        base=_SMOLLM2.name,
-        adapter_sha256=_JUDGE_SHA256,
-        supervision=Supervision(
-            SupervisionLevel.EFT_HUMAN_RANKS, "the model it begins with, smollm2-135m-judge: OASST2"
-        ),
-    ),
     _QWEN,
     replace(
         _QWEN,
@@ -198,6 +176,11 @@ _ENTRIES = (
     ),
 )
 CATALOGUE: Mapping[str, Entry] = MappingProxyType({entry.name: entry for entry in _ENTRIES})
+_GONE = {
+    "smollm2-135m-judge": "it had learnt from judgments alone, and so it wrote a judgment whatever it was "
+    "asked. Take smollm2-135m-instruct with reading = 'forced' in [judge], or fine-tune one by [eft], which "
+    "replays ordinary answers beside the judgments"
+}
 
 
 def cache_directory() -> Path:
@@ -214,16 +197,12 @@ def cache_directory() -> Path:
         ) from None
 
 
-def supervision_of(name: str) -> Supervision:
-    """What a model of the catalogue was made with, besides its own judgments; of others nothing is known."""
-    entry = CATALOGUE.get(name)
-    return entry.supervision if entry else Supervision()
-
-
 def find(name: str) -> Entry:
-    """The entry of that name. Raises ModelError that lists the names and the nearest one."""
+    """The entry of that name. Raises ModelError that lists the names, or says why one is gone."""
     if entry := CATALOGUE.get(name):
         return entry
+    if name in _GONE:
+        raise ModelError(f"the model {name} is not in the catalogue any more: {_GONE[name]}")
     near = difflib.get_close_matches(name, CATALOGUE, n=1, cutoff=0.5)
     hint = f"; did you mean {near[0]!r}?" if near else "."
     raise ModelError(

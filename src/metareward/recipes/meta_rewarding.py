@@ -80,7 +80,7 @@ def meta_rewarding(
     iteration says otherwise (`start`, `reference`).
     """
     recipe = recipe or MetaRewarding()
-    model = fine_tuned(run, recipe.eft, recipe.judge, model)
+    model = fine_tuned(run, recipe.eft, recipe.judge, model, recipe.generate)
     first = model = replace(model, name="M0")
     watcher = Watcher(
         recipe.watch, recipe.generate, recipe.judge, first, held_out, recipe.meta_judge, recipe.evaluate

@@ -72,7 +72,7 @@ def self_rewarding(
     makes another recipe of the same loop.
     """
     recipe = recipe or SelfRewarding()
-    model = fine_tuned(run, recipe.eft, recipe.judge, model)
+    model = fine_tuned(run, recipe.eft, recipe.judge, model, recipe.generate)
     first = model = replace(model, name="M0")
     watcher = Watcher(
         recipe.watch, recipe.generate, recipe.judge, first, held_out, evaluations=recipe.evaluate

@@ -63,7 +63,7 @@ def temporal(
     All responses of an iteration, whoever wrote them, are judged by that iteration's model.
     """
     recipe = recipe or Temporal()
-    model = fine_tuned(run, recipe.eft, recipe.judge, model)
+    model = fine_tuned(run, recipe.eft, recipe.judge, model, recipe.generate)
     first = model = replace(model, name="M0")
     watcher = Watcher(
         recipe.watch, recipe.generate, recipe.judge, first, held_out, evaluations=recipe.evaluate
