@@ -58,7 +58,7 @@ def _check_template(tokenizer: "PreTrainedTokenizerBase") -> None:
     """A chat template that does not show the user's message would have every prompt answered unseen."""
     trial = "zz what the user asks zz"
     try:
-        text = _written(tokenizer, [{"role": "user", "content": trial}], ask=True)
+        text = written_around(tokenizer, [{"role": "user", "content": trial}], ask=True)
     except MetarewardError as error:
         raise ModelError(f"{tokenizer.name_or_path}: {error}") from error
     except Exception as error:
@@ -104,6 +104,12 @@ def shape(
     edges = tuple((message.role, *_edges(text)) for message, text in zip(messages, contents, strict=True))
     template = str(tokenizer.chat_template)
     return _skeleton(tokenizer, template, len(tokenizer), edges, ask, clock.now())
+
+
+def written_around(tokenizer: "PreTrainedTokenizerBase", turns: list[dict[str, str]], *, ask: bool) -> str:
+    """What the template writes, told the run's moment and not allowed to draw at random."""
+    clock.steady(tokenizer.get_chat_template())
+    return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=ask))
 
 
 def left_out(messages: Sequence[Message], pieces: Sequence[str | int]) -> list[int]:
@@ -194,7 +200,7 @@ def _render(
 ) -> str:
     turns = [{"role": role, "content": content} for role, content in zip(roles, contents, strict=True)]
     try:
-        return _written(tokenizer, turns, ask=ask)
+        return written_around(tokenizer, turns, ask=ask)
     except MetarewardError as error:
         raise type(error)(f"{tokenizer.name_or_path}: {error}") from error
     except Exception as error:  # a template, sandboxed by transformers, raises what its expressions do
@@ -202,12 +208,6 @@ def _render(
             f"{tokenizer.name_or_path}: the chat template refuses the roles {', '.join(roles)}: {error} If "
             "it knows no system role, put that text at the start of the first user message."
         ) from error
-
-
-def _written(tokenizer: "PreTrainedTokenizerBase", turns: list[dict[str, str]], *, ask: bool) -> str:
-    """What the template writes, told the run's moment and not allowed to draw at random."""
-    clock.steady(tokenizer.get_chat_template())
-    return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=ask))
 
 
 def _lost(tokenizer: "PreTrainedTokenizerBase", messages: Sequence[Message], lost: Sequence[int]) -> str:

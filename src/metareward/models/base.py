@@ -1,6 +1,6 @@
 """What a model is to a run: a name to show, a place to load from, and a fingerprint of its weights."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -10,10 +10,8 @@ class Model:
     fingerprint: hash of the weights (or hub id and commit); for a trained model the key of the
         training step, so that it is known before the training has run.
     path: a local directory or a hub id; for a model that is yet to be trained, where it will lie.
-    stamp: sizes and times of its files when it was resolved; None where nobody need notice a change.
     """
 
     name: str
     path: str
     fingerprint: str
-    stamp: tuple[tuple[str, int, int, int], ...] | None = field(default=None, compare=False, repr=False)

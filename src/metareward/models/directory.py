@@ -72,7 +72,7 @@ def check_directory(directory: Path, surplus: bool = True) -> None:
 
 
 def weight_files(directory: Path) -> list[Path]:
-    """The files of weights in a directory, by name; copies in Mistral's own format, which nobody loads, apart."""
+    """The files of weights in a directory, by name, but for copies in Mistral's own format."""
     other = {*directory.glob(_OTHER_FORMAT)}
     return sorted(path for path in directory.glob("*.safetensors") if path not in other)
 
@@ -127,8 +127,8 @@ def _check_surplus(directory: Path) -> None:
         more = f" (and {len(surplus) - 1} more)" if len(surplus) > 1 else ""
         by = _WEIGHTS if named is None else f"the parts that {WEIGHTS_INDEX} names"
         raise ModelError(
-            f"{directory} has one file of weights too many: {shown(surplus[0])}{more} beside {by}. Two models "
-            "lie in one directory, or what is left of another: move the one that is not meant elsewhere."
+            f"{directory} has one file of weights too many: {shown(surplus[0])}{more} beside {by}. Two "
+            "models lie in one directory, or what is left of another: move elsewhere what is not meant."
         )
 
 

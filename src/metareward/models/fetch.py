@@ -52,7 +52,7 @@ def _is_whole(entry: Entry, cache: Path | None, listen: Callable[[str], None] = 
         return is_fetched(entry, cache)
     if bad:
         listen(
-            f"{entry.name}: {bad[0]} in {target} is damaged (its checksum is not the one of when it was made); "
+            f"{entry.name}: {bad[0]} in {target} is damaged (its checksum is not that of when it was made); "
             "the model is set aside and fetched again"
         )
     return not bad

@@ -1,4 +1,4 @@
-"""What was found out about large files, kept so that it need not be found out again while they are the same."""
+"""What was found out about large files, kept for as long as they are the same."""
 
 import json
 import os

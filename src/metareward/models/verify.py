@@ -1,4 +1,4 @@
-"""Whether a model in a cache is, byte for byte, what was put there; and whether one changed while it was used."""
+"""Whether a model in a cache is, byte for byte, what was put there, and whether one changed while in use."""
 
 import hashlib
 import json
@@ -12,10 +12,11 @@ from metareward.errors import ModelError
 from metareward.ids import file_digest
 from metareward.models.base import Model
 from metareward.models.directory import directory_fingerprint, meaningful
-from metareward.models.memo import remembered, stamp
+from metareward.models.memo import Stamp, remembered, stamp
 
 DIGESTS = "digests"  # in the manifest of a fetched model: SHA-256 of each file
 _BLOCK = 1 << 20
+_stamps: dict[str, Stamp] = {}  # of the models that this process resolved, by path
 
 
 def damaged(manifest: Path) -> list[str]:
@@ -59,27 +60,33 @@ def check_snapshot(directory: Path) -> None:
     )
     if bad:
         raise ModelError(
-            f"{directory}: {bad[0]} is damaged: its checksum is not that under which the hub's cache keeps it. "
+            f"{directory}: {bad[0]} is damaged: its checksum is not that under which the hub's cache has it. "
             f"Remove {blobs[directory / bad[0]]} and run again, so that it is downloaded anew."
         )
 
 
 def stamped(model: Model) -> Model:
-    """The model with what tells later whether its files are still those of now."""
-    return Model(model.name, model.path, model.fingerprint, stamp(meaningful(Path(model.path))))
+    """The model; noted is what tells later whether its files are still those of now."""
+    _stamps[model.path] = stamp(meaningful(Path(model.path)))
+    return model
 
 
-def require_unchanged(model: Model) -> None:
-    """Raise ModelError if the files of a model are no longer those that it was resolved to."""
-    directory = Path(model.path)
-    if model.stamp is None or stamp(meaningful(directory)) == model.stamp:
+def require_unchanged(*models: Model) -> None:
+    """Raise ModelError if the files of a model are no longer those that this process resolved it to."""
+    for model in models:
+        _require_unchanged(model)
+
+
+def _require_unchanged(model: Model) -> None:
+    directory, known = Path(model.path), _stamps.get(model.path)
+    if known is None or stamp(meaningful(directory)) == known:
         return
     if directory.is_dir() and directory_fingerprint(directory) == model.fingerprint:
         return  # written anew, with the same content
     raise ModelError(
-        f"{model.path}: the model's files were changed while this was at work, so two models would go by one "
-        "name. What was asked before is kept. Put the model back and run again; or, for the new one, give the "
-        "run another --directory."
+        f"{model.path}: the model's files were changed while this was at work, so two models would go by "
+        "one name. What was asked before is kept. Put the model back and run again; or give the run with the "
+        "new one another --directory."
     )
 
 

@@ -1,4 +1,4 @@
-"""What the numbers in a file of weights say: whether all are finite, and whether head and embeddings are one."""
+"""What the numbers in files of weights say: all of them finite? Is the head one of its own?."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,7 +24,7 @@ def not_finite(directory: Path) -> list[str]:
 
 
 def stored_head(directory: Path) -> str | None:
-    """How a stored output head stands to the stored embeddings: "same", "different"; None if one is missing."""
+    """How a stored head stands to the stored embeddings: "same", "different"; None if one is missing."""
     files = weight_files(directory)
     return remembered("stored head", files, lambda: _stored_head(files))
 
