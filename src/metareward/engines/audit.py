@@ -187,8 +187,8 @@ def _loses(loses: Mapping[str, str]) -> str:
     also = f" (also with {', '.join(more)})" if more else ""
     return (
         f"the chat template leaves out turns: in a conversation with {_said(name)} {loses[name]} "
-        f"vanishes{also}. A run whose prompts have such turns is refused; mend chat_template.jinja, or put that text into "
-        "another turn."
+        f"vanishes{also}. A run whose prompts have such turns is refused; mend chat_template.jinja, or put "
+        "that text into another turn."
     )
 
 
