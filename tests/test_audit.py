@@ -1,7 +1,6 @@
 """A model looked at before it is used: one clear sentence for each thing that would spoil a run."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,10 +16,8 @@ from metareward.errors import ModelError
 from metareward.models.base import Model
 from metareward.models.resolve import resolve
 from metareward.records import Message
-from metareward.train.tokens import EMPTY, encode_pairs
-from metareward.train.worker import coder_of
 from stub_tokenizers import stub
-from tiny_llama import TEMPLATE, pair, pairs, write_tiny_llama
+from tiny_llama import TEMPLATE, write_tiny_llama
 
 torch = pytest.importorskip("torch")
 
@@ -98,16 +95,13 @@ def test_a_mark_within_an_answer_of_several_parts_ends_nothing() -> None:
     assert looked_at(template, "<|return|>").ends == ("<|return|>", "<eos>")
 
 
-def test_answers_made_of_text_end_as_turns_do_and_an_end_alone_is_empty() -> None:
+def test_an_end_is_the_templates_where_only_a_generation_config_names_it() -> None:
+    """Of Gemma's kind: the tokenizer's own end of a sequence is not what a turn ends in."""
     tokenizer = stub(TEMPLATE, eos="<eos>")
     end = tokenizer.convert_tokens_to_ids("<|im_end|>")
-    assert end_of_turn(tokenizer)[0] == end != tokenizer.eos_token_id
-    coder = coder_of(tokenizer)
-    said = tuple(tokenizer.encode("Yes.", add_special_tokens=False))
-    for alone in (end, tokenizer.eos_token_id):
-        given = {"chosen_token_ids": (*said, end), "rejected_token_ids": (alone,)}
-        ready = encode_pairs([*pairs(2), replace(pair(0, "Yes.", ""), **given)], coder, 999)
-        assert ready.dropped == {EMPTY: 1}
+    both = SimpleNamespace(eos_token_id=[tokenizer.eos_token_id, end])
+    assert end_of_turn(tokenizer, both) == (end, tokenizer.eos_token_id)
+    assert end_of_turn(tokenizer) == (end, tokenizer.eos_token_id)
 
 
 def test_without_any_end_no_run_is_begun() -> None:

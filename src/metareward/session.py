@@ -185,7 +185,7 @@ def model_of(
     from metareward.engines.audit import audit
 
     found = audit(model)
-    note(**{f"audit of {model.name}": found.as_dict()})
+    note(**{f"audit of {model.name}": found.record(model.path)})
     found.require()
     for sentence in (*found.problems, *found.notes):
         listen(sentence)

@@ -18,6 +18,7 @@ from metareward.errors import ModelError
 from metareward.models.base import Model
 from metareward.models.weights import not_finite, stored_head
 
+_SENTENCES = ("problems", "refused", "notes")
 _KERNELS = (
     "attn_implementation",
     "_attn_implementation",
@@ -34,7 +35,7 @@ class Audit:
     the model is told that its turn begins. keeps_every_turn: of the conversations that were tried. loses:
     those of which a turn vanishes, and which turn; refuses: those the template refuses, which costs nothing.
     opens_reasoning: whether answers begin inside a block of reasoning. drops_reasoning: whether the template
-    would leave out the reasoning of earlier answers. bos: how often the beginning-of-sequence token begins
+    leaves out the reasoning of earlier answers. bos: how often the beginning-of-sequence token begins
     the prompt. tied: whether config.json has head and embeddings be one; stored_head: "same" or "different"
     where the weights hold both. context: in tokens. problems: a sentence each. refused: those of them for
     which no run is begun; the others stop a run only if its prompts are concerned. notes: what is only said.
@@ -63,6 +64,11 @@ class Audit:
     def as_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
         return json.loads(json.dumps(asdict(self)))
+
+    def record(self, path: str) -> dict[str, Any]:
+        """The same for the record of a session, which says nothing of where the model lies."""
+        said = {name: [text.replace(path, self.model) for text in getattr(self, name)] for name in _SENTENCES}
+        return {**self.as_dict(), **said}
 
     def require(self) -> None:
         """Raise ModelError if no run should begin with this model."""
@@ -164,8 +170,7 @@ def _notes(report: TemplateReport, ends: tuple[str, ...]) -> Iterable[str]:
     elif report.ends and not report.written:
         yield (
             f"the chat template writes no control token behind an answer; answers end in {ends[0]!r}, which "
-            "the tokenizer names. If they run on, name the right one as eos_token_id in "
-            "generation_config.json."
+            "tokenizer or generation_config.json names. If they run on, set another eos_token_id there."
         )
     if report.uses_date:
         yield (

@@ -38,6 +38,7 @@ CONVERSATIONS: Mapping[str, str] = MappingProxyType(
 )
 _MOMENTS = (datetime(1999, 1, 2, 3, 4, 5), datetime(2031, 11, 28, 21, 30, 40))
 _NAME = re.compile(f"{NONCE}n([0-9]+)q")
+_PIECES = re.compile(f"{NONCE}n[0-9]+q|.", re.DOTALL)
 _ADDRESS = re.compile(r" at 0x[0-9a-f]{4}")
 # The marks that models put around their reasoning, closing ones with something in the first group.
 _REASONING = re.compile(
@@ -135,10 +136,18 @@ def _header(tokenizer: "PreTrainedTokenizerBase") -> tuple[str, str]:
     header = spelled(tokenizer, asked.removeprefix(silent))
     if begun is None or asked != silent or asked.startswith(begun.rstrip()):
         return header or spelled(tokenizer, asked), ""
-    rest = begun[len(silent) :] if begun.startswith(silent) else begun
-    said = spelled(tokenizer, rest)
+    said = spelled(tokenizer, _beyond(silent, begun))
     only_reasoning = not _REASONING.sub("", said).strip()
     return header, "" if only_reasoning else said
+
+
+def _beyond(short: str, long: str) -> str:
+    """What is left of a text without what another one begins with as well, control tokens whole."""
+    one, other = (_PIECES.findall(text) for text in (short, long))
+    same = 0
+    while same < min(len(one), len(other)) and one[same] == other[same]:
+        same += 1
+    return "".join(other[same:])
 
 
 def _begun(tokenizer: "PreTrainedTokenizerBase") -> str | None:

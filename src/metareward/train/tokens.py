@@ -109,8 +109,7 @@ def _unusable(
 
 
 def _says_something(answer: list[int], coder: Coder) -> bool:
-    """Whether anything is left of an answer without the tokens that end it, whichever of them it has."""
-    return any(token != coder.end for token in answer) and coder.decode(answer) != ""
+    return any(token != coder.end for token in answer)
 
 
 def _nothing_left(dropped: Counter[str], max_length: int) -> str:
