@@ -79,7 +79,6 @@ def test_what_is_known_of_these_models_is_what_the_audit_says() -> None:
         "phi3": "<|end|>",
         "gptoss": "<|return|>",
         "deepseekv3": "<｜end▁of▁sentence｜>",
-        "cohere2": "<|END_OF_TURN_TOKEN|>",
     }
     assert {name: (audited(name).ends or ("",))[0] for name in ends} == ends
     dated = {name for name in NAMES if audited(name).uses_date}

@@ -162,9 +162,10 @@ def _faults(report: TemplateReport) -> Iterable[str]:
 
 def _notes(report: TemplateReport, ends: tuple[str, ...]) -> Iterable[str]:
     """What a user should know, and what is done about it."""
-    if report.ends and report.ends[0] not in report.named:
+    unnamed = [end for number, end in zip(report.ends, ends, strict=True) if number not in report.named]
+    if unnamed:
         yield (
-            f"neither the tokenizer nor generation_config.json names {ends[0]!r}, with which the chat "
+            f"neither the tokenizer nor generation_config.json names {unnamed[0]!r}, with which the chat "
             "template ends a turn; it is taken for the end of an answer all the same."
         )
     elif report.ends and not report.written:
@@ -191,14 +192,10 @@ def _loses(loses: Mapping[str, str]) -> str:
     more = [other for other in loses if other != name]
     also = f" (also with {', '.join(more)})" if more else ""
     return (
-        f"the chat template leaves out turns: in a conversation with {_said(name)} {loses[name]} "
+        f"the chat template leaves out turns: in a conversation with {name} {loses[name]} "
         f"vanishes{also}. A run whose prompts have such turns is refused; mend chat_template.jinja, or put "
         "that text into another turn."
     )
-
-
-def _said(name: str) -> str:
-    return name if name != "both" else "a system turn and an earlier answer"
 
 
 def _of_config(found: Audit, path: str) -> Audit:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
@@ -134,7 +134,7 @@ def end_of_turn(tokenizer: "PreTrainedTokenizerBase", generation_config: Any = N
     at all, for then no answer would ever end.
     """
     named = named_ends(tokenizer, generation_config)
-    behind, between = written_ends(tokenizer)
+    behind, between = written_ends(tokenizer, named)
     found = [end for end in (behind, between) if end is not None][:1]
     first = found if behind is not None or not named or between in named else []
     ends = tuple(dict.fromkeys([*first, *named, *found]))
@@ -153,25 +153,31 @@ def named_ends(tokenizer: "PreTrainedTokenizerBase", generation_config: Any = No
     return tuple(dict.fromkeys(end for end in (tokenizer.eos_token_id, *known) if isinstance(end, int)))
 
 
-def written_ends(tokenizer: "PreTrainedTokenizerBase") -> tuple[int | None, int | None]:
+def written_ends(
+    tokenizer: "PreTrainedTokenizerBase", named: Collection[int]
+) -> tuple[int | None, int | None]:
     """The control tokens that a template writes right behind an answer: behind the last one, and behind one
-    that a user's turn follows. None where it writes text there, or nothing.
+    that a user's turn follows. None where it writes text there, or nothing. Of several without a gap the
+    first that is `named`, if one is.
     """
     turns = [Message(role, "a") for role in ("user", "assistant", "user")]
-    return _next_control(tokenizer, turns[:2]), _next_control(tokenizer, turns)
+    told = (_controls_behind(tokenizer, turns[:2]), _controls_behind(tokenizer, turns))
+    begins = {tokenizer.bos_token_id} - {*named}
+    runs = [[token for token in run if token not in begins] for run in told]
+    last, earlier = (next((end for end in run if end in named), run[0] if run else None) for run in runs)
+    return last, earlier
 
 
-def _next_control(tokenizer: "PreTrainedTokenizerBase", turns: Sequence[Message]) -> int | None:
-    """The control token with which the template goes on behind the assistant's turn, the second."""
+def _controls_behind(tokenizer: "PreTrainedTokenizerBase", turns: Sequence[Message]) -> list[int]:
+    """The control tokens with which the template goes on behind the assistant's turn, the second."""
     try:
         pieces = shape(tokenizer, turns, ask=False)
     except ModelError:
-        return None
+        return []
     places = [place for place, piece in enumerate(pieces) if piece == 1]
-    behind = pieces[places[-1] + 1] if places else ""
-    found = re.match(f"\\s*{NONCE}n([0-9]+)q", str(behind))
-    control = int(found[1]) if found else None
-    return None if control == tokenizer.bos_token_id != tokenizer.eos_token_id else control
+    behind = str(pieces[places[-1] + 1]) if places else ""
+    run = re.match(f"\\s*((?:{NONCE}n[0-9]+q)+)", behind)
+    return [int(number) for number in re.findall(f"{NONCE}n([0-9]+)q", run[1] if run else "")]
 
 
 def context_length(path: str) -> int | None:

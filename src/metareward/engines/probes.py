@@ -29,7 +29,7 @@ CONVERSATIONS: Mapping[str, str] = MappingProxyType(
     {
         "a system turn first": "su",
         "an earlier answer": "uau",
-        "both": "suau",
+        "a system turn and an earlier answer": "suau",
         "a later system turn": "uasu",
         "two user turns in a row": "uu",
         "two answers in a row": "uaau",
@@ -95,10 +95,11 @@ def probe(tokenizer: "PreTrainedTokenizerBase", generation_config: Any = None) -
         ends = end_of_turn(tokenizer, generation_config)
     except ModelError:
         ends = ()
+    named = named_ends(tokenizer, generation_config)
     return TemplateReport(
         ends=ends,
-        named=named_ends(tokenizer, generation_config),
-        written=any(end is not None for end in written_ends(tokenizer)),
+        named=named,
+        written=any(end is not None for end in written_ends(tokenizer, named)),
         header=header,
         lacks=lacks,
         loses=loses,
@@ -133,7 +134,7 @@ def _header(tokenizer: "PreTrainedTokenizerBase") -> tuple[str, str]:
     asked = _behind(shape(tokenizer, _conversation("u")), 0)
     silent = _behind(shape(tokenizer, _conversation("u"), ask=False), 0)
     begun = _begun(tokenizer)
-    header = spelled(tokenizer, asked.removeprefix(silent))
+    header = spelled(tokenizer, _beyond(silent, asked))
     if begun is None or asked != silent or asked.startswith(begun.rstrip()):
         return header or spelled(tokenizer, asked), ""
     said = spelled(tokenizer, _beyond(silent, begun))
