@@ -394,3 +394,13 @@ def test_an_audit_is_plain_data(tmp_path: Path) -> None:
 def test_the_default_model_passes(default_model: Model) -> None:
     found = audit(default_model)
     assert (found.problems, found.ends, found.tied, found.finite) == ((), ("<|im_end|>",), True, True)
+
+
+def test_an_engine_refuses_a_template_without_a_heading_by_itself(tmp_path: Path) -> None:
+    """For runs from Python, which open an engine without an audit."""
+    from metareward.engines.transformers import open_transformers
+
+    folder = write_tiny_llama(tmp_path / "m")
+    (folder / "chat_template.jinja").write_text(NO_PROMPT)
+    with pytest.raises(ModelError, match="takes no notice of add_generation_prompt"):
+        open_transformers("cpu")(Model("m", str(folder), "f")).__enter__()

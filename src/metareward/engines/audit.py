@@ -13,7 +13,7 @@ from typing import Any
 
 from metareward.engines.chat import context_of, load_tokenizer
 from metareward.engines.loading import not_finite_said, pinned_config, unfit
-from metareward.engines.probes import TemplateReport, probe
+from metareward.engines.probes import TemplateReport, lacking, probe
 from metareward.errors import ModelError
 from metareward.models.base import Model
 from metareward.models.weights import not_finite, stored_head
@@ -145,12 +145,7 @@ def _faults(report: TemplateReport) -> Iterable[str]:
             "template writes none. Set eos_token_id in generation_config.json."
         )
     if report.lacks:
-        yield (
-            f"the chat template takes no notice of add_generation_prompt: it writes {report.lacks!r} before "
-            "an answer, and not where one is to begin, so that answers would begin with it. Add {% if "
-            f"add_generation_prompt %}}{{{{ {report.lacks!r} }}}}{{% endif %}} at the end of "
-            "chat_template.jinja."
-        )
+        yield lacking(report.lacks)
     if report.bos > 1:
         yield "the chat template writes the beginning-of-sequence token twice; mend chat_template."
     if report.address:

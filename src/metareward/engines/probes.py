@@ -113,6 +113,22 @@ def probe(tokenizer: "PreTrainedTokenizerBase", generation_config: Any = None) -
     )
 
 
+def require_heading(tokenizer: "PreTrainedTokenizerBase") -> None:
+    """Raise ModelError if the model would not be told that its turn begins, where it should be."""
+    _, lacks = _header(tokenizer)
+    if lacks:
+        raise ModelError(f"{tokenizer.name_or_path}: {lacking(lacks)}")
+
+
+def lacking(heading: str) -> str:
+    """The sentence about a heading that a template leaves out, with what to add."""
+    return (
+        f"the chat template takes no notice of add_generation_prompt: it writes {heading!r} before an "
+        "answer, and not where one is to begin, so that answers would begin with it. Add {% if add_generation_prompt "
+        f"%}}{{{{ {heading!r} }}}}{{% endif %}} at the end of chat_template.jinja."
+    )
+
+
 def open_reasoning(text: str) -> str:
     """The mark of the reasoning block that a text leaves open; "" if none."""
     marks = list(_REASONING.finditer(text))

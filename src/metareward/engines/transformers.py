@@ -18,6 +18,7 @@ from metareward.engines.decoding import NOT_FINITE, Row, decode
 from metareward.engines.forcing import ForcedTokens, tokenise
 from metareward.engines.loading import load_network, place_of, unfit
 from metareward.engines.prefill import Network
+from metareward.engines.probes import require_heading
 from metareward.engines.stopping import Stopping
 from metareward.errors import ModelError
 from metareward.models.base import Model
@@ -215,6 +216,7 @@ def _check_fit(model: Any, tokenizer: "PreTrainedTokenizerBase") -> None:
             f"{path}: the tokenizer knows {len(tokenizer)} tokens, the model only {rows}; they do not belong "
             "together. Take both from the same model."
         )
+    require_heading(tokenizer)
     ids = encode_chat(tokenizer, [Message("user", "a")])
     if tokenizer.bos_token_id is not None and ids[:2] == [tokenizer.bos_token_id] * 2:
         raise ModelError(
