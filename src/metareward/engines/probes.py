@@ -124,8 +124,8 @@ def lacking(heading: str) -> str:
     """The sentence about a heading that a template leaves out, with what to add."""
     return (
         f"the chat template takes no notice of add_generation_prompt: it writes {heading!r} before an "
-        "answer, and not where one is to begin, so that answers would begin with it. Add {% if add_generation_prompt "
-        f"%}}{{{{ {heading!r} }}}}{{% endif %}} at the end of chat_template.jinja."
+        "answer, and not where one is to begin, so that answers would begin with it. Add {% if "
+        f"add_generation_prompt %}}{{{{ {heading!r} }}}}{{% endif %}} at the end of chat_template.jinja."
     )
 
 
