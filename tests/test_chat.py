@@ -136,7 +136,7 @@ def test_end_of_turn_is_what_the_template_writes_first_of_all():
 
 
 def test_no_end_of_turn_is_an_error():
-    tokenizer = _with_template(TEMPLATE)
+    tokenizer = _with_template("{% for m in messages %}{{ m['role'] }}: {{ m['content'] }}\n{% endfor %}")
     tokenizer.eos_token = None
     with pytest.raises(ModelError, match="eos_token_id"):
         end_of_turn(tokenizer)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from metareward.config import Config
-from metareward.errors import ConfigError, DataError
+from metareward.errors import ConfigError, DataError, ModelError
 from metareward.evaluate import cleaning
 from metareward.evaluate.base import Evaluation
 from metareward.evaluate.contamination import Overlap
@@ -62,13 +62,34 @@ def fitting(config: Config, model: Model, prompts: list[Prompt]) -> list[Prompt]
     context, room = context_length(model.path), config.method.generate.max_tokens
     tokenizer = load_tokenizer(model.path)
     _check_rooms(config, context, lambda text: len(encode_chat(tokenizer, [Message("user", text)])))
-    lengths = [(len(encode_chat(tokenizer, prompt.messages)), prompt) for prompt in prompts]
+    lengths = _lengths(prompts, lambda messages: len(encode_chat(tokenizer, messages)))
     if context is None:
         return prompts
     too_long = [(length, prompt) for length, prompt in lengths if length + room > context]
     if too_long and not config.prompts.skip_too_long:
         raise DataError(_too_long(too_long, room, context))
     return [prompt for length, prompt in lengths if length + room <= context]
+
+
+def _lengths(
+    prompts: Sequence[Prompt], length: Callable[[Sequence[Message]], int]
+) -> list[tuple[int, Prompt]]:
+    """The tokens of each prompt. Raises ModelError that counts those which the model's template cannot show
+    to it, whole.
+    """
+    lengths, refused = [], []
+    for prompt in prompts:
+        try:
+            lengths.append((length(prompt.messages), prompt))
+        except ModelError as error:
+            refused.append((prompt, error))
+    if refused:
+        shown = "\n".join(f"  {prompt.source}: {error}" for prompt, error in refused[:_SHOWN])
+        more = f"\n  and {len(refused) - _SHOWN} more" if len(refused) > _SHOWN else ""
+        raise ModelError(
+            f"the model cannot be shown {len(refused)} of {len(prompts)} prompts:\n{shown}{more}"
+        )
+    return lengths
 
 
 def _check_rooms(config: Config, context: int | None, length: Callable[[str], int]) -> None:

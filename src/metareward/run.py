@@ -10,12 +10,14 @@ from typing import Any, TypeVar
 
 from metareward import disk
 from metareward.asking import Asking, one_message
+from metareward.engines import clock
 from metareward.engines.base import Engine, OpenEngine
 from metareward.errors import StepError, StoreError
 from metareward.events import Listener, Noticed, StepFinished, StepProgress, StepStarted, ignore
 from metareward.history import History
 from metareward.ids import fingerprint
 from metareward.models.base import Model
+from metareward.models.verify import require_unchanged
 from metareward.provenance import Session
 from metareward.records import Prompt, kind_of
 from metareward.stages.base import Guess, Rule, Shape, Stage, question_key, step_key
@@ -23,7 +25,7 @@ from metareward.store import Artifact, Store, Writer, claim
 from metareward.supervision import Supervision
 from metareward.train import epochs as several
 from metareward.train.dpo import DPO, TrainMachine
-from metareward.train.epochs import ending_with, require_pairs
+from metareward.train.epochs import ending_with
 from metareward.train.job import RESULT, Trainer, TrainJob, TrainResult
 from metareward.train.lineage import note_training
 from metareward.train.sft import SFT
@@ -69,6 +71,7 @@ class Run:
             self._claim.enter_context(claim(self.store.root))
             for folder in (self.store.root, *filter(Path.is_dir, self.store.root.iterdir())):
                 disk.sweep(folder)
+            clock.fix(self.store.root)
             if self._own_session:
                 self._session = self._claim.enter_context(self._own_session)
         except BaseException:
@@ -163,7 +166,8 @@ class Run:
         epochs: Sequence[int],
     ) -> list[Model]:
         """The models of several epochs of one training, which has the last of them as its end."""
-        require_pairs(self.section, pairs)
+        several.require_pairs(self.section, pairs)
+        require_unchanged(start, reference)
         self.close()
         started = time.monotonic()
         jobs = {n: self._job(ending_with(training, n), pairs, start, reference) for n in sorted(epochs)}
@@ -241,8 +245,7 @@ class Run:
 
     def _answer(self, asking: Asking, questions: Iterable[Any], total: int) -> None:
         requests = asking.requests(questions)
-        first = next(requests, None)
-        if first is None:
+        if (first := next(requests, None)) is None:
             return
         engine, told = self._engine_of(asking.model), 0.0
         for completion in engine.complete(chain([first], requests)):
@@ -257,7 +260,7 @@ class Run:
     def _engine_of(self, model: Model) -> Engine:
         if self._engine is None or self._engine[0] != model.fingerprint:
             self.close()
-            several.require_weights(Path(model.path))
+            several.require_usable(model)
             self._engine = (model.fingerprint, self._stack.enter_context(self._open_engine(model)))
         return self._engine[1]
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from metareward import models, summary
 from metareward.config import Config
+from metareward.engines import clock
 from metareward.engines.base import OpenEngine
 from metareward.errors import ConfigError, DataError, StoreError
 from metareward.evaluate.base import Evaluation, Evaluations
@@ -60,9 +61,14 @@ def _execute(
     split_for(config, loaded.prompts)  # too few prompts are said so before a model is fetched
     if config.method.eft.enabled:
         config.method.eft.read()  # and so is a file of ranks that cannot be used
-    model = model_of(config.model, config.machine)
-    grader = model_of(config.evaluate.judge, config.machine) if config.evaluate.judge else None
-    config = _with_teacher(config, lambda name: model_of(name, config.machine))
+    clock.fix(config.directory)
+
+    def audited(name: str) -> Model:
+        return model_of(name, config.machine, lambda said: listen(Noticed("start", said)), session.note)
+
+    model = audited(config.model)
+    grader = audited(config.evaluate.judge) if config.evaluate.judge else None
+    config = _with_teacher(config, audited)
     fit = fitting(config, model, loaded.prompts)
     if left_out := len(loaded.prompts) - len(fit):
         listen(Noticed("start", f"{left_out} prompts too long for the model's context left out"))
@@ -160,12 +166,30 @@ def machinery(machine: Machine) -> tuple[OpenEngine, Trainer]:
     return open_transformers(device=machine.device, dtype=machine.dtype, **given), launch
 
 
-def model_of(name: str, machine: Machine) -> Model:
-    """The model that a name means on a machine, ready to be asked; the fake engine has one of its own."""
+def model_of(
+    name: str,
+    machine: Machine,
+    listen: Callable[[str], None] = lambda _: None,
+    note: Callable[..., None] = lambda **_: None,
+) -> Model:
+    """The model that a name means on a machine, ready to be asked; the fake engine has one of its own.
+
+    It is audited first. listen: told what is to be known about it, a line at a time. note: takes the audit
+    for the record. Raises ModelError for a model that would
+    spoil a run.
+    """
     if machine.engine == "fake":
         return Model("fake", "", "fake")
     require_machine(machine)
-    return models.resolve(name)
+    model = models.resolve(name, listen=listen)
+    from metareward.engines.audit import audit
+
+    found = audit(model)
+    note(**{f"audit of {model.name}": found.record(model.path)})
+    found.require()
+    for sentence in (*found.problems, *found.notes):
+        listen(sentence)
+    return model
 
 
 def require_machine(machine: Machine) -> None:

@@ -111,6 +111,25 @@ def without_tokenizer(folder: Path) -> None:
         file.unlink()
 
 
+def beside(folder: Path) -> None:
+    (folder / "adapter_config.json").write_text("{}")
+    (folder / "adapter_model.safetensors").write_bytes(b"\x02\0\0\0\0\0\0\0{}")
+
+
+def not_a_number(folder: Path) -> None:
+    """The last number of the last weight."""
+    whole = (folder / WEIGHTS).read_bytes()
+    (folder / WEIGHTS).write_bytes(whole[:-4] + b"\x00\x00\xc0\x7f")
+
+
+def template(harm: Callable[[str], str]) -> Callable[[Path], object]:
+    def change(folder: Path) -> None:
+        file = folder / "chat_template.jinja"
+        file.write_text(harm(file.read_text()))
+
+    return change
+
+
 def unread(path: Path) -> None:
     """Nothing is wrong with the model."""
 
@@ -147,6 +166,11 @@ DIRECTORIES = [
           f"themselves (git lfs pull fetches them). {AGAIN}"),
     model("a missing part of the weights", write(INDEX, b'{"weight_map": {"a": "x.safetensors"}}'), f"…/m: {INDEX} names "
           f"x.safetensors, which is not there; the copy is incomplete. {AGAIN}"),
+    model("a whole model and a LoRA adapter", beside, "…/m holds a whole model and a LoRA adapter (adapter_config.json): which "
+          "of the two is meant cannot be told. Move the adapter elsewhere, or merge it into the model (peft:…"),
+    model("a file of weights too many", write("other.safetensors", b"\x02\0\0\0\0\0\0\0{}"), "…/m has one file of weights too "
+          f"many: 'other.safetensors' beside {WEIGHTS}. Two models lie in one directory, or what is left of another: move "
+          "elsewhere what is not meant."),
     model("an index that leads outside", write(INDEX, b'{"weight_map": {"a": "../../etc/passwd"}}'), f"…/m/{INDEX} names a "
           "file outside the directory: '../../etc/passwd'. Do not trust it."),
     model("an index that is no JSON", write(INDEX, b"{"), f"…/m/{INDEX} is not a readable weights index. Copy the model…"),
@@ -172,6 +196,22 @@ LOADED = [
           "(TemplateSyntaxError: …). Mend chat_template.jinja, or copy the model again.", True),
     model("a chat template that shows nothing", write("chat_template.jinja", b"hello"), "…/m: the chat template never shows "
           "what the user asks. Mend chat_template.jinja, or copy the model again.", True),
+    model("weights that are not numbers", not_a_number, "…/m: the weights … hold NaN or infinities: a training that diverged, "
+          "or a damaged file. Take the model as it was before, or download it again.", True),
+    model("a chat template that draws at random", template(lambda text: "{{ ['a', 'b'] | random }}" + text), "…/m: the chat "
+          "template draws at random (random), so a conversation would be another prompt each time it is read. Take that out of "
+          "chat_template.jinja, or take another model.", True),
+    model("a chat template without a generation prompt", template(lambda text: text.partition("{% if add")[0]), "…/m: the chat "
+          "template takes no notice of add_generation_prompt: it writes '<|im_start|>assistant\\n' before an answer, and not "
+          "where one is to begin, so that answers would begin with it. Add … at the end of chat_template.jinja.", True),
+    model("a chat template that loses a turn of a prompt", template(lambda text: text.replace("in messages", "in messages if "
+          "m['role'] != 'system'", 1)), "the model cannot be shown 1 of 2 prompts: p.jsonl:2: …/m: the chat template leaves out "
+          "the system turn (message 1 of 2): the model would never see it. Mend chat_template.jinja, put that text into another "
+          "turn, or take another model.", True, prompts='{"prompt": "What is a fjord?"}\n{"messages": [{"role": "system", '
+          '"content": "Be brief."}, {"role": "user", "content": "Hi"}]}\n'),
+    model("layers that the engine cannot run", edit(layer_types=["linear_attention", "full_attention"]), "…/m: it has layers "
+          "of type linear_attention. The engine keeps keys and values of tokens, so it answers with models of full or sliding "
+          "attention alone; take one of these.", True),
     model("a tokenizer of another model", edit(vocab_size=100), "…/m: model.embed_tokens.weight has the shape (258, 32) in the "
           f"file of weights and (100, 32) by config.json; they do not belong together. {AGAIN}", True),
     model("a prompt longer than the context", unread, "prompts: 1 prompts leave no room for an answer of up to 8 tokens in the "

@@ -24,6 +24,7 @@ from metareward.cli.diff import diff
 from metareward.cli.eval import eval_app
 from metareward.cli.failures import TRY_AGAIN, guarded, told
 from metareward.cli.lab import lab
+from metareward.cli.models_check import check_model
 from metareward.cli.stopping import Stopping
 from metareward.errors import UserError
 from metareward.rundir import claimed
@@ -36,6 +37,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 models_app = typer.Typer(help="Models that can be had without a hub.", no_args_is_help=True)
+models_app.command("check")(check_model)
 app.add_typer(models_app, name="models")
 app.command()(cost)
 app.command()(diff)

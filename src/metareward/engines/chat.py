@@ -2,14 +2,16 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from metareward.engines import clock
 from metareward.engines.inert import NONCE, twin
 from metareward.engines.quiet import quiet
-from metareward.errors import ModelError
+from metareward.errors import MetarewardError, ModelError
 from metareward.records import Message
 
 if TYPE_CHECKING:
@@ -55,9 +57,10 @@ def load_tokenizer(path: str) -> "PreTrainedTokenizerBase":
 def _check_template(tokenizer: "PreTrainedTokenizerBase") -> None:
     """A chat template that does not show the user's message would have every prompt answered unseen."""
     trial = "zz what the user asks zz"
-    turns = [{"role": "user", "content": trial}]
     try:
-        text = str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
+        text = written_around(tokenizer, [{"role": "user", "content": trial}], ask=True)
+    except MetarewardError as error:
+        raise ModelError(f"{tokenizer.name_or_path}: {error}") from error
     except Exception as error:
         raise ModelError(
             f"{tokenizer.name_or_path}: the chat template cannot be used ({type(error).__name__}: {error}). "
@@ -77,14 +80,41 @@ def encode_chat(tokenizer: "PreTrainedTokenizerBase", messages: Sequence[Message
     that the template writes around harmless messages: one that is spelled out in a message, or that comes
     about where a message meets the template, is encoded as ordinary text. Templates see only the white
     space at the ends of a message. Lone surrogates become U+FFFD. Raises ModelError if the template refuses
-    the messages (some know no system role).
+    the messages (some know no system role), or leaves one out.
     """
     contents = [_SURROGATES.sub("\ufffd", message.content) for message in messages]
-    edges = tuple((message.role, *_edges(text)) for message, text in zip(messages, contents, strict=True))
-    pieces = _skeleton(tokenizer, str(tokenizer.chat_template), len(tokenizer), edges)
+    pieces = shape(tokenizer, messages)
+    if lost := left_out(messages, pieces):
+        raise ModelError(_lost(tokenizer, messages, lost))
     cores = [content.strip() for content in contents]
     text = "".join(piece if isinstance(piece, str) else cores[piece] for piece in pieces)
     return twin(tokenizer, len(tokenizer)).encode(text)
+
+
+def shape(
+    tokenizer: "PreTrainedTokenizerBase", messages: Sequence[Message], *, ask: bool = True
+) -> tuple[str | int, ...]:
+    """What the template writes around messages: text, control tokens in it by their secret names, and the
+    numbers of the messages in their places.
+
+    ask: up to where the assistant's next turn begins; else to the end of the last message's turn. Raises
+    ModelError if the template refuses the messages.
+    """
+    contents = [_SURROGATES.sub("\ufffd", message.content) for message in messages]
+    edges = tuple((message.role, *_edges(text)) for message, text in zip(messages, contents, strict=True))
+    template = str(tokenizer.chat_template)
+    return _skeleton(tokenizer, template, len(tokenizer), edges, ask, clock.now())
+
+
+def written_around(tokenizer: "PreTrainedTokenizerBase", turns: list[dict[str, str]], *, ask: bool) -> str:
+    """What the template writes, told the run's moment and not allowed to draw at random."""
+    clock.steady(tokenizer.get_chat_template())
+    return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=ask))
+
+
+def left_out(messages: Sequence[Message], pieces: Sequence[str | int]) -> list[int]:
+    """The numbers of the messages that a template leaves out, or does not write as they are."""
+    return [n for n, message in enumerate(messages) if message.content.strip() and n not in pieces]
 
 
 def encode_text(tokenizer: "PreTrainedTokenizerBase", text: str, *, continuing: bool = False) -> list[int]:
@@ -97,21 +127,57 @@ def encode_text(tokenizer: "PreTrainedTokenizerBase", text: str, *, continuing: 
 
 
 def end_of_turn(tokenizer: "PreTrainedTokenizerBase", generation_config: Any = None) -> tuple[int, ...]:
-    """All ids that end the assistant's turn, the one which the template writes first.
+    """All ids that end the assistant's turn; first the one that an answer of the model's own should end in.
 
-    generation_config: the model's own, whose `eos_token_id` counts as well. Raises ModelError if there
-    is none at all, for then no answer would ever end.
+    That is the control token that the template writes behind an answer, whether or not tokenizer or
+    generation_config (the model's own, with its `eos_token_id`) name it. Raises ModelError if there is none
+    at all, for then no answer would ever end.
     """
-    configured = getattr(generation_config, "eos_token_id", None)
-    known = configured if isinstance(configured, list | tuple) else [configured]
-    ends = [token for token in (tokenizer.eos_token_id, *known) if isinstance(token, int)]
+    named = named_ends(tokenizer, generation_config)
+    behind, between = written_ends(tokenizer, named)
+    found = [end for end in (behind, between) if end is not None][:1]
+    first = found if behind is not None or not named or between in named else []
+    ends = tuple(dict.fromkeys([*first, *named, *found]))
     if not ends:
         raise ModelError(
             f"{tokenizer.name_or_path}: neither the tokenizer nor generation_config.json names a token that "
-            "ends a turn. Set eos_token_id in generation_config.json."
+            "ends a turn, and the chat template writes none. Set eos_token_id in generation_config.json."
         )
-    written = [token for token in _whole_turn(tokenizer) if token in ends]
-    return tuple(dict.fromkeys(written[-1:] + ends))
+    return ends
+
+
+def named_ends(tokenizer: "PreTrainedTokenizerBase", generation_config: Any = None) -> tuple[int, ...]:
+    """The ids of the tokens that tokenizer and generation config say a turn ends in."""
+    configured = getattr(generation_config, "eos_token_id", None)
+    known = configured if isinstance(configured, list | tuple) else [configured]
+    return tuple(dict.fromkeys(end for end in (tokenizer.eos_token_id, *known) if isinstance(end, int)))
+
+
+def written_ends(
+    tokenizer: "PreTrainedTokenizerBase", named: Collection[int]
+) -> tuple[int | None, int | None]:
+    """The control tokens that a template writes right behind an answer: behind the last one, and behind one
+    that a user's turn follows. None where it writes text there, or nothing. Of several without a gap the
+    first that is `named`, if one is.
+    """
+    turns = [Message(role, "a") for role in ("user", "assistant", "user")]
+    told = (_controls_behind(tokenizer, turns[:2]), _controls_behind(tokenizer, turns))
+    begins = {tokenizer.bos_token_id} - {*named}
+    runs = [[token for token in run if token not in begins] for run in told]
+    last, earlier = (next((end for end in run if end in named), run[0] if run else None) for run in runs)
+    return last, earlier
+
+
+def _controls_behind(tokenizer: "PreTrainedTokenizerBase", turns: Sequence[Message]) -> list[int]:
+    """The control tokens with which the template goes on behind the assistant's turn, the second."""
+    try:
+        pieces = shape(tokenizer, turns, ask=False)
+    except ModelError:
+        return []
+    places = [place for place, piece in enumerate(pieces) if piece == 1]
+    behind = str(pieces[places[-1] + 1]) if places else ""
+    run = re.match(f"\\s*((?:{NONCE}n[0-9]+q)+)", behind)
+    return [int(number) for number in re.findall(f"{NONCE}n([0-9]+)q", run[1] if run else "")]
 
 
 def context_length(path: str) -> int | None:
@@ -135,20 +201,14 @@ def context_of(config: Mapping[str, Any]) -> int | None:
     return None
 
 
-def _whole_turn(tokenizer: "PreTrainedTokenizerBase") -> list[int]:
-    try:
-        text = _render(tokenizer, ["user", "assistant"], ["a", "b"], ask=False)
-    except ModelError:
-        return []
-    return _plain(tokenizer, text)
-
-
 def _render(
-    tokenizer: "PreTrainedTokenizerBase", roles: Sequence[str], contents: Sequence[str], *, ask: bool = True
+    tokenizer: "PreTrainedTokenizerBase", roles: Sequence[str], contents: Sequence[str], ask: bool
 ) -> str:
     turns = [{"role": role, "content": content} for role, content in zip(roles, contents, strict=True)]
     try:
-        return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=ask))
+        return written_around(tokenizer, turns, ask=ask)
+    except MetarewardError as error:
+        raise type(error)(f"{tokenizer.name_or_path}: {error}") from error
     except Exception as error:  # a template, sandboxed by transformers, raises what its expressions do
         raise ModelError(
             f"{tokenizer.name_or_path}: the chat template refuses the roles {', '.join(roles)}: {error} If "
@@ -156,18 +216,32 @@ def _render(
         ) from error
 
 
+def _lost(tokenizer: "PreTrainedTokenizerBase", messages: Sequence[Message], lost: Sequence[int]) -> str:
+    number = lost[0]
+    return (
+        f"{tokenizer.name_or_path}: the chat template leaves out the {messages[number].role} turn (message "
+        f"{number + 1} of {len(messages)}): the model would never see it. Mend chat_template.jinja, put that "
+        "text into another turn, or take another model."
+    )
+
+
 @lru_cache(maxsize=256)
 def _skeleton(
-    tokenizer: "PreTrainedTokenizerBase", template: str, size: int, edges: tuple[tuple[str, ...], ...]
+    tokenizer: "PreTrainedTokenizerBase",
+    template: str,
+    size: int,
+    edges: tuple[tuple[str, ...], ...],
+    ask: bool,
+    moment: datetime,
 ) -> tuple[str | int, ...]:
     """What the template writes, control tokens by their secret names, and the messages' places in it.
 
     edges: of each message its role and the white space around its text, or (blank) all of it. An integer
-    is the place of a message's text. template and size are there so that a changed tokenizer is looked at
-    again.
+    is the place of a message's text. template, size and moment are there so that a changed tokenizer, and a
+    template that writes the date, are looked at again.
     """
     contents = [f"{NONCE}h{number}h".join(around) for number, (_, *around) in enumerate(edges)]
-    text = _named(tokenizer, _render(tokenizer, [role for role, *_ in edges], contents))
+    text = _named(tokenizer, _render(tokenizer, [role for role, *_ in edges], contents, ask))
     pieces = re.split(f"{NONCE}h([0-9]+)h", text)
     return tuple(int(piece) if place % 2 else piece for place, piece in enumerate(pieces))
 
@@ -191,8 +265,3 @@ def _edges(text: str) -> tuple[str, ...]:
     core = text.strip()
     lead, _, trail = text.partition(core) if core else (text, "", "")
     return (lead, trail) if core else (text,)
-
-
-def _plain(tokenizer: "PreTrainedTokenizerBase", text: str) -> list[int]:
-    """Encode with control tokens recognised; the template has already written any beginning-of-sequence."""
-    return tokenizer(text, add_special_tokens=False)["input_ids"] if text else []

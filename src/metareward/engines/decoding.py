@@ -12,6 +12,10 @@ from metareward.engines.sampling import draw, uniforms
 from metareward.engines.stopping import Stopping
 from metareward.records import Finish
 
+NOT_FINITE = (
+    "the model's scores of the next token are not finite numbers: its weights hold NaN or infinities, or its "
+    "number format is too narrow (metareward models check MODEL says which; machine.dtype sets the format)"
+)
 _SHRINK = 16  # rows are moved together once one in so many has ended
 
 
@@ -20,7 +24,7 @@ class Row:
     """One answer in the making.
 
     sampled: every token drawn. kept: how many of them belong to the answer. pending: what is still to be
-    fed before the choices are read; None while sampling.
+    fed before the choices are read; None while sampling. fault: why there is no answer.
     """
 
     job: Job
@@ -33,6 +37,7 @@ class Row:
     pending: list[int] | None = None
     choice_log_probs: dict[str, float] | None = None
     done: bool = False
+    fault: str | None = None
 
 
 @torch.inference_mode()
@@ -83,11 +88,18 @@ class _Batch:
 
     def step(self) -> None:
         """One token for every row: draw or take what is pending, let rows end, feed the rest."""
+        self._find_faults()
         drawn = self._draw()
         tokens = [self._advance(i, row, drawn[i]) for i, row in enumerate(self.rows)]
         tokens = self._drop_finished(tokens)
         if self.rows:
             self._feed(tokens)
+
+    def _find_faults(self) -> None:
+        """End the rows whose next token nobody can tell. A draw from NaN would be token 0, for ever."""
+        for row, finite in zip(self.rows, torch.isfinite(self._logits_BV.amax(-1)).tolist(), strict=True):
+            if not finite and not row.done:
+                row.done, row.fault = True, NOT_FINITE
 
     def _draw(self) -> list[int]:
         if all(row.pending is not None or not row.job.request.sampling.max_tokens for row in self.rows):

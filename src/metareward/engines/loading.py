@@ -10,6 +10,8 @@ from metareward.engines.quiet import quiet
 from metareward.errors import ConfigError, ModelError
 
 _NUMBER = re.compile(r"\d+")
+_ATTENTION = {"full_attention", "sliding_attention", "attention"}
+_RECURRENT = ("mamba", "rwkv", "xlstm", "recurrent_gemma", "zamba", "bamba", "falcon_h1", "granitemoehybrid")
 
 
 def place_of(device: str) -> str:
@@ -31,6 +33,46 @@ def place_of(device: str) -> str:
     return device
 
 
+def pinned_config(path: str) -> Any:
+    """The config of a model with the choice of kernels left to transformers: sdpa, or eager without it.
+
+    A config may name another implementation of attention or of experts, even one that is to be fetched and
+    run; `attn_implementation` given to `from_pretrained` does not keep it from that. Hand this over as
+    `config`. Raises ModelError.
+    """
+    from transformers import AutoConfig
+
+    try:
+        with quiet():
+            config: Any = AutoConfig.from_pretrained(path, trust_remote_code=False)
+    except Exception as error:
+        raise _unreadable(path, error) from error
+    for part in (config, *(getattr(config, name, None) for name in config.sub_configs)):
+        if part is not None:
+            part._attn_implementation = part._experts_implementation = None
+    return config
+
+
+def unfit(config: Any) -> str | None:
+    """Why the engine cannot answer with a model of this config; None if nothing is known against it."""
+    text = config.get_text_config(decoder=True)
+    types = getattr(text, "layer_types", None) or getattr(text, "layers_block_type", None) or ()
+    other = sorted(set(types) - _ATTENTION)
+    if not other and text.model_type.startswith(_RECURRENT):
+        other = [text.model_type]
+    if other:
+        return (
+            f"it has layers of type {', '.join(map(str, other))}. The engine keeps keys and values of "
+            "tokens, so it answers with models of full or sliding attention alone; take one of these."
+        )
+    if getattr(text, "alibi", text.model_type in ("bloom", "mpt")):
+        return (
+            "it tells positions by ALiBi, from an attention mask that the engine lays out otherwise; take a "
+            "model with rotary or learnt positions."
+        )
+    return None
+
+
 def load_network(path: str, device: str, dtype: str = "auto") -> Any:
     """The weights at `path`, ready to answer. Raises ModelError if they cannot be read in whole."""
     from transformers import AutoModelForCausalLM
@@ -39,25 +81,31 @@ def load_network(path: str, device: str, dtype: str = "auto") -> Any:
     loader: Any = AutoModelForCausalLM
     options = {"dtype": getattr(torch, kind), "use_safetensors": True, "output_loading_info": True}
     options["ignore_mismatched_sizes"] = True  # they are refused below, by name
+    config = pinned_config(path)
     try:
         with quiet():
-            model, told = loader.from_pretrained(path, trust_remote_code=False, **options)
+            model, told = loader.from_pretrained(path, config=config, trust_remote_code=False, **options)
     except (MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as error:
-        first = str(error).strip().partition("\n")[0]
-        raise ModelError(
-            f"{path}: the model cannot be read ({type(error).__name__}: {first}). Give a directory that "
-            "holds a whole model whose config.json and weights belong together and that this version of "
-            "transformers knows, or a hub id while the hub can be reached."
-        ) from error
+        raise _unreadable(path, error) from error
     _check_complete(path, model, told)
+    _check_finite(path, model, kind)
     try:
         return model.to(device).eval()
     except torch.OutOfMemoryError as error:
         raise ModelError(
             f"{path}: the weights do not fit into the memory of {device}; free it, or set machine.device"
         ) from error
+
+
+def _unreadable(path: str, error: Exception) -> ModelError:
+    first = str(error).strip().partition("\n")[0]
+    return ModelError(
+        f"{path}: the model cannot be read ({type(error).__name__}: {first}). Give a directory that "
+        "holds a whole model whose config.json and weights belong together and that this version of "
+        "transformers knows, or a hub id while the hub can be reached."
+    )
 
 
 def _check_complete(path: str, model: Any, told: dict[str, Any]) -> None:
@@ -84,3 +132,19 @@ def _further_layers(unexpected: Collection[str], known: Collection[str]) -> list
     """Names that differ from a parameter's only in a number. Others (of a head, a tower) may be left out."""
     shapes = {_NUMBER.sub("N", name) for name in known}
     return sorted(name for name in unexpected if _NUMBER.sub("N", name) in shapes)
+
+
+def _check_finite(path: str, model: Any, kind: str) -> None:
+    """Refuse a model that would answer with one token for ever."""
+    bad = [name for name, value in model.named_parameters() if not bool(torch.isfinite(value).all())]
+    if bad:
+        raise ModelError(f"{path}: {not_finite_said(bad)} (read as {kind})")
+
+
+def not_finite_said(names: Collection[str]) -> str:
+    """The sentence about weights that are NaN or infinite."""
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    return (
+        f"the weights {next(iter(names))}{more} hold NaN or infinities: a training that diverged, or a "
+        "damaged file. Take the model as it was before, or download it again"
+    )

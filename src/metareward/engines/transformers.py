@@ -3,6 +3,7 @@
 import dataclasses
 import gc
 import itertools
+import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -13,10 +14,11 @@ from metareward.engines.base import Completion, OpenEngine, Request, failed
 from metareward.engines.batching import Job, Limits, Plan, plan, plan_batches
 from metareward.engines.chat import context_of, encode_chat, end_of_turn, load_tokenizer
 from metareward.engines.checks import fault_of
-from metareward.engines.decoding import Row, decode
+from metareward.engines.decoding import NOT_FINITE, Row, decode
 from metareward.engines.forcing import ForcedTokens, tokenise
-from metareward.engines.loading import load_network, place_of
+from metareward.engines.loading import load_network, place_of, unfit
 from metareward.engines.prefill import Network
+from metareward.engines.probes import require_heading
 from metareward.engines.stopping import Stopping
 from metareward.errors import ModelError
 from metareward.models.base import Model
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 _WINDOW = 1024  # requests read ahead, to be grouped by prompt and length
-_ATTENTION = {"full_attention", "sliding_attention"}
 
 
 class TransformersEngine:
@@ -142,7 +143,7 @@ class TransformersEngine:
     def _read_long_choices(self, row: Row) -> None:
         """Score choices of more than one token, each by a pass of its own: rare, so plain."""
         forced = row.job.forced
-        if forced is None or row.choice_log_probs is not None:
+        if forced is None or row.fault or row.choice_log_probs is not None:
             return
         context = [*row.job.prompt, *row.sampled[: row.kept], *forced.common]
         row.choice_log_probs = {
@@ -152,6 +153,8 @@ class TransformersEngine:
 
     def _completion(self, row: Row) -> Completion:
         forced = row.job.forced
+        if row.fault or not all(map(math.isfinite, (row.choice_log_probs or {}).values())):
+            return failed(row.job.request, row.fault or NOT_FINITE)
         with_end = row.turn_ended and forced is None
         return Completion(
             request_id=row.job.request.id,
@@ -205,19 +208,15 @@ def open_transformers(
 def _check_fit(model: Any, tokenizer: "PreTrainedTokenizerBase") -> None:
     """Say early what would otherwise come out as nonsense."""
     path = tokenizer.name_or_path
+    if reason := unfit(model.config):
+        raise ModelError(f"{path}: {reason}")
     rows = model.get_input_embeddings().num_embeddings
     if len(tokenizer) > rows:
         raise ModelError(
             f"{path}: the tokenizer knows {len(tokenizer)} tokens, the model only {rows}; they do not belong "
             "together. Take both from the same model."
         )
-    config = model.config.get_text_config(decoder=True)
-    other = set(getattr(config, "layer_types", None) or ()) - _ATTENTION
-    if other:
-        raise ModelError(
-            f"{path}: layers of type {', '.join(sorted(other))} are not supported by this engine; serve the "
-            "model with another program and use the engine for servers."
-        )
+    require_heading(tokenizer)
     ids = encode_chat(tokenizer, [Message("user", "a")])
     if tokenizer.bos_token_id is not None and ids[:2] == [tokenizer.bos_token_id] * 2:
         raise ModelError(

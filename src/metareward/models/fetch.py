@@ -12,9 +12,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 from metareward.errors import ModelError
+from metareward.ids import file_digest
 from metareward.models.catalogue import CONVERSION, Entry, find
 from metareward.models.convert import check_installed, convert
 from metareward.models.parts import bytes_needed, gather, join, kept_bytes, room_needed
+from metareward.models.verify import DIGESTS, damaged
 
 MANIFEST = "metareward.json"
 _STALE_SECONDS = 24 * 3600  # a working directory this old belongs to a process that died
@@ -26,15 +28,33 @@ def get(name: str, cache: Path | None = None, listen: Callable[[str], None] = la
 
     listen: told what is being done, a line at a time. Safe when several processes ask at once: one
     fetches, the others wait and take what it published. Parts that have arrived are kept until then, so
-    a fetch that was killed goes on where it was. Raises ModelError.
+    a fetch that was killed goes on where it was. A model that is damaged by its checksums is set aside and
+    fetched again. Raises ModelError.
     """
     entry = find(name)
     target = entry.directory(cache)
-    if not is_fetched(entry, cache):
+    if not _is_whole(entry, cache, listen):
         with _letters(entry, target), _alone(entry, target, listen):
-            if not is_fetched(entry, cache):
+            if not _is_whole(entry, cache):
                 _fetch(entry, target, listen)
     return target
+
+
+def _is_whole(entry: Entry, cache: Path | None, listen: Callable[[str], None] = lambda _: None) -> bool:
+    """Whether the model lies in the cache, every byte of it; tells what is damaged."""
+    if not is_fetched(entry, cache):
+        return False
+    target = entry.directory(cache)
+    try:
+        bad = damaged(target / MANIFEST)
+    except (OSError, ValueError, KeyError, TypeError):  # it was replaced or removed meanwhile
+        return is_fetched(entry, cache)
+    if bad:
+        listen(
+            f"{entry.name}: {bad[0]} in {target} is damaged (its checksum is not that of when it was made); "
+            "the model is set aside and fetched again"
+        )
+    return not bad
 
 
 def is_fetched(entry: Entry, cache: Path | None = None) -> bool:
@@ -121,6 +141,7 @@ def _write_manifest(entry: Entry, model: Path) -> None:
         "upstream": entry.upstream,
         "parameters": entry.parameters,
         "files": files,
+        DIGESTS: {path.name: file_digest(path) for path in sorted(model.iterdir())},
     }
     (model / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
 
@@ -134,12 +155,12 @@ def _publish(entry: Entry, model: Path, target: Path) -> None:
         except OSError as error:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
-        if is_fetched(entry, target.parent.parent):
+        if _is_whole(entry, target.parent.parent):
             return
-        damaged = Path(tempfile.mkdtemp(prefix=".damaged-", dir=target.parent))
+        aside = Path(tempfile.mkdtemp(prefix=".damaged-", dir=target.parent))
         with suppress(FileNotFoundError):  # another process has cleared it away
-            target.rename(damaged / target.name)
-        shutil.rmtree(damaged, ignore_errors=True)
+            target.rename(aside / target.name)
+        shutil.rmtree(aside, ignore_errors=True)
     raise ModelError(f"{entry.name}: {target} keeps changing; stop what writes there and try again.")
 
 

@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from metareward.models.base import Model
 from metareward.models.catalogue import CATALOGUE, Entry, find
 from metareward.models.directory import MEANINGFUL, check_directory, directory_fingerprint
 from metareward.models.fetch import get, is_fetched
+from metareward.models.verify import check_snapshot, stamped
 
 UNRESOLVED = "unresolved:"  # begins the fingerprint of a model that only a download could name
 _HUB_ID = re.compile(r"(?P<id>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@(?P<revision>[\w./-]+))?")
@@ -28,23 +30,28 @@ class Listed:
     path: Path
 
 
-def resolve(name_or_path: str, cache: Path | None = None) -> Model:
+def resolve(
+    name_or_path: str, cache: Path | None = None, listen: Callable[[str], None] = lambda _: None
+) -> Model:
     """The model of that name, on this machine afterwards: fetched if it is not there yet.
 
     A catalogue name goes before a directory, and a directory before a hub id (`organisation/name`, with
     `@revision` if wanted). Of the hub only safetensors, configuration and tokenizer are taken: no pickles
-    and no code. `Model.path` is a local directory. Raises ModelError.
+    and no code. Models in a cache are checked against their checksums. `Model.path` is a local directory.
+    listen: told what is being done, a line at a time. Raises ModelError.
     """
     found = _classify(name_or_path)
     if isinstance(found, Entry):
-        return Model(found.name, str(get(found.name, cache)), found.fingerprint)
+        return stamped(Model(found.name, str(get(found.name, cache, listen)), found.fingerprint))
     if isinstance(found, Path):
-        return _local(found)
+        return stamped(_local(found))
     repository, revision = found
     try:
-        return _hub(name_or_path, repository, revision, local_only=False)
+        model = _hub(name_or_path, repository, revision, local_only=False)
     except (OSError, ValueError) as error:  # every error of the hub's client is one of the two
         raise ModelError(_why_hub_failed(name_or_path, error)) from error
+    check_snapshot(Path(model.path))
+    return stamped(model)
 
 
 def describe(name_or_path: str, cache: Path | None = None) -> Model:
@@ -109,7 +116,8 @@ def _hub(name: str, repository: str, revision: str | None, *, local_only: bool) 
         repository,
         revision=revision,
         allow_patterns=list(MEANINGFUL),
-        ignore_patterns=["*/*"],  # variants in subfolders: nobody asked for them
+        # Variants in subfolders, and the same weights in another format: nobody asked for them.
+        ignore_patterns=["*/*", "consolidated*"],
         local_files_only=local_only,
     )
     directory = Path(snapshot)
@@ -118,7 +126,7 @@ def _hub(name: str, repository: str, revision: str | None, *, local_only: bool) 
             f"{name}: no *.safetensors came from the hub. Either it offers only pickled weights, which are "
             "refused (choose another upload of the model), or the download broke off (try again)."
         )
-    check_directory(directory)
+    check_directory(directory, surplus=False)
     commit = directory.name  # the hub's cache keeps each snapshot under its commit
     return Model(name, str(directory), fingerprint("hub", repository, commit))
 

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from metareward import disk
 from metareward.errors import NoPairsError, StepError, StoreError
 from metareward.models.base import Model
+from metareward.models.verify import require_unchanged
 from metareward.store import Artifact
 from metareward.train.dpo import DPO
 from metareward.train.job import (
@@ -107,6 +108,12 @@ def require_weights(folder: Path) -> None:
             "and now they are to be asked again; remove this directory, then run the same command "
             "again to train them anew"
         )
+
+
+def require_usable(model: Model) -> None:
+    """Raise StepError if a model's weights were removed, ModelError if its files were changed meanwhile."""
+    require_weights(Path(model.path))
+    require_unchanged(model)
 
 
 def require_pairs(section: str, pairs: Sequence[Artifact[Any]]) -> None:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from metareward import disk
+from metareward.engines import clock
 from metareward.errors import StallError, StepError
 from metareward.secrets import scrub_file
 from metareward.train.dpo import LESS_MEMORY, accumulation
@@ -220,7 +221,7 @@ def _gpus() -> int:
 
 def _environment(job: TrainJob) -> dict[str, str]:
     """The child's environment. One process sees one GPU, else it would split batches over all of them."""
-    environment = {"OMP_WAIT_POLICY": "PASSIVE", **os.environ, **QUIET}
+    environment = {"OMP_WAIT_POLICY": "PASSIVE", **os.environ, **QUIET, **clock.for_child()}
     if job.machine.processes == 1 and job.machine.accelerate_config is None:
         visible = environment.get("CUDA_VISIBLE_DEVICES", "0")
         environment["CUDA_VISIBLE_DEVICES"] = visible.split(",")[0]
