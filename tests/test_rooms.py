@@ -42,6 +42,7 @@ ROOMS = [
     "recipes",
     "simulate",
     "summary",
+    "tracking",
     "overlay",
     "options",
     "config",
