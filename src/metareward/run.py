@@ -293,9 +293,8 @@ class Run:
         self._listen(StepProgress(self.section, "train", event["step"], event["steps"], tokens, note))
 
     def _hear_trained(self, result: TrainResult, started: float, reused: bool) -> None:
-        if doubt := several.doubt(result):
+        for doubt in several.doubts(result):
             self._listen(Noticed(self.section, doubt))
-        note = several.note(result)
-        seconds = time.monotonic() - started
+        note, seconds = several.note(result), time.monotonic() - started
         self._record("train", result.key, result.pairs_used, seconds, reused)
         self._listen(StepFinished(self.section, "train", result.pairs_used, seconds, reused, note))

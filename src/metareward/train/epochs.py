@@ -49,15 +49,15 @@ def note(result: TrainResult) -> str:
     return ", ".join(parts)
 
 
-def doubt(result: TrainResult) -> str | None:
-    """What speaks against a training whose numbers are all finite: None, or that its loss has risen."""
+def doubts(result: TrainResult) -> list[str]:
+    """What speaks against a training whose numbers are all finite: nothing, or that its loss has risen."""
     first, last = result.loss_first, result.loss_last
     if last <= _RISEN * first + 1:
-        return None
-    return (
+        return []
+    return [
         f"the loss rose from {first:.4f} to {last:.4f} in training: it has probably diverged, and the model "
         "with it. Look at its answers before you go on, and lower learning_rate"
-    )
+    ]
 
 
 def train_all(trainer: Trainer, jobs: Mapping[int, TrainJob], listener: Listener) -> dict[int, TrainResult]:

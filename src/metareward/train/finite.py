@@ -58,6 +58,6 @@ def remedy(training: "DPO | SFT") -> str:
     where = "[dpo]" if section == "dpo" else "[eft.sft]"
     return (
         f"Nothing of it is published, and all that was made before it is kept. Lower learning_rate in "
-        f"{where} (now {training.learning_rate:g}) or max_grad_norm (now {training.max_grad_norm:g}), or warm "
-        "up longer (warmup_ratio), then run the same command again; unchanged, it would diverge again"
+        f"{where} (now {training.learning_rate:g}) or max_grad_norm (now {training.max_grad_norm:g}), or "
+        "warm up longer (warmup_ratio), then run the same command again; unchanged, it would diverge again"
     )

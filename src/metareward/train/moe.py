@@ -32,7 +32,7 @@ def check(folder: Path, section: str, router_loss: float) -> None:
 
 
 def check_router_loss(config: Any, section: str, router_loss: float) -> None:
-    """Raise ConfigError if a router's loss is asked for and a model of this config has none that TRL knows."""
+    """Raise ConfigError if a router's loss is asked for and a model of this config has none."""
     text = config.get_text_config()
     if router_loss and not all(hasattr(text, name) for name in _NEEDED):
         raise ConfigError(

@@ -81,7 +81,7 @@ class PairTrainer(DPOTrainer):
         if not (np.isfinite(chosen).all() and np.isfinite(rejected).all()):
             raise StepError(
                 "the reference model gives an answer a log-probability that is no number, so there is "
-                "nothing to stay near. Set machine.training.dtype = 'float32', or look at that model's weights"
+                "nothing to stay near. Set machine.training.dtype = 'float32', or look at its weights"
             )
         if self.accelerator.is_main_process:
             reference.store(self._reference_file, chosen, rejected)
