@@ -91,7 +91,8 @@ class TrainMachine:
         optimiser are float32 always.
     share_prompt: compute a pair's prompt once for both answers. Checked against the plain computation
         before training starts, and given up where the model does not allow it.
-    report_to: handed to TRL: "trackio", "wandb", "tensorboard".
+    report_to: trackers of the steps and of the loop's own numbers: "trackio", "wandb", "tensorboard". What
+        they keep lies under the run, in `tracking/`.
     checkpoint_minutes: at most so much work is lost, besides the step in progress.
     accelerate_config: path of an accelerate config file (FSDP, several machines); None writes a plain one.
     timeout_minutes_without_progress: stop a training that has shown no sign of life for so long: none while

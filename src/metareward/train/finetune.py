@@ -8,6 +8,7 @@ from metareward.train import lora, worker
 from metareward.train.answer_trainer import answer_trainer, merge
 from metareward.train.answers import encode_answers
 from metareward.train.distributed import check_kind
+from metareward.train.finite import require_alive
 from metareward.train.job import TrainJob, TrainResult
 from metareward.train.keeper import Keeper, Reporter, StopSignal, train_under
 from metareward.train.moe import check_router_loss
@@ -45,6 +46,7 @@ def _finetune(job: TrainJob, stop: StopSignal, report: Reporter) -> TrainResult:
     result = worker.result_of(job, trainer, answers, keeper, VERSIONS)
     adapter = merge(trainer, job.work_dir / "adapter")
     model.config, model.generation_config = before
+    require_alive(trainer.model_wrapped, answers.ids[0], result.steps, job.dpo)
     publish(job, trainer, result, adapter)
     return result
 

@@ -1,6 +1,6 @@
 """Numbers that must be numbers: a training that has left them behind is never published."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +8,8 @@ import torch
 from safetensors import safe_open
 
 from metareward.errors import StepError
+
+_TOKENS = 64
 
 if TYPE_CHECKING:
     from metareward.train.dpo import DPO
@@ -42,6 +44,23 @@ def require_finite(step: int, numbers: Mapping[str, float | None], training: "DP
             raise StepError(
                 f"at step {step} the {name} is {value:g}: training has diverged. {remedy(training)}"
             )
+
+
+@torch.no_grad()
+def require_alive(model: Any, ids: Sequence[int], step: int, training: "DPO | SFT") -> None:
+    """Raise StepError if a causal language model no longer gives any token of `ids` a probability.
+
+    Weights that are finite and huge do that: each is a number, and what they compute is none.
+    """
+    was_training = model.training
+    tokens = torch.tensor([list(ids[:_TOKENS])], device=next(model.parameters()).device)
+    logits = model.eval()(input_ids=tokens, use_cache=False).logits
+    model.train(was_training)
+    if not bool(torch.isfinite(logits).all()):
+        raise StepError(
+            f"after step {step} what the model computes is no number any more: training has diverged. "
+            f"{remedy(training)}"
+        )
 
 
 def diverged(step: int, name: str, training: "DPO | SFT") -> StepError:

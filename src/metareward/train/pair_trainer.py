@@ -40,6 +40,7 @@ class PairTrainer(DPOTrainer):
         report: Reporter,
         **kwargs: Any,
     ):
+        self.first_row: list[int] = []  # tokens to try the trained model with
         self._at_reference, self._accelerate_config = at_reference, accelerate_config
         self._reference_file, self._share_prompt, self._report = reference_file, share_prompt, report
         self._nll_weight, self._pairs_in_step = nll_weight, 0
@@ -106,7 +107,7 @@ class PairTrainer(DPOTrainer):
         if weights_B2 is not None:
             loss = loss + change_of_loss(heard.log_probs, inputs, weights_B2, self.beta, self._nll_weight)
         if self._at_reference and self.state.global_step == 0:
-            self._check_first(float(loss), inputs, weights_B2)
+            self._check_first(float(loss.detach()), inputs, weights_B2)
         share = len(inputs["input_ids"]) / 2 / self._pairs_in_step
         return loss * share * self.current_gradient_accumulation_steps
 

@@ -25,7 +25,7 @@ from metareward.secrets import scrub, scrub_output
 from metareward.train import reference
 from metareward.train.checkpoints import facts_of, last_complete, last_unharmed, remove
 from metareward.train.dpo import DPO, LESS_MEMORY
-from metareward.train.finite import not_finite, not_finite_in
+from metareward.train.finite import not_finite, not_finite_in, require_alive
 from metareward.train.job import RESULT, TrainJob, TrainResult, read_job
 from metareward.train.keeper import Interrupted, Keeper, Reporter, StopSignal, disk_refusal, train_under
 from metareward.train.lock import hold_lock
@@ -75,6 +75,7 @@ def _train(job: TrainJob, stop: StopSignal, report: Reporter) -> TrainResult:
 def _publish(job: TrainJob, trainer: PairTrainer, result: TrainResult, configs: tuple[Any, Any]) -> None:
     """Publish with the configs that the model came with, not those that it is trained with."""
     model: Any = trainer.accelerator.unwrap_model(trainer.model)
+    require_alive(trainer.model_wrapped, trainer.first_row, result.steps, job.dpo)
     own = model.config, model.generation_config
     model.config, model.generation_config = copy.deepcopy(configs)
     try:
@@ -148,6 +149,7 @@ def build(job: TrainJob, pairs: TokenPairs, model: Any, tokenizer: Any, report: 
         processing_class=tokenizer,
         data_collator=SharedPromptCollator(tokenizer.eos_token_id) if share else None,
     )
+    trainer.first_row = pairs.prompt_ids[0] + pairs.chosen_ids[0]
     trainer.ref_model = None
     trainer.accelerator.free_memory()
     trainer.remove_callback(PrinterCallback)
