@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
 
 def not_finite(tensors: Iterable[tuple[str, Any]]) -> str | None:
-    """The name of the first tensor that holds a NaN, or a number with an infinite square; None if all is well.
+    """The name of the first tensor that holds a NaN or a number with an infinite square; None if all is well.
 
-    A layer squares its inputs to normalise them, so from such a number on it computes zeros or NaNs. Of a tensor that is spread over processes the part of this process is looked at.
+    A layer squares its inputs to normalise them: from such a number on it computes zeros or NaNs. Of a tensor
+    that is spread over processes the part of this process is looked at.
     """
     for name, tensor in tensors:
         mine = tensor.to_local() if hasattr(tensor, "to_local") else tensor
@@ -66,7 +67,7 @@ def require_alive(model: Any, ids: Sequence[int], step: int, training: "DPO | SF
 def diverged(step: int, name: str, training: "DPO | SFT") -> StepError:
     """What to raise where a weight is no number after a step."""
     return StepError(
-        f"after step {step} the weights are no numbers any more ({name} holds a NaN, or one too large to be squared): "
+        f"after step {step} the weights are no numbers any more ({name} holds a NaN or one without end): "
         f"training has diverged. {remedy(training)}"
     )
 

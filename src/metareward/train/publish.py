@@ -49,7 +49,8 @@ def _save_weights(model: Any, weights: Mapping[str, Any], folder: Path, job: Tra
     config = AutoConfig.from_pretrained(job.start, trust_remote_code=False)
     formats = Formats.of(Path(job.start), config.dtype)
     kept = formats.applied(weights)
-    if name := not_finite(kept.items()):
+    learnt = dict(model.named_parameters())  # buffers, such as masks, may hold anything
+    if name := not_finite((name, value) for name, value in kept.items() if name in learnt):
         raise diverged(step, name, job.dpo)
     model.save_pretrained(folder, state_dict=kept)
     if name := formats.settle(folder):

@@ -175,10 +175,10 @@ def load_weights(path: str) -> Any:
     model: Any = AutoModelForCausalLM.from_pretrained(
         path, dtype=torch.float32, trust_remote_code=False, use_safetensors=True
     )
-    if name := not_finite(model.state_dict().items()):
+    if name := not_finite(model.named_parameters()):
         raise ModelError(
-            f"{path}: {name} holds a NaN or a number without end, so nothing that is trained from it can be a model. "
-            "Copy or download the model again; if a training made it, do that anew with a lower learning_rate"
+            f"{path}: {name} holds a NaN or a number without end, so nothing that is trained from it can be a "
+            "model. Copy or download the model again; if a training made it, do that anew with a lower learning_rate"
         )
     return model
 
