@@ -177,8 +177,8 @@ def load_weights(path: str) -> Any:
     )
     if name := not_finite(model.named_parameters()):
         raise ModelError(
-            f"{path}: {name} holds a NaN or a number without end, so nothing that is trained from it can be a "
-            "model. Copy or download the model again; if a training made it, do that anew with a lower learning_rate"
+            f"{path}: {name} holds a NaN or a number without end, so nothing trained from it can be a model. "
+            "Copy or download the model again; if a training made it, do that anew with a lower learning_rate"
         )
     return model
 
