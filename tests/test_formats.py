@@ -83,9 +83,8 @@ def test_plain_transformers_loads_it_as_it_was_trained(tmp_path: Path):
         tmp_path / "work", start, start, pairs(2), dpo=DPO(batch_size=2, epochs=1, learning_rate=1e-6)
     )
     run(job)
-    theirs, told = AutoModelForCausalLM.from_pretrained(
-        job.output_dir, dtype=torch.float32, output_loading_info=True
-    )
+    loader: Any = AutoModelForCausalLM
+    theirs, told = loader.from_pretrained(job.output_dir, dtype=torch.float32, output_loading_info=True)
     assert not told["missing_keys"]
     assert not told["unexpected_keys"]
     norm = theirs.state_dict()["model.norm.weight"]

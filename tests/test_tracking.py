@@ -1,5 +1,6 @@
 """What trackers are told lies under the run, named by iteration, and has the loop's own numbers."""
 
+import importlib
 import importlib.util
 import json
 import os
@@ -173,9 +174,8 @@ def test_the_session_tells_after_a_training_and_at_the_end(tmp_path: Path, monke
 
 
 def scalars(folder: Path) -> dict[str, list[tuple[int, float]]]:
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    found = EventAccumulator(str(folder)).Reload()
+    module = importlib.import_module("tensorboard.backend.event_processing.event_accumulator")
+    found = module.EventAccumulator(str(folder)).Reload()
     return {tag: [(e.step, e.value) for e in found.Scalars(tag)] for tag in found.Tags()["scalars"]}
 
 

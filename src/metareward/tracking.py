@@ -61,6 +61,7 @@ def tell(root: Path, trackers: Sequence[str], summary: Mapping[str, Any]) -> lis
             problems.append(f"{tracker} was not told the loop's numbers: {problem}")
         else:
             told[tracker] = {**before, **marks}
+            disk.make_directory(root / FOLDER)
             disk.write_json(root / FOLDER / _TOLD, told)
     return problems
 

@@ -75,6 +75,7 @@ def adapted(model: Any, sft: SFT, gradient_checkpointing: bool = False) -> Any:
         lora_alpha=sft.lora_alpha,  # type: ignore[arg-type] # peft multiplies by it: any number will do
         lora_dropout=sft.lora_dropout,
         target_modules=targets,
+        fan_in_fan_out=lora.turned(model, targets),
         layers_to_transform=list(range(layers))[-sft.lora_layers :] if sft.lora_layers else None,
         task_type="CAUSAL_LM",
     )

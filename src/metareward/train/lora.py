@@ -51,6 +51,12 @@ def targets(model: Any, sft: SFT) -> list[str]:
     return list(sft.lora_targets)
 
 
+def turned(model: Any, ends: list[str]) -> bool:
+    """Whether the layers of these names keep their weights turned round, as GPT-2's do."""
+    parts = [part for name, part in model.named_modules() if any(_ends(name, end) for end in ends)]
+    return any(isinstance(part, Conv1D) for part in parts)
+
+
 def _check_target(model: Any, target: str, head: set[str]) -> None:
     """Hold one target to what an adapter needs."""
     parts = {name: part for name, part in model.named_modules() if _ends(name, target)}

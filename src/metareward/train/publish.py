@@ -46,7 +46,7 @@ def publish(job: TrainJob, trainer: Any, result: TrainResult, adapter: Path | No
 
 def _save_weights(model: Any, weights: Mapping[str, Any], folder: Path, job: TrainJob, step: int) -> None:
     """Save each tensor in the number format that it has where we started from, as engines expect it."""
-    config = AutoConfig.from_pretrained(job.start, trust_remote_code=False)
+    config: Any = AutoConfig.from_pretrained(job.start, trust_remote_code=False)
     formats = Formats.of(Path(job.start), config.dtype)
     kept = formats.applied(weights)
     learnt = dict(model.named_parameters())  # buffers, such as masks, may hold anything
