@@ -44,6 +44,7 @@ ROOMS = [
     "simulate",
     "samples",
     "summary",
+    "tracking",
     "overlay",
     "options",
     "config",

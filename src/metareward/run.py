@@ -29,6 +29,7 @@ from metareward.train.epochs import ending_with
 from metareward.train.job import RESULT, Trainer, TrainJob, TrainResult
 from metareward.train.lineage import note_training
 from metareward.train.sft import SFT
+from metareward.train.tracking import Tracked
 from metareward.watchdog import Watchdog, beat
 
 R = TypeVar("R")
@@ -193,8 +194,9 @@ class Run:
         note_training(self.store.root, key, self.section, training, keys, start, reference)
         if output.is_dir() and not (output / RESULT).is_file() and any(output.iterdir()):
             self._notice(disk.set_aside(output))
-        rows = chain.from_iterable(pairs)
-        return TrainJob(key, training, self._machine, start.path, reference.path, rows, output, work)
+        named = Tracked.training(self.store.root, self.section, key)
+        given = (start.path, reference.path, chain.from_iterable(pairs), output, work)
+        return TrainJob(key, training, self._machine, *given, tracked=named)
 
     @property
     def _number(self) -> int | None:
@@ -286,15 +288,16 @@ class Run:
     def _hear_training(self, event: Mapping[str, Any]) -> None:
         if event["event"] == "damaged":
             self._notice(event["place"])
+        if event["event"] == "notice":
+            self._listen(Noticed(self.section, event["message"]))
         if event["event"] != "step":
             return
         note, tokens = f"loss {event['loss']:.4f}", int(event["tokens"])
         self._listen(StepProgress(self.section, "train", event["step"], event["steps"], tokens, note))
 
     def _hear_trained(self, result: TrainResult, started: float, reused: bool) -> None:
-        note = f"loss {result.loss_first:.4f} -> {result.loss_last:.4f}"
-        if result.dropped:
-            note += ", " + ", ".join(f"{count} {reason}" for reason, count in result.dropped.items())
-        seconds = time.monotonic() - started
+        for doubt in several.doubts(result):
+            self._listen(Noticed(self.section, doubt))
+        note, seconds = several.note(result), time.monotonic() - started
         self._record("train", result.key, result.pairs_used, seconds, reused)
         self._listen(StepFinished(self.section, "train", result.pairs_used, seconds, reused, note))

@@ -7,13 +7,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from metareward import models, summary
+from metareward import models, summary, tracking
 from metareward.config import Config
 from metareward.engines import clock
 from metareward.engines.base import OpenEngine
 from metareward.errors import ConfigError, DataError, StoreError
 from metareward.evaluate.base import Evaluation, Evaluations
-from metareward.events import Listener, Noticed
+from metareward.events import Event, Listener, Noticed, StepFinished
 from metareward.ids import fingerprint
 from metareward.inputs import settle
 from metareward.models.base import Model
@@ -24,7 +24,9 @@ from metareward.provenance import Session, gpus
 from metareward.run import Run
 from metareward.rundir import held, keep_config
 from metareward.store import Store
+from metareward.train.dpo import DPO
 from metareward.train.job import Trainer
+from metareward.train.sft import SFT
 from metareward.watchdog import Watchdog
 
 _SHOWN = 3
@@ -68,6 +70,7 @@ def _execute(
 
     model = audited(config.model)
     grader = audited(config.evaluate.judge) if config.evaluate.judge else None
+    _check_training(config, model)
     config = _with_teacher(config, audited)
     fit = fitting(config, model, loaded.prompts)
     if left_out := len(loaded.prompts) - len(fit):
@@ -81,7 +84,10 @@ def _execute(
     session.note(gpus=gpus())
     watchdog = Watchdog(config.machine.stall_minutes, last_resort)
     said = (listen, session, config.supervision, watchdog)
+    told = _Told(config, listen)
+    said = (told, *said[1:])
     with Run(config.directory, open_engine, trainer, config.machine.training, *said) as run:
+        told.run = run
         batches = [run.prompts(batch) for batch in split.batches]
         held_out = run.prompts(split.held_out) if split.held_out else None
         dev = run.prompts(split.dev) if split.dev else None
@@ -90,9 +96,37 @@ def _execute(
             config.start(run, model, batches, held_out, Evaluations(chosen, grader), dev)
         except BaseException:
             with suppress(StoreError):  # what stopped the run is what matters
-                summary.save(run.history, config.directory)
+                told.tell(summary.save(run.history, config.directory))
             raise
-        return summary.save(run.history, config.directory)
+        done = summary.save(run.history, config.directory)
+        told.tell(done)
+        return done
+
+
+class _Told:
+    """A listener that passes everything on, and tells trackers the loop's numbers after every training."""
+
+    def __init__(self, config: Config, listen: Listener) -> None:
+        self._listen, self._config = listen, config
+        self._due = False
+        self.run: Run | None = None
+
+    def __call__(self, event: Event) -> None:
+        """Pass it on. A training's numbers are known once the step after it is over."""
+        self._listen(event)
+        if not isinstance(event, StepFinished) or not self._config.machine.training.report_to:
+            return
+        if self._due and event.step != "train" and self.run is not None:
+            self._due = False
+            with suppress(StoreError):  # told at the end of the session, whatever is damaged now
+                self.tell(summary.summarise(self.run.history, self._config.directory))
+        self._due = self._due or (event.step == "train" and not event.reused)
+
+    def tell(self, numbers: dict[str, Any]) -> None:
+        """Tell what has not been told, and say what went wrong."""
+        trackers = self._config.machine.training.report_to
+        for problem in tracking.tell(self._config.directory, trackers, numbers):
+            self._listen(Noticed("tracking", problem))
 
 
 def measure(
@@ -138,6 +172,7 @@ def sketch(config: Config) -> Paper:
         held_out = paper.unseen_prompts(config.prompts.held_out, -1) if config.prompts.held_out else None
         dev = paper.unseen_prompts(config.prompts.dev, -2) if config.prompts.dev else None
     grader = models.describe(config.evaluate.judge) if config.evaluate.judge else None
+    _check_training(config, model)
     config = _with_teacher(config, models.describe)
     config.start(paper, model, batches, held_out, Evaluations(chosen, grader), dev)
     return paper
@@ -149,6 +184,30 @@ def _with_teacher(config: Config, find: Callable[[str], Model]) -> Config:
     if not eft.enabled or not eft.judge_model:
         return config
     return replace(config, method=replace(config.method, eft=replace(eft, teacher=find(eft.judge_model))))
+
+
+def _check_training(config: Config, model: Model) -> None:
+    """Refuse settings of training that this model cannot follow, before anything is paid for.
+
+    Nothing is said where the model or what would train it is not on this machine.
+    """
+    settings = _settings_of_training(config)
+    asks = any(each.router_loss or getattr(each, "lora_rank", 0) for each in settings.values())
+    if not asks or not (Path(model.path) / "config.json").is_file():
+        return
+    if all(find_spec(name) for name in (*_PACKAGES, "peft")):
+        from metareward.train import lora, moe
+
+        for section, training in settings.items():
+            moe.check(Path(model.path), section, training.router_loss)
+            if isinstance(training, SFT):
+                lora.check(Path(model.path), training)
+
+
+def _settings_of_training(config: Config) -> dict[str, DPO | SFT]:
+    """By the names that messages have for their sections."""
+    eft = config.method.eft
+    return {"dpo": config.method.dpo, **({"sft": eft.sft} if eft.enabled else {})}
 
 
 def machinery(machine: Machine) -> tuple[OpenEngine, Trainer]:

@@ -4,6 +4,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -228,4 +229,22 @@ LOADED = [
     model("a device that is not there", unread, "machine.device is 'cuda:99', and PyTorch … finds … on this machine; set it to "
           "'auto' or 'cpu', or mend the driver…", True, change=lambda text: text.replace('"cpu"', '"cuda:99"')),
 ]  # fmt: skip
-CASES = [*DIRECTORIES, *LOADED]
+TUNED = """
+[eft]
+enabled = true
+source = "ranked.jsonl"
+[eft.sft]
+lora_rank = 2
+lora_targets = ["embed_tokens"]
+"""
+ROUTED = "[dpo]\nrouter_loss = 0.1\n[[iterations]]"
+TRAINED = [
+    replace(model("an adapter on an embedding that is the output head as well", unread, "sft.lora_targets: 'embed_tokens' names "
+            "model.embed_tokens, which shares its weights with the output head, so merging would move both; leave it out, take "
+            "'all-linear', or set lora_rank = 0", True, more="per_iteration = 2", change=lambda text: text + TUNED),
+            command="metareward plan c.toml"),
+    replace(model("a router's loss for a model without a router", unread, "dpo.router_loss is 0.1, but a model of type llama "
+            "returns no router's loss here; set it to 0", True, change=lambda text: text.replace("[[iterations]]", ROUTED)),
+            command="metareward plan c.toml"),
+]  # fmt: skip
+CASES = [*DIRECTORIES, *LOADED, *TRAINED]

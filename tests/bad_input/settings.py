@@ -44,6 +44,7 @@ CASES = [
     setting("[dpo]\nlearning_rate = nan", f"dpo.learning_rate {ABOVE}, not nan"),
     setting("[dpo]\nlearning_rate = inf", f"dpo.learning_rate {ABOVE}, not inf"),
     setting("[dpo]\nbeta = -0.1", f"dpo.beta {ABOVE}, not -0.1"),
+    setting("[dpo]\nrouter_loss = -1", "dpo.router_loss must be a number, 0 or more, not -1.0"),
     setting("[dpo]\nweight_decay = inf", "dpo.weight_decay must be a number, 0 or more, not inf"),
     setting("[dpo]\nepochs = 0", "dpo.epochs must be at least 1, not 0"),
     setting(

@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import torch
 from accelerate import PartialState
 from datasets import Dataset
 from peft import LoraConfig, PeftModel, get_peft_model
@@ -13,12 +12,14 @@ from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
 from metareward.errors import ConfigError
+from metareward.train import lora
 from metareward.train.answers import TokenAnswers
 from metareward.train.arguments import arguments
 from metareward.train.dpo import TrainMachine
 from metareward.train.packed import PackedCollator, can_pack
 from metareward.train.pair_trainer import score_answers_only
-from metareward.train.sft import ALL_LINEAR, SFT
+from metareward.train.sft import SFT
+from metareward.train.tracking import Tracked
 
 
 class AnswerTrainer(SFTTrainer):
@@ -37,14 +38,20 @@ class AnswerTrainer(SFTTrainer):
 
 
 def answer_trainer(
-    sft: SFT, machine: TrainMachine, folder: Path, answers: TokenAnswers, model: Any, tokenizer: Any
+    sft: SFT,
+    machine: TrainMachine,
+    folder: Path,
+    answers: TokenAnswers,
+    model: Any,
+    tokenizer: Any,
+    tracked: Tracked | None = None,
 ) -> AnswerTrainer:
     """The trainer of `model` on `answers`, with checkpoints in `folder`."""
-    pack = machine.share_prompt and machine.accelerate_config is None
+    pack = machine.share_prompt and machine.accelerate_config is None and not sft.router_loss
     pack = pack and can_pack(model.to(PartialState().device), _longest(answers))
     trainer = AnswerTrainer(
         model=adapted(model, sft, machine.gradient_checkpointing),
-        args=SFTConfig(**arguments(sft, machine, folder), packing=False),
+        args=SFTConfig(**arguments(sft, machine, folder, tracked), packing=False),
         train_dataset=Dataset.from_dict({"input_ids": answers.ids, "labels": answers.labels}),
         processing_class=tokenizer,
         data_collator=PackedCollator() if pack else None,
@@ -56,17 +63,19 @@ def answer_trainer(
 def adapted(model: Any, sft: SFT, gradient_checkpointing: bool = False) -> Any:
     """The model itself, or with an adapter whose first weights come from `sft.seed`.
 
-    Raises ConfigError for targets that the model has not.
+    Raises ConfigError for targets that the model has not, or that merging would spoil.
     """
     set_seed(sft.seed)
     if not sft.lora_rank:
         return model
+    targets = lora.targets(model, sft)
     layers = model.config.num_hidden_layers
     config = LoraConfig(
         r=sft.lora_rank,
         lora_alpha=sft.lora_alpha,  # type: ignore[arg-type] # peft multiplies by it: any number will do
         lora_dropout=sft.lora_dropout,
-        target_modules=_targets(model, sft),
+        target_modules=targets,
+        fan_in_fan_out=lora.turned(model, targets),
         layers_to_transform=list(range(layers))[-sft.lora_layers :] if sft.lora_layers else None,
         task_type="CAUSAL_LM",
     )
@@ -78,15 +87,6 @@ def adapted(model: Any, sft: SFT, gradient_checkpointing: bool = False) -> Any:
     if gradient_checkpointing:
         with_adapter.enable_input_require_grads()
     return with_adapter
-
-
-def _targets(model: Any, sft: SFT) -> list[str]:
-    """Ends of the names of the layers that get an adapter; the output head gets none."""
-    if sft.lora_targets != (ALL_LINEAR,):
-        return list(sft.lora_targets)
-    parts = model.named_modules()
-    linear = {name.split(".")[-1] for name, part in parts if isinstance(part, torch.nn.Linear)}
-    return sorted(linear - {"lm_head", "embed_out"})
 
 
 def _longest(answers: TokenAnswers) -> list[dict[str, Any]]:

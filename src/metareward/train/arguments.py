@@ -7,15 +7,21 @@ import torch
 
 from metareward.train.dpo import DPO, TrainMachine, accumulation
 from metareward.train.sft import SFT
+from metareward.train.tracking import Tracked
 
 
-def arguments(training: DPO | SFT, machine: TrainMachine, folder: Path) -> dict[str, Any]:
+def arguments(
+    training: DPO | SFT, machine: TrainMachine, folder: Path, tracked: Tracked | None = None
+) -> dict[str, Any]:
     """The arguments of `transformers.TrainingArguments`, and `max_length`, which TRL calls so everywhere.
 
-    folder: of the checkpoints. Raises ConfigError where `machine` cannot make up the batch.
+    folder: of the checkpoints. tracked: what trackers call the training. Raises ConfigError where
+    `machine` cannot make up the batch.
     """
     at_once, accumulate = accumulation(training, machine)
+    named = {"project": tracked.project, "run_name": tracked.name} if tracked else {}
     return {
+        **named,
         "output_dir": str(folder),
         "learning_rate": training.learning_rate,
         "num_train_epochs": training.epochs,
@@ -25,6 +31,7 @@ def arguments(training: DPO | SFT, machine: TrainMachine, folder: Path) -> dict[
         "warmup_steps": training.warmup_ratio,  # below 1 it is a share of the steps
         "max_grad_norm": training.max_grad_norm,
         "weight_decay": training.weight_decay,
+        "router_aux_loss_coef": training.router_loss,  # unset, TRL would take the architecture's own
         "seed": training.seed,
         "max_length": None,  # what is too long was dropped before, and nothing is cut
         "gradient_checkpointing": machine.gradient_checkpointing,

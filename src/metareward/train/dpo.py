@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from metareward.ids import added
 from metareward.settings import check_seed, one_of, positive, require
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ class DPO:
     max_length: tokens of prompt and answer together; a longer pair is dropped and counted, never cut.
     nll_weight: weight of the chosen answer's mean negative log-likelihood, added to the loss.
     seed: order of the pairs.
+    router_loss: weight of the loss that balances a mixture's experts, a mean over the pairs in memory at
+        once, added to the loss. With it prompts are not shared. Other models have none.
     """
 
     learning_rate: float = 5e-6
@@ -48,6 +51,7 @@ class DPO:
     nll_weight: float = 0.0
     weight_decay: float = 0.0
     seed: int = 0
+    router_loss: float = added(0.0)
 
     def __post_init__(self):
         for name in ("learning_rate", "beta", "max_grad_norm"):
@@ -65,7 +69,7 @@ class DPO:
         require(self.scheduler in SCHEDULERS, "dpo.scheduler", one_of(SCHEDULERS), self.scheduler)
         require(0 <= self.warmup_ratio < 1, "dpo.warmup_ratio", "at least 0 and below 1", self.warmup_ratio)
         require(self.max_length >= 2, "dpo.max_length", "at least 2 tokens", self.max_length)
-        for name in ("nll_weight", "weight_decay"):
+        for name in ("nll_weight", "weight_decay", "router_loss"):
             value = getattr(self, name)
             require(0 <= value < math.inf, f"dpo.{name}", "a number, 0 or more", value)
         check_seed("dpo.seed", self.seed)
@@ -87,7 +91,8 @@ class TrainMachine:
         optimiser are float32 always.
     share_prompt: compute a pair's prompt once for both answers. Checked against the plain computation
         before training starts, and given up where the model does not allow it.
-    report_to: handed to TRL: "trackio", "wandb", "tensorboard".
+    report_to: trackers of the steps and of the loop's own numbers: "trackio", "wandb", "tensorboard". What
+        they keep lies under the run, in `tracking/`.
     checkpoint_minutes: at most so much work is lost, besides the step in progress.
     accelerate_config: path of an accelerate config file (FSDP, several machines); None writes a plain one.
     timeout_minutes_without_progress: stop a training that has shown no sign of life for so long: none while

@@ -25,6 +25,8 @@ from metareward.train.job import (
 )
 from metareward.train.sft import SFT
 
+_RISEN = 2.0  # times its beginning, and 1 more: no single batch of pairs does that
+
 T = TypeVar("T", bound=DPO | SFT)
 
 
@@ -39,6 +41,24 @@ def ending_with(training: T, epoch: int) -> T:
 def model_of(start: Model, output_dir: Path) -> Model:
     """The model that a training from `start` leaves in a directory, which is named by the training's key."""
     return Model(f"{start.name.split('/')[-1]}+", str(output_dir), output_dir.name)
+
+
+def note(result: TrainResult) -> str:
+    """What a training came to, on one line."""
+    parts = [f"loss {result.loss_first:.4f} -> {result.loss_last:.4f}"]
+    parts += [f"{count} {reason}" for reason, count in result.dropped.items()]
+    return ", ".join(parts)
+
+
+def doubts(result: TrainResult) -> list[str]:
+    """What speaks against a training whose numbers are all finite: nothing, or that its loss has risen."""
+    first, last = result.loss_first, result.loss_last
+    if last <= _RISEN * first + 1:
+        return []
+    return [
+        f"the loss rose from {first:.4f} to {last:.4f} in training: it has probably diverged, and the model "
+        "with it. Look at its answers before you go on, and lower learning_rate"
+    ]
 
 
 def train_all(trainer: Trainer, jobs: Mapping[int, TrainJob], listener: Listener) -> dict[int, TrainResult]:

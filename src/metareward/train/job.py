@@ -14,12 +14,13 @@ from metareward.ids import fingerprint
 from metareward.records import Demonstration, Message, PreferencePair, Role
 from metareward.train.dpo import DPO, TrainMachine
 from metareward.train.sft import SFT
+from metareward.train.tracking import Tracked
 
 RESULT = "metareward.json"
 
 Listener = Callable[[Mapping[str, Any]], None]
 """Hears what a training says. `event` is one of started, reference, resumed, step, published,
-checkpoint, done.
+checkpoint, notice (with a `message`), done.
 
 A step has `step`, `steps`, `epoch`, `loss`, `accuracy`, `margin` (of rewards, natural log units times
 beta), `tokens` and `seconds` so far.
@@ -48,6 +49,7 @@ class TrainJob:
     pairs: read once, and only when there is something to train.
     work_dir: checkpoints and logs; belongs to this job alone until the result is whole.
     epochs: earlier epochs whose weights are kept as models, too, in order. They change nothing else.
+    tracked: what trackers call it; in its work directory if nothing is said.
     """
 
     key: str
@@ -59,6 +61,12 @@ class TrainJob:
     output_dir: Path
     work_dir: Path
     epochs: tuple[EpochOutput, ...] = ()
+    tracked: Tracked | None = None
+
+    @property
+    def tracking(self) -> Tracked:
+        """Where trackers keep what it tells."""
+        return self.tracked or Tracked.training(self.work_dir, "training", self.key)
 
     def ending(self, epoch: EpochOutput) -> "TrainJob":
         """The training that would end with an earlier epoch, on the same schedule."""
@@ -218,6 +226,7 @@ def write_job(job: TrainJob) -> Path:
         type(job.dpo).__name__.lower(): asdict(job.dpo),
         "machine": asdict(job.machine),
         "epochs": epochs,
+        "tracked": job.tracking.as_dict(),
     }
     disk.write_checked(file, {**names, **places, **own, **settings})
     return file
@@ -255,6 +264,7 @@ def read_job(file: Path) -> TrainJob:
         epochs=tuple(
             EpochOutput(**{**each, "output_dir": Path(each["output_dir"])}) for each in row["epochs"]
         ),
+        tracked=Tracked.read(row["tracked"]),
     )
 
 

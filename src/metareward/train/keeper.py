@@ -19,6 +19,7 @@ from transformers import TrainerCallback
 
 from metareward.errors import MetarewardError, StoreError
 from metareward.train.checkpoints import facts_of, last_complete, seal
+from metareward.train.finite import diverged, not_finite, require_finite
 from metareward.train.job import TrainJob
 
 _REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
@@ -122,6 +123,7 @@ class Keeper(TrainerCallback):
         self._job, self._stop, self._report = job, stop, report
         self._tokens_per_epoch, self._passed = tokens_per_epoch, passed
         self._began = self._saved_at = time.monotonic()
+        self.model: Any = None  # whose weights are looked at before a checkpoint; `train_under` sets it
 
     @property
     def seconds(self) -> float:
@@ -149,6 +151,7 @@ class Keeper(TrainerCallback):
         if state.global_step % self._steps_per_epoch(state) == 0:
             return
         if _any_process(time.monotonic() - self._saved_at > 60 * self._job.machine.checkpoint_minutes):
+            self.require_finite_weights(state)
             control.should_save = True
 
     def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -158,6 +161,14 @@ class Keeper(TrainerCallback):
             self._passed(round(state.epoch))
         control.should_training_stop = last
         control.should_save = not last and state.global_step > self.saved_step
+        if control.should_save:
+            self.require_finite_weights(state)
+
+    def require_finite_weights(self, state: Any) -> None:
+        """Raise StepError rather than let a checkpoint be made of weights that are no numbers."""
+        name = not_finite(self.model.named_parameters()) if self.model is not None else None
+        if _any_process(name is not None):
+            raise diverged(state.global_step, name or "of another process", self._job.dpo)
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Declare what was just saved complete."""
@@ -176,9 +187,11 @@ class Keeper(TrainerCallback):
         self._report("checkpoint", step=state.global_step)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
-        """Report an optimiser step."""
+        """Report an optimiser step. Raises StepError if its loss or its gradient is no number."""
         if not logs or "loss" not in logs:
             return
+        numbers = {"loss": logs["loss"], "norm of the gradient": logs.get("grad_norm")}
+        require_finite(state.global_step, numbers, self._job.dpo)
         self._report(
             "step",
             step=state.global_step,
@@ -206,10 +219,12 @@ def train_under(keeper: Keeper, trainer: Any, checkpoint: Path | None) -> None:
     Raises Interrupted when it was, with a checkpoint of the last whole step.
     """
     trainer.add_callback(keeper)
+    keeper.model = trainer.model
     try:
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     except Interrupted:
         if trainer.state.global_step > keeper.saved_step:
+            keeper.require_finite_weights(trainer.state)
             trainer._save_checkpoint(trainer.model, trial=None)
             keeper.seal(trainer.state)
         raise

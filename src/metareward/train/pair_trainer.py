@@ -9,8 +9,10 @@ from trl.trainer import utils as trl_utils
 from trl.trainer.dpo_config import DPOConfig
 from trl.trainer.dpo_trainer import DPOTrainer
 
-from metareward.train import reference
+from metareward.errors import StepError
+from metareward.train import first_loss, reference
 from metareward.train.arguments import arguments
+from metareward.train.distributed import check_kind
 from metareward.train.dpo import DPO
 from metareward.train.job import TrainJob
 from metareward.train.keeper import Reporter
@@ -22,7 +24,8 @@ class PairTrainer(DPOTrainer):
     """TRL's DPO on ready token ids, with a stored reference and batches in which a pair's say is its weight.
 
     weighted: rows have a column `WEIGHTS`, and the loss is that of `weights`. Without it every pair weighs
-    the same, and the loss is TRL's own.
+    the same, and the loss is TRL's own. at_reference: the model starts as its own reference, so the first
+    loss is known (`first_loss`). accelerate_config: must be what the processes found themselves in.
     """
 
     def __init__(
@@ -32,9 +35,13 @@ class PairTrainer(DPOTrainer):
         share_prompt: bool,
         weighted: bool,
         nll_weight: float,
+        at_reference: bool,
+        accelerate_config: str | None,
         report: Reporter,
         **kwargs: Any,
     ):
+        self.first_row: list[int] = []  # tokens to try the trained model with
+        self._at_reference, self._accelerate_config = at_reference, accelerate_config
         self._reference_file, self._share_prompt, self._report = reference_file, share_prompt, report
         self._nll_weight, self._pairs_in_step = nll_weight, 0
         score_answers_only()
@@ -54,6 +61,7 @@ class PairTrainer(DPOTrainer):
 
     def _precompute_ref_logps(self, dataset: Any, name: str, batch_size: int) -> Any:
         """Reference log-probabilities from the file, so that a resumed training has those it began with."""
+        check_kind(self._accelerate_config, self.accelerator)
         if self._share_prompt:
             for model in filter(None, (self.model, self.ref_model)):
                 share_prompts(model)
@@ -71,6 +79,11 @@ class PairTrainer(DPOTrainer):
             parts.append([value.float().cpu().numpy() for value in both])
             self._report("reference", done=number + 1, of=len(loader))
         chosen, rejected = (np.concatenate(values) for values in zip(*parts, strict=True))
+        if not (np.isfinite(chosen).all() and np.isfinite(rejected).all()):
+            raise StepError(
+                "the reference model gives an answer a log-probability that is no number, so there is "
+                "nothing to stay near. Set machine.training.dtype = 'float32', or look at its weights"
+            )
         if self.accelerator.is_main_process:
             reference.store(self._reference_file, chosen, rejected)
         self.accelerator.wait_for_everyone()
@@ -93,8 +106,18 @@ class PairTrainer(DPOTrainer):
         loss = super().compute_loss(heard, inputs, return_outputs, num_items_in_batch)
         if weights_B2 is not None:
             loss = loss + change_of_loss(heard.log_probs, inputs, weights_B2, self.beta, self._nll_weight)
+        if self._at_reference and self.state.global_step == 0:
+            self._check_first(float(loss.detach()), inputs, weights_B2)
         share = len(inputs["input_ids"]) / 2 / self._pairs_in_step
         return loss * share * self.current_gradient_accumulation_steps
+
+    def _check_first(self, loss: float, inputs: Any, weights_B2: Any) -> None:
+        """Of each batch of the first optimiser step: nothing has moved yet."""
+        wanted = first_loss.expected(inputs, weights_B2, self._nll_weight)
+        if self.aux_loss_enabled:
+            wanted += self.router_aux_loss_coef * self._metrics["train"]["aux_loss"][-1]
+        allowed = first_loss.tolerance(inputs, self.beta, self.accelerator.mixed_precision != "no")
+        first_loss.check(loss, wanted, allowed, self._reference_file)
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
         """No card in a checkpoint: nobody reads it, and it would name this machine's directories."""
@@ -114,7 +137,7 @@ def config_of(job: TrainJob) -> DPOConfig:
     """What TRL and transformers call the settings of a job."""
     dpo = cast(DPO, job.dpo)
     return DPOConfig(
-        **arguments(dpo, job.machine, job.work_dir / "checkpoints"),
+        **arguments(dpo, job.machine, job.work_dir / "checkpoints", job.tracking),
         beta=dpo.beta,
         loss_type=["sigmoid", "sft"] if dpo.nll_weight else ["sigmoid"],
         loss_weights=[1.0, dpo.nll_weight] if dpo.nll_weight else None,

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 
+from metareward.ids import added
 from metareward.settings import check_seed, one_of, positive, require
 from metareward.train.dpo import SCHEDULERS
 
@@ -29,6 +30,8 @@ class SFT:
         backward pass, which without a GPU saves half of the time.
     lora_targets: ends of the names of the layers that get one, or "all-linear".
     seed: order of the demonstrations, and the adapters' first weights.
+    router_loss: weight of the loss that balances a mixture's experts, a mean over the demonstrations in
+        memory at once, added to the loss. With it nothing is packed. Other models have none.
     """
 
     learning_rate: float = 5.5e-6
@@ -46,6 +49,7 @@ class SFT:
     lora_layers: int = 0
     lora_targets: tuple[str, ...] = (ALL_LINEAR,)
     seed: int = 0
+    router_loss: float = added(0.0)
 
     def __post_init__(self):
         for name in ("learning_rate", "max_grad_norm", "lora_alpha"):
@@ -63,6 +67,8 @@ class SFT:
         require(self.max_length >= 2, "sft.max_length", "at least 2 tokens", self.max_length)
         decay, rank = self.weight_decay, self.lora_rank
         require(0 <= decay < math.inf, "sft.weight_decay", "a number, 0 or more", decay)
+        router = self.router_loss
+        require(0 <= router < math.inf, "sft.router_loss", "a number, 0 or more", router)
         require(0 <= rank <= 1024, "sft.lora_rank", "0 (every weight) to 1024", rank)
         require(self.lora_layers >= 0, "sft.lora_layers", "0 (all) or more", self.lora_layers)
         require(bool(self.lora_targets), "sft.lora_targets", "at least one name", self.lora_targets)

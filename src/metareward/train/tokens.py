@@ -18,13 +18,15 @@ class Coder:
     """What a tokenizer can do, as functions, so that this module needs none.
 
     chat: messages to the ids of a prompt that waits for an answer. text: plain text to ids.
-    decode: ids to text without special tokens. end: the token that ends an answer.
+    decode: ids to text without special tokens. end: the token that ends an answer, by the template.
+    ends: all tokens that end one.
     """
 
     chat: Callable[[Sequence[Message]], list[int]]
     text: Callable[[str], list[int]]
     decode: Callable[[Sequence[int]], str]
     end: int
+    ends: tuple[int, ...] = ()
 
 
 @dataclass
@@ -109,7 +111,9 @@ def _unusable(
 
 
 def _says_something(answer: list[int], coder: Coder) -> bool:
-    return any(token != coder.end for token in answer)
+    """Whether there is more than ends of a turn, and other control tokens."""
+    said = [token for token in answer if token != coder.end and token not in coder.ends]
+    return bool(said) and coder.decode(said) != ""
 
 
 def _nothing_left(dropped: Counter[str], max_length: int) -> str:

@@ -19,19 +19,23 @@ from accelerate import PartialState
 from datasets import Dataset
 from transformers import AutoModelForCausalLM, PrinterCallback
 
-from metareward.engines.chat import encode_chat, encode_text, load_tokenizer
-from metareward.errors import ConfigError, MetarewardError, StoreError
+from metareward.engines.chat import encode_chat, encode_text, end_of_turn, load_tokenizer
+from metareward.errors import ConfigError, MetarewardError, ModelError, StoreError
 from metareward.secrets import scrub, scrub_output
 from metareward.train import reference
 from metareward.train.checkpoints import facts_of, last_complete, last_unharmed, remove
 from metareward.train.dpo import DPO, LESS_MEMORY
+from metareward.train.finite import not_finite, not_finite_in, require_alive
 from metareward.train.job import RESULT, TrainJob, TrainResult, read_job
 from metareward.train.keeper import Interrupted, Keeper, Reporter, StopSignal, disk_refusal, train_under
 from metareward.train.lock import hold_lock
+from metareward.train.moe import check_router_loss, router_loss_off
 from metareward.train.pair_trainer import PairTrainer, config_of
 from metareward.train.publish import partial_of, publish
 from metareward.train.shared_prompt import SharedPromptCollator, can_share
+from metareward.train.steady import steady
 from metareward.train.tokens import Coder, TokenPairs, encode_pairs
+from metareward.train.tracking import environment
 from metareward.train.weights import WEIGHTS
 
 STOPPED = 75  # exit status: stopped when asked, to be continued from the last checkpoint
@@ -40,9 +44,13 @@ VERSIONS = ("metareward", "torch", "transformers", "trl", "accelerate")
 
 def train(job: TrainJob, stop: StopSignal, report: Reporter) -> TrainResult:
     """Train, or continue from the last complete checkpoint, and store the result."""
-    tokenizer = load_tokenizer(job.start)
-    pairs = encode_pairs(job.pairs, coder_of(tokenizer), job.dpo.max_length)
-    model = load_weights(job.start)
+    with environment(job.tracking, bool(job.machine.report_to)):
+        return _train(job, stop, report)
+
+
+def _train(job: TrainJob, stop: StopSignal, report: Reporter) -> TrainResult:
+    tokenizer, model = load_tokenizer(job.start), load_weights(job.start)
+    pairs = encode_pairs(job.pairs, coder_of(tokenizer, model.generation_config), job.dpo.max_length)
     before = copy.deepcopy(model.config), copy.deepcopy(model.generation_config)
     trainer = build(job, pairs, model, tokenizer, report)
     checkpoint = to_continue_from(job, report)
@@ -67,6 +75,7 @@ def train(job: TrainJob, stop: StopSignal, report: Reporter) -> TrainResult:
 def _publish(job: TrainJob, trainer: PairTrainer, result: TrainResult, configs: tuple[Any, Any]) -> None:
     """Publish with the configs that the model came with, not those that it is trained with."""
     model: Any = trainer.accelerator.unwrap_model(trainer.model)
+    require_alive(trainer.model_wrapped, trainer.first_row, result.steps, job.dpo)
     own = model.config, model.generation_config
     model.config, model.generation_config = copy.deepcopy(configs)
     try:
@@ -81,7 +90,7 @@ def to_continue_from(job: TrainJob, report: Reporter) -> Path | None:
     with PartialState().main_process_first():
         if PartialState().is_main_process:
             found = last_unharmed(folder, lambda place: report("damaged", place=str(place)))
-            if found is not None and _left_behind(job, found):
+            if found is not None and (_left_behind(job, found) or not_finite_in(found)):
                 report("restarted", checkpoint=found.name)
                 remove(found)
         return last_complete(folder)
@@ -94,22 +103,26 @@ def _left_behind(job: TrainJob, checkpoint: Path) -> bool:
     return any(each.epoch <= epoch for each in wanted)
 
 
-def coder_of(tokenizer: Any) -> Coder:
-    """What `encode_pairs` needs of a tokenizer."""
+def coder_of(tokenizer: Any, generation_config: Any = None) -> Coder:
+    """What `encode_pairs` needs of a tokenizer. generation_config: the model's; it may name further ends."""
+    ends = end_of_turn(tokenizer, generation_config)
     return Coder(
         chat=lambda messages: encode_chat(tokenizer, messages),
         text=lambda text: encode_text(tokenizer, text),
         decode=lambda ids: tokenizer.decode(
             ids, skip_special_tokens=True, clean_up_tokenization_spaces=False
         ),
-        end=tokenizer.eos_token_id,
+        end=ends[0],
+        ends=ends,
     )
 
 
 def build(job: TrainJob, pairs: TokenPairs, model: Any, tokenizer: Any, report: Reporter) -> PairTrainer:
     """The trainer, with the reference's log-probabilities computed and the reference itself let go."""
-    config = config_of(job)
     check_processes(job)
+    dpo = cast(DPO, job.dpo)
+    check_router_loss(model.config, "dpo", dpo.router_loss)
+    config = config_of(job)
     rows = {name: getattr(pairs, name) for name in ("prompt_ids", "chosen_ids", "rejected_ids")}
     if pairs.weighted:
         rows[WEIGHTS] = pairs.weights
@@ -117,21 +130,26 @@ def build(job: TrainJob, pairs: TokenPairs, model: Any, tokenizer: Any, report: 
     reference_file = job.work_dir / "reference.npz"
     with PartialState().main_process_first():
         known = reference.usable(reference_file, len(pairs))
-    share = job.machine.share_prompt and job.machine.accelerate_config is None
-    share = share and can_share(model.to(PartialState().device), _longest(pairs))
+    longest = _longest(pairs)
+    made_ready(model, longest["prompt_ids"] + longest["chosen_ids"])
+    share = job.machine.share_prompt and job.machine.accelerate_config is None and not dpo.router_loss
+    share = share and can_share(model, longest)
     trainer = PairTrainer(
         reference_file=reference_file,
         share_prompt=share,
         weighted=pairs.weighted,
-        nll_weight=cast(DPO, job.dpo).nll_weight,
+        nll_weight=dpo.nll_weight,
+        at_reference=job.start == job.reference,
+        accelerate_config=job.machine.accelerate_config,
         report=report,
         model=model,
-        ref_model=None if known else load_weights(job.reference),
+        ref_model=None if known else _reference(job),
         args=config,
         train_dataset=dataset,
         processing_class=tokenizer,
         data_collator=SharedPromptCollator(tokenizer.eos_token_id) if share else None,
     )
+    trainer.first_row = pairs.prompt_ids[0] + pairs.chosen_ids[0]
     trainer.ref_model = None
     trainer.accelerator.free_memory()
     trainer.remove_callback(PrinterCallback)
@@ -150,10 +168,31 @@ def check_processes(job: TrainJob) -> None:
 
 
 def load_weights(path: str) -> Any:
-    """A model with float32 weights: what AdamW adds at these learning rates is below bfloat16's steps."""
-    return AutoModelForCausalLM.from_pretrained(
+    """A model with float32 weights: what AdamW adds at these learning rates is below bfloat16's steps.
+
+    Raises ModelError if a weight is no number.
+    """
+    model: Any = AutoModelForCausalLM.from_pretrained(
         path, dtype=torch.float32, trust_remote_code=False, use_safetensors=True
     )
+    if name := not_finite(model.named_parameters()):
+        raise ModelError(
+            f"{path}: {name} holds a NaN or a number without end, so nothing trained from it can be a model. "
+            "Copy or download the model again; if a training made it, do that anew with a lower learning_rate"
+        )
+    return model
+
+
+def made_ready(model: Any, ids: Sequence[int]) -> None:
+    """Put a model on its device, with all that would disturb its loss off; ids: tokens to try it with."""
+    router_loss_off(model)
+    steady(model.to(PartialState().device), ids)
+
+
+def _reference(job: TrainJob) -> Any:
+    model = load_weights(job.reference)
+    router_loss_off(model)
+    return model.eval()
 
 
 def _longest(pairs: TokenPairs) -> dict[str, list[int]]:
