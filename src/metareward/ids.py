@@ -30,7 +30,7 @@ def added(default: Any) -> Any:
 
 
 def identity(value: Any) -> dict[str, Any]:
-    """The fields of a dataclass that name it, with their values: all but `added` ones left at their default."""
+    """The fields of a dataclass that name it, with their values; no `added` one at its default."""
     return {
         field.name: getattr(value, field.name)
         for field in dataclasses.fields(value)

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from metareward import disk
 from metareward.asking import Asking, one_message
-from metareward.engines.base import Engine, OpenEngine
+from metareward.engines.base import Engine, OpenEngine, name_of
 from metareward.errors import StepError, StoreError
 from metareward.events import Listener, Noticed, StepFinished, StepProgress, StepStarted, ignore
 from metareward.history import History
@@ -54,8 +54,9 @@ class Run:
         watchdog: Watchdog | None = None,
     ) -> None:
         self.store = Store(directory, mend=True)
-        self.history = History(supervision=supervision)
-        self._own_session = None if session else Session(directory, listen, None, supervision)
+        engine = name_of(open_engine)
+        self.history = History(supervision=supervision, engine=engine)
+        self._own_session = None if session else Session(directory, listen, None, supervision, engine)
         self._session = session
         self.section = ""
         self._open_engine, self._trainer, self._listen = open_engine, trainer, listen
@@ -103,6 +104,10 @@ class Run:
     def conclude(self, measure: Callable[..., R], *inputs: Artifact[Any]) -> R | None:
         """What a pure function makes of finished artifacts."""
         return measure(*inputs)
+
+    def size(self, rows: Artifact[Any]) -> int:
+        """How many rows an artifact has."""
+        return len(rows)
 
     def warn(self, message: str, stop: bool = False) -> None:
         """Say what the user should know; with `stop`, end the run with it as a StepError."""

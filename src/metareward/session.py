@@ -18,8 +18,8 @@ from metareward.inputs import settle
 from metareward.models.base import Model
 from metareward.options import Machine
 from metareward.paper import Paper
-from metareward.prompting import clean, data_facts, fitting, load, split_at_hand, split_for
-from metareward.provenance import Session, gpus
+from metareward.prompting import check_limits, clean, data_facts, fitting, load, split_at_hand, split_for
+from metareward.provenance import Session, engine_said, gpus
 from metareward.run import Run
 from metareward.rundir import held, keep_config
 from metareward.store import Store
@@ -43,7 +43,8 @@ def execute(
     record of the session. last_resort: ends the process, given a message, when the engine hangs where no
     exception can reach it.
     """
-    with Session(config.directory, listen, keep_config(config), config.supervision) as session:
+    told = (config.supervision, config.machine.engine)
+    with Session(config.directory, listen, keep_config(config), *told) as session:
         return _execute(config, listen, session, last_resort, change)
 
 
@@ -55,6 +56,9 @@ def _execute(
     change: bool,
 ) -> dict[str, Any]:
     session.note(seeds=config.seeds())
+    if config.machine.engine == "fake":
+        listen(Noticed("engine", engine_said("fake")))
+        check_limits(config, _place(config.model))
     chosen = config.evaluate.build(config.path.parent)
     loaded, found = clean(config, chosen, load(config, listen), listen)
     split_for(config, loaded.prompts)  # too few prompts are said so before a model is fetched
@@ -113,8 +117,9 @@ def sketch(config: Config) -> Paper:
     """The same recipe on paper. Fetches nothing: prompts that are not at hand are only counted."""
     if config.directory.exists() and not config.directory.is_dir():
         raise ConfigError(f"{config.directory}: is a file, not a run directory; give another --directory")
-    paper = Paper(config.directory, config.plan.guess, config.plan.speeds)
-    model = Model("fake", "", "fake") if config.machine.engine == "fake" else models.describe(config.model)
+    paper = Paper(config.directory, config.plan.guess, config.plan.speeds, config.machine.engine)
+    check_limits(config, _place(config.model))
+    model = _described(config.model, config.machine)
     chosen = config.evaluate.build(config.path.parent)
     split = split_at_hand(config, chosen)
     if split is not None:
@@ -131,8 +136,8 @@ def sketch(config: Config) -> Paper:
         batches = [paper.unseen_prompts(each, number) for number in range(iterations)]
         held_out = paper.unseen_prompts(config.prompts.held_out, -1) if config.prompts.held_out else None
         dev = paper.unseen_prompts(config.prompts.dev, -2) if config.prompts.dev else None
-    grader = models.describe(config.evaluate.judge) if config.evaluate.judge else None
-    config = _with_teacher(config, models.describe)
+    grader = _described(config.evaluate.judge, config.machine) if config.evaluate.judge else None
+    config = _with_teacher(config, lambda name: _described(name, config.machine))
     config.start(paper, model, batches, held_out, Evaluations(chosen, grader), dev)
     return paper
 
@@ -161,11 +166,29 @@ def machinery(machine: Machine) -> tuple[OpenEngine, Trainer]:
 
 
 def model_of(name: str, machine: Machine) -> Model:
-    """The model that a name means on a machine, ready to be asked; the fake engine has one of its own."""
+    """The model that a name means on a machine, ready to be asked; the fake engine has one of its own.
+
+    That engine fetches nothing, and refuses what can be no model's name as another would.
+    """
     if machine.engine == "fake":
-        return Model("fake", "", "fake")
+        return _made_up(name)
     require_machine(machine)
     return models.resolve(name)
+
+
+def _described(name: str, machine: Machine) -> Model:
+    """The same on paper."""
+    return _made_up(name) if machine.engine == "fake" else models.describe(name)
+
+
+def _place(name: str) -> Path | None:
+    return None if name == "fake" else models.known(name)
+
+
+def _made_up(name: str) -> Model:
+    if name != "fake":
+        models.known(name)
+    return Model("fake", "", "fake")
 
 
 def require_machine(machine: Machine) -> None:

@@ -14,6 +14,7 @@ from metareward.eft.report import tuned
 from metareward.evaluate import anchors
 from metareward.fences import count_disarmed
 from metareward.history import Attacked, Gated, History, Look, Round
+from metareward.provenance import engine_said
 from metareward.recipes import accounts, besides, pairing
 from metareward.recipes.judge_gate import LEFT_OUT
 from metareward.records import Battle, Finish, Judgment, Outcome, Response, Role
@@ -37,6 +38,7 @@ def summarise(history: History, root: Path) -> dict[str, Any]:
         "contaminated": [asdict(overlap) for overlap in history.contaminated],
         "checkpoint": str(Path(last.path).relative_to(root)) if last else None,
         "supervision": str(history.supervision),
+        "engine": engine_said(history.engine),
         "eft": tuned(history.tuned),
     }
 
@@ -209,6 +211,9 @@ def _gated(gated: Gated) -> dict[str, Any]:
     return {
         **told,
         "passed": gated.report.passed,
+        "verdict": gated.report.verdict,
+        "told": len(gated.report.told),
+        "held": len(gated.report.held),
         "left_out": sum(map(len, gated.left_out)),
         "signals": gated.report.as_dict(),
     }

@@ -8,9 +8,10 @@ from rich.table import Table
 from rich.text import Text
 
 from metareward.cli import render, render_epochs
-from metareward.cli.render_gates import gate_rows
+from metareward.cli.render_gates import gate_rows, legend
 from metareward.config import Config
 from metareward.display import one_line
+from metareward.provenance import MADE_UP
 
 _HEADLINES: Mapping[str, tuple[str, ...]] = {  # where in an evaluation's numbers its first one stands
     "ifeval": ("strict", "prompt"),
@@ -23,18 +24,22 @@ _HEADLINES: Mapping[str, tuple[str, ...]] = {  # where in an evaluation's number
 
 def summary(result: dict[str, Any], config: Config) -> None:
     """The run's table and where everything lies."""
-    table = Table(title="Models" + (" on held-out prompts" if result["models"][0]["held_out"] else ""))
+    made_up = " (made up by the fake engine)" if result.get("engine") == MADE_UP else ""
+    where = " on held-out prompts" if result["models"][0]["held_out"] else ""
+    table = Table(title=f"Models{where}{made_up}")
     for title in ("", *(entry["model"] for entry in result["models"])):
         table.add_column(Text(one_line(title)), justify="left" if not title else "right")
     for name, row in (*_model_rows(result["models"]), *_anchor_rows(result)):
         table.add_row(*render.cells(name, *row))
     render.out.print(table)
-    steps = Table(title="Iterations")
+    steps = Table(title=f"Iterations{made_up}")
     for title in ("", *(f"{entry['iteration']}" for entry in result["iterations"])):
         steps.add_column(title, justify="left" if not title else "right")
     for name, row in (*_iteration_rows(result["iterations"]), *gate_rows(result)):
         steps.add_row(*render.cells(name, *row))
     render.out.print(steps)
+    if marks := legend(result):
+        render.say(marks)
     for table in render_epochs.tables(result["iterations"]):
         render.out.print(table)
     if result.get("eft"):
@@ -200,6 +205,7 @@ def _paths(result: dict[str, Any], directory: Path) -> None:
     render.say(f"config      {directory / 'config.toml'}")
     render.say(f"summary     {directory / 'summary.json'}")
     render.say(f"supervision {result['supervision']}")
+    render.say(f"engine      {result.get('engine', 'not recorded')}")
     if found := result.get("contaminated"):
         render.say(
             f"contaminated {len(found)} prompts equal or nearly equal evaluation items; summary.json has them"

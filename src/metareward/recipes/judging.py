@@ -129,7 +129,7 @@ def judged(
         pairs = run.derive(rule, prompts, responses, judgments, fair)
     kept, left_out = _let_through(action, hard, pairs)
     run.history.judge_gates.append(Gated(len(run.history.rounds), model, action, report, left_out))
-    if not report.passed:
+    if report.failed:
         run.warn(said(report, action), stop=action == "stop")
     return Judged(battles, kept, left_out, report, bool(left_out) or action == EQUAL_SCORES)
 

@@ -7,7 +7,7 @@ from typing import Literal
 from metareward.errors import ConfigError
 from metareward.models.base import Model
 from metareward.records import Role
-from metareward.settings import check_samples, one_of, require
+from metareward.settings import check_samples, checked, one_of, require
 from metareward.stages.auto_rho import check_search
 from metareward.train.dpo import DPO
 
@@ -21,6 +21,7 @@ REFERENCES = ("start", "previous", "first")
 
 
 @dataclass(frozen=True)
+@checked("iterations")
 class Iteration:
     """What one iteration sets for itself; None leaves the value of [dpo].
 
@@ -106,6 +107,7 @@ class Iteration:
 
 
 @dataclass(frozen=True)
+@checked("watch")
 class Watch:
     """How every model is seen on the held-out prompts: so many responses, so many judgments each.
 

@@ -11,13 +11,14 @@ from itertools import tee
 from typing import ClassVar
 
 from metareward.records import Dropped, Judgment, PreferencePair, Prompt, Response
-from metareward.settings import require
+from metareward.settings import checked, require
 from metareward.stages.base import Shape
 from metareward.stages.grouping import bundles
 from metareward.stages.pair import SCORE_TOLERANCE, Scored, Sides, between, mean_scores, require_limit
 
 
 @dataclass(frozen=True)
+@checked("anchored_pairs")
 class AnchoredPairs:
     """The best of the present (or, if better, of the future) against the worst of the past, if worse.
 

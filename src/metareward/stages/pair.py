@@ -11,7 +11,7 @@ from typing import ClassVar, Protocol, TypeVar
 
 from metareward.ids import fingerprint, seed_of
 from metareward.records import Dropped, Finish, Judgment, Message, PreferencePair, Prompt, Response, Role
-from metareward.settings import require
+from metareward.settings import checked, require
 from metareward.stages.base import Shape
 from metareward.stages.grouping import bundles
 
@@ -44,6 +44,7 @@ class KeepDistinct:
 
 
 @dataclass(frozen=True)
+@checked("actor_pairs")
 class ActorPairs:
     """The best answer short, the worst long: pairs with length control. One subject a prompt.
 

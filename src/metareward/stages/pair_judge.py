@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from metareward.errors import ConfigError, StoreError
 from metareward.ids import seed_of
 from metareward.records import Battle, Dropped, Judgment, Outcome, PreferencePair, Prompt, Response, Role
-from metareward.settings import positive, require
+from metareward.settings import checked, positive, require
 from metareward.stages.base import Shape
 from metareward.stages.grouping import Bundle, bundles
 from metareward.stages.pair import choose_response, draw, preference, require_limit, too_long
@@ -31,6 +31,7 @@ class PositionWeights:
 
 
 @dataclass(frozen=True)
+@checked("judge_pairs")
 class JudgePairs:
     """The strongest judgment of each prompt's most disputed response against the weakest.
 

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from metareward.settings import check_seed, one_of, positive, require
+from metareward.settings import check_seed, checked, one_of, positive, require
 
 if TYPE_CHECKING:
     from metareward.train.sft import SFT
@@ -19,6 +19,7 @@ REPORTERS = ("trackio", "wandb", "tensorboard")
 
 
 @dataclass(frozen=True)
+@checked("dpo")
 class DPO:
     """Direct preference optimisation with an explicit reference; the defaults are the paper's.
 
@@ -77,6 +78,7 @@ class DPO:
 
 
 @dataclass(frozen=True)
+@checked("machine.training")
 class TrainMachine:
     """What changes only the speed of training, its memory and what may be lost, never its meaning.
 
