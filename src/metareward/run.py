@@ -17,7 +17,8 @@ from metareward.history import History
 from metareward.ids import fingerprint
 from metareward.models.base import Model
 from metareward.provenance import Session
-from metareward.records import Prompt, kind_of
+from metareward.records import Prompt, check_prompts, kind_of
+from metareward.settings import path_of
 from metareward.stages.base import Guess, Rule, Shape, Stage, question_key, step_key
 from metareward.store import Artifact, Store, Writer, claim
 from metareward.supervision import Supervision
@@ -37,14 +38,14 @@ class Run:
     """A run in a directory. Use as a context: it claims the directory and gives the model in memory back.
 
     open_engine: loads a model to ask. trainer: trains in a child process, as `machine` says.
-    listen: hears every event. session: the record that is kept of this session; if none is given the run
-    keeps one of its own. supervision: what besides the model's judgments it learns from, for the reports.
-    watchdog: gives up an engine that hangs.
+    listen: hears every event (`print_progress` prints them). session: the record kept of this session; the
+    run keeps its own if none is given. supervision: what besides the model's judgments it learns from, for
+    the reports. watchdog: gives up an engine that hangs.
     """
 
     def __init__(
         self,
-        directory: Path,
+        directory: Path | str,
         open_engine: OpenEngine,
         trainer: Trainer,
         machine: TrainMachine | None = None,
@@ -53,10 +54,10 @@ class Run:
         supervision: Supervision = Supervision(),  # noqa: B008 - frozen
         watchdog: Watchdog | None = None,
     ) -> None:
-        self.store = Store(directory, mend=True)
-        engine = name_of(open_engine)
+        root, engine = path_of(directory, "a run's directory"), name_of(open_engine)
+        self.store = Store(root, mend=True)
         self.history = History(supervision=supervision, engine=engine)
-        self._own_session = None if session else Session(directory, listen, None, supervision, engine)
+        self._own_session = None if session else Session(root, listen, None, supervision, engine)
         self._session = session
         self.section = ""
         self._open_engine, self._trainer, self._listen = open_engine, trainer, listen
@@ -116,9 +117,9 @@ class Run:
         self._listen(Noticed(self.section, message))
 
     def prompts(self, prompts: Sequence[Prompt]) -> Artifact[Prompt]:
-        """Store the prompts a step will use."""
-        key = fingerprint("prompts", [prompt.id for prompt in prompts])
-        return self._keep("prompts", key, Prompt, prompts)
+        """Store the prompts a step will use. Raises DataError if there is anything else among them."""
+        check_prompts(prompts)
+        return self._keep("prompts", fingerprint("prompts", [each.id for each in prompts]), Prompt, prompts)
 
     def given(self, rows: Sequence[R]) -> Artifact[R]:
         """Store records of one kind that no step made, such as responses a user brings to be judged.
@@ -134,9 +135,9 @@ class Run:
         artifact = self._open(rule.name, key, rule.record)
         started, reused = time.monotonic(), artifact.whole
         if not reused:
-            step = dataclasses.asdict(rule)  # type: ignore[call-overload]
-            keys = [artifact.key for artifact in inputs]
-            self._write(artifact, rule.apply(*inputs), name=rule.name, step=step, inputs=keys)
+            step: Any = dataclasses.asdict(rule)  # type: ignore[call-overload]
+            told = {"name": rule.name, "step": step, "inputs": [rows.key for rows in inputs]}
+            self._write(artifact, rule.apply(*inputs), **told)
         self._finished(rule.name, artifact, started, reused)
         return artifact
 
@@ -233,16 +234,9 @@ class Run:
                 self._answer(asking, enumerate(stage.questions(of, *inputs)), total)
                 self._answer(asking, asking.take_failures(), total)
             asking.keep_failures()
-            writer.seal(
-                {
-                    "name": stage.name,
-                    "question_key": key,
-                    "inputs": [rows.key for rows in inputs],
-                    "step": dataclasses.asdict(stage),  # type: ignore[call-overload]
-                    "model": of.fingerprint,
-                    "section": self.section,
-                }
-            )
+            step: Any = dataclasses.asdict(stage)  # type: ignore[call-overload]
+            told = {"name": stage.name, "step": step, "inputs": [rows.key for rows in inputs]}
+            writer.seal({**told, "question_key": key, "model": of.fingerprint, "section": self.section})
 
     def _answer(self, asking: Asking, questions: Iterable[Any], total: int) -> None:
         requests = asking.requests(questions)
@@ -294,9 +288,8 @@ class Run:
         self._listen(StepProgress(self.section, "train", event["step"], event["steps"], tokens, note))
 
     def _hear_trained(self, result: TrainResult, started: float, reused: bool) -> None:
-        note = f"loss {result.loss_first:.4f} -> {result.loss_last:.4f}"
-        if result.dropped:
-            note += ", " + ", ".join(f"{count} {reason}" for reason, count in result.dropped.items())
+        loss = f"loss {result.loss_first:.4f} -> {result.loss_last:.4f}"
+        note = ", ".join([loss, *(f"{count} {reason}" for reason, count in result.dropped.items())])
         seconds = time.monotonic() - started
         self._record("train", result.key, result.pairs_used, seconds, reused)
         self._listen(StepFinished(self.section, "train", result.pairs_used, seconds, reused, note))

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable
 from enum import Enum
 from functools import lru_cache
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -47,6 +48,13 @@ def one_of(choices: Any) -> str:
 def positive(value: float) -> bool:
     """Whether it is a number above 0, and neither infinite nor NaN."""
     return 0 < value < math.inf
+
+
+def path_of(given: Path | str, what: str) -> Path:
+    """A path that may be given as a text; ConfigError if it is neither."""
+    if not isinstance(given, Path | str):
+        raise ConfigError(f"{what} must be a path, not {shown(given)}")
+    return Path(given)
 
 
 def check_sampling(where: str, temperature: float, top_p: float, max_tokens: int) -> None:

@@ -69,7 +69,7 @@ def _anchor_rows(result: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
         found = {entry["model"]: entry for entry in ((result.get("ladders") or {}).get(judge) or ())}
         if found:
             entries = [found.get(model["model"]) for model in models]
-            yield f"Elo above the first model, by {title}", [_interval(e, "elo", 1, "") for e in entries]
+            yield f"Elo above the first model, by {title}", [_elo(entry) for entry in entries]
     for name in dict.fromkeys(name for model in models for name in model.get("evaluations", {})):
         yield (
             name.replace("_", " "),
@@ -102,9 +102,22 @@ def _interval(numbers: Mapping[str, Any] | None, key: str, times: float, unit: s
     if numbers is None or numbers.get(key) is None:
         return "-"
     value = f"{times * numbers[key]:.1f}{unit}"
-    if numbers.get("lower") is None or (key == "elo" and numbers["lower"] == numbers["upper"]):
+    if numbers.get("lower") is None:
         return value
     return f"{value} [{times * numbers['lower']:.1f}, {times * numbers['upper']:.1f}]"
+
+
+def _elo(entry: Mapping[str, Any] | None) -> str:
+    """Elo with its interval, which may be open to one side; the first model has none, being the zero."""
+    if entry is None:
+        return "-"
+    if entry["elo"] is None:
+        return f"cannot tell ({entry['games']} prompts)"
+    lower, upper, value = entry["lower"], entry["upper"], f"{entry['elo']:.1f}"
+    if lower is not None and lower == upper:
+        return value
+    ends = ("-∞" if lower is None else f"{lower:.1f}", "∞" if upper is None else f"{upper:.1f}")
+    return f"{value} [{ends[0]}, {ends[1]}]"
 
 
 _JUDGED = {
