@@ -117,7 +117,7 @@ class TestFloors:
     """Empty responses win as often as flawed ones do: that is the judge's error, not the attack's."""
 
     def share_of_wins(self, tmp_path, fooled, count=24):
-        """A judge that sees no difference in two thirds of the prompts; `fooled`: where it takes empty ones."""
+        """A judge that sees no difference in two thirds of the prompts, and takes empty ones in `fooled`."""
 
         def script(request, model):
             said = request.messages[0].content

@@ -19,7 +19,7 @@ from metareward.models.base import Model
 from metareward.options import Machine
 from metareward.paper import Paper
 from metareward.prompting import check_limits, clean, data_facts, fitting, load, split_at_hand, split_for
-from metareward.provenance import Session, engine_said, gpus
+from metareward.provenance import FAKE, Session, engine_said, gpus
 from metareward.run import Run
 from metareward.rundir import held, keep_config
 from metareward.store import Store
@@ -56,8 +56,8 @@ def _execute(
     change: bool,
 ) -> dict[str, Any]:
     session.note(seeds=config.seeds())
-    if config.machine.engine == "fake":
-        listen(Noticed("engine", engine_said("fake")))
+    if config.machine.engine == FAKE:
+        listen(Noticed("engine", engine_said(FAKE)))
         check_limits(config, _place(config.model))
     chosen = config.evaluate.build(config.path.parent)
     loaded, found = clean(config, chosen, load(config, listen), listen)

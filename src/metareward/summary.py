@@ -14,7 +14,6 @@ from metareward.eft.report import tuned
 from metareward.evaluate import anchors
 from metareward.fences import count_disarmed
 from metareward.history import Attacked, Gated, History, Look, Round
-from metareward.provenance import engine_said
 from metareward.recipes import accounts, besides, pairing
 from metareward.recipes.judge_gate import LEFT_OUT
 from metareward.records import Battle, Finish, Judgment, Outcome, Response, Role
@@ -38,7 +37,7 @@ def summarise(history: History, root: Path) -> dict[str, Any]:
         "contaminated": [asdict(overlap) for overlap in history.contaminated],
         "checkpoint": str(Path(last.path).relative_to(root)) if last else None,
         "supervision": str(history.supervision),
-        "engine": engine_said(history.engine),
+        "engine": history.engine,
         "eft": tuned(history.tuned),
     }
 

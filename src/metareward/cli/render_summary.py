@@ -11,7 +11,7 @@ from metareward.cli import render, render_epochs
 from metareward.cli.render_gates import gate_rows, legend
 from metareward.config import Config
 from metareward.display import one_line
-from metareward.provenance import MADE_UP
+from metareward.provenance import FAKE, engine_said
 
 _HEADLINES: Mapping[str, tuple[str, ...]] = {  # where in an evaluation's numbers its first one stands
     "ifeval": ("strict", "prompt"),
@@ -24,7 +24,7 @@ _HEADLINES: Mapping[str, tuple[str, ...]] = {  # where in an evaluation's number
 
 def summary(result: dict[str, Any], config: Config) -> None:
     """The run's table and where everything lies."""
-    made_up = " (made up by the fake engine)" if result.get("engine") == MADE_UP else ""
+    made_up = " (made up by the fake engine)" if result.get("engine") == FAKE else ""
     where = " on held-out prompts" if result["models"][0]["held_out"] else ""
     table = Table(title=f"Models{where}{made_up}")
     for title in ("", *(entry["model"] for entry in result["models"])):
@@ -218,7 +218,7 @@ def _paths(result: dict[str, Any], directory: Path) -> None:
     render.say(f"config      {directory / 'config.toml'}")
     render.say(f"summary     {directory / 'summary.json'}")
     render.say(f"supervision {result['supervision']}")
-    render.say(f"engine      {result.get('engine', 'not recorded')}")
+    render.say(f"engine      {engine_said(result.get('engine', ''))}")
     if found := result.get("contaminated"):
         render.say(
             f"contaminated {len(found)} prompts equal or nearly equal evaluation items; summary.json has them"
