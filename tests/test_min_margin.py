@@ -1,5 +1,7 @@
 """A least margin: pairs whose two sides are nearly equal are left out, counted, and change no key unset."""
 
+from typing import Any
+
 import pytest
 
 from metareward.errors import ConfigError
@@ -17,7 +19,7 @@ PROMPT = a_prompt("p")
 REASON = "margin below minimum"
 
 
-def pair(rule, *scores):
+def pair(rule, *scores) -> Any:
     """What a rule makes of one prompt whose responses have these scores."""
     responses = [a_response("p", n) for n in range(len(scores))]
     judgments = [a_judgment(r, 0, score) for r, score in zip(responses, scores, strict=True)]
@@ -47,7 +49,7 @@ class TestActorPairs:
         assert pair(kind(0.0, min_margin=2.5), *scores).chosen_score == 4.0
         responses = [a_response("p", n, "x" * length) for n, length in enumerate((9, 1, 9, 1))]
         judgments = [a_judgment(r, 0, score) for r, score in zip(responses, scores, strict=True)]
-        rows = ([PROMPT], responses, judgments)
+        rows: Any = ([PROMPT], responses, judgments)
         rows = rows if kind is ActorPairs else (*rows, responses, judgments)
         (near,) = kind(0.32).apply(*rows)
         assert (near.chosen_score, near.rejected_score) == (3.1, 1.9)
@@ -55,7 +57,7 @@ class TestActorPairs:
 
 
 class TestJudgePairs:
-    def found(self, margin):
+    def found(self, margin) -> Any:
         """Two judgments that met twice in each order, of which one won three times."""
         response = a_response("p")
         one, other = (a_judgment(response, n, score) for n, score in enumerate((1.0, 4.0)))

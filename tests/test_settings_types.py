@@ -4,6 +4,7 @@ import dataclasses
 import re
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -11,31 +12,41 @@ import metareward as mr
 from metareward.errors import ConfigError, DataError
 from metareward.settings import check_types, checked
 
+LOOSE: Any = mr  # so that what is wrong on purpose passes the type checker
 WRONG = [
-    (lambda: mr.Generate(samples="3"), "generate.samples must be a whole number, not '3'"),
-    (lambda: mr.Generate(samples=2.5), "generate.samples must be a whole number, not 2.5"),
-    (lambda: mr.Generate(samples=True), "generate.samples must be a whole number, not true"),
-    (lambda: mr.Judge(template=None), "judge.template must be a text, not unset"),
-    (lambda: mr.Judge(reading="guess"), "judge.reading must be 'free' or 'forced', not 'guess'"),
-    (lambda: mr.MetaJudge(show_scores=1), "meta_judge.show_scores must be true or false, not 1"),
-    (lambda: mr.MetaJudge(max_length_ratio="2"), "meta_judge.max_length_ratio must be a number or not set"),
-    (lambda: mr.DPO(learning_rate="5e-6"), "dpo.learning_rate must be a number, not '5e-6'"),
-    (lambda: mr.SFT(lora_targets="q_proj"), "sft.lora_targets must be a list of which each is a text, not"),
-    (lambda: mr.Iteration(roles=("critic",)), "iterations.roles must be a list of which each is 'actor' or"),
+    (lambda: LOOSE.Generate(samples="3"), "generate.samples must be a whole number, not '3'"),
+    (lambda: LOOSE.Generate(samples=2.5), "generate.samples must be a whole number, not 2.5"),
+    (lambda: LOOSE.Generate(samples=True), "generate.samples must be a whole number, not true"),
+    (lambda: LOOSE.Judge(template=None), "judge.template must be a text, not unset"),
+    (lambda: LOOSE.Judge(reading="guess"), "judge.reading must be 'free' or 'forced', not 'guess'"),
+    (lambda: LOOSE.MetaJudge(show_scores=1), "meta_judge.show_scores must be true or false, not 1"),
     (
-        lambda: mr.Iteration(rho_bounds=(0.1,)),
+        lambda: LOOSE.MetaJudge(max_length_ratio="2"),
+        "meta_judge.max_length_ratio must be a number or not set",
+    ),
+    (lambda: LOOSE.DPO(learning_rate="5e-6"), "dpo.learning_rate must be a number, not '5e-6'"),
+    (
+        lambda: LOOSE.SFT(lora_targets="q_proj"),
+        "sft.lora_targets must be a list of which each is a text, not",
+    ),
+    (
+        lambda: LOOSE.Iteration(roles=("critic",)),
+        "iterations.roles must be a list of which each is 'actor' or",
+    ),
+    (
+        lambda: LOOSE.Iteration(rho_bounds=(0.1,)),
         "iterations.rho_bounds must be a list of 2: a number, a number",
     ),
-    (lambda: mr.Gate(limit=None), "attack.limit must be a whole number, not unset"),
-    (lambda: mr.JudgeGate(fewest="10"), "judge_gate.fewest must be a whole number, not '10'"),
-    (lambda: mr.TrainMachine(processes=1.0), "machine.training.processes must be a whole number, not 1.0"),
-    (lambda: mr.MetaRewarding(mr.Judge(), mr.Generate()), "generate must be a Generate, not Judge("),
-    (lambda: mr.Combined(dpo=mr.SFT()), "dpo must be a DPO, not SFT("),
+    (lambda: LOOSE.Gate(limit=None), "attack.limit must be a whole number, not unset"),
+    (lambda: LOOSE.JudgeGate(fewest="10"), "judge_gate.fewest must be a whole number, not '10'"),
+    (lambda: LOOSE.TrainMachine(processes=1.0), "machine.training.processes must be a whole number, not 1.0"),
+    (lambda: LOOSE.MetaRewarding(LOOSE.Judge(), LOOSE.Generate()), "generate must be a Generate, not Judge("),
+    (lambda: LOOSE.Combined(dpo=LOOSE.SFT()), "dpo must be a DPO, not SFT("),
     (
-        lambda: mr.SelfRewarding(iterations=mr.Iteration()),
+        lambda: LOOSE.SelfRewarding(iterations=LOOSE.Iteration()),
         "iterations must be a list of which each is an Iter",
     ),
-    (lambda: mr.Suite(judge="smollm2"), "attack.judge must be a Judge or not set, not 'smollm2'"),
+    (lambda: LOOSE.Suite(judge="smollm2"), "attack.judge must be a Judge or not set, not 'smollm2'"),
 ]
 
 

@@ -92,7 +92,7 @@ def _nearly_greedy(own: Any) -> bool:
 def _short(recipe: Any) -> Iterator[str]:
     """Limits that leave no room for what must be said."""
     for name in ("judge", "meta_judge"):
-        own = getattr(recipe, name, None)
+        own: Any = getattr(recipe, name, None)
         used = own is not None and (name == "judge" or _judging(recipe))
         if used and own.reading == "free" and own.max_tokens < _VERDICT_TOKENS:
             yield (

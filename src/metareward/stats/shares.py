@@ -133,7 +133,8 @@ def _correlation(values: Sequence[float], floors: Sequence[float], clusters: Seq
     both = [[total / count for total, count in _totals(side, clusters)] for side in (values, floors)]
     if any(max(side) == min(side) for side in both):
         return 0.0
-    return float(np.corrcoef(both)[0, 1])
+    together = np.corrcoef(np.asarray(both))
+    return float(np.asarray(together)[0, 1])
 
 
 def _bootstrapped(values: Sequence[float], clusters: Sequence[str], level: float = LEVEL) -> Estimate:
