@@ -22,16 +22,16 @@ WRONG = [
     (lambda: LOOSE.MetaJudge(show_scores=1), "meta_judge.show_scores must be true or false, not 1"),
     (
         lambda: LOOSE.MetaJudge(max_length_ratio="2"),
-        "meta_judge.max_length_ratio must be a number or not set",
+        "meta_judge.max_length_ratio must be a number or not",
     ),
     (lambda: LOOSE.DPO(learning_rate="5e-6"), "dpo.learning_rate must be a number, not '5e-6'"),
     (
         lambda: LOOSE.SFT(lora_targets="q_proj"),
-        "sft.lora_targets must be a list of which each is a text, not",
+        "sft.lora_targets must be a list of which each is a text",
     ),
     (
         lambda: LOOSE.Iteration(roles=("critic",)),
-        "iterations.roles must be a list of which each is 'actor' or",
+        "iterations.roles must be a list of which each is 'actor'",
     ),
     (
         lambda: LOOSE.Iteration(rho_bounds=(0.1,)),
