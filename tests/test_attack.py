@@ -79,23 +79,92 @@ def test_a_coin_flips_as_often_as_the_floor_and_is_at_chance(tmp_path, reading):
 
 def test_a_judge_that_always_says_5_believes_every_empty_response(tmp_path):
     report = attacked(tmp_path, Planted(always=5.0), suite(compare=None))
-    for measure in ("false positive", "wins"):
+    for measure, verdict in (("false positive", "alarm"), ("wins", "cannot tell")):
         rows = rows_of(report, measure)
         assert [row.family for row in rows] == EMPTY
-        assert {(row.rate.value, row.verdict) for row in rows} == {(1, "alarm")}
+        assert {(row.rate.value, row.verdict) for row in rows} == {(1, verdict)}
+    assert {row.floor.value for row in rows_of(report, "wins")} == {1}, "flawed ones do as well: no room"
     assert {row.rate.value for row in rows_of(report, "flip")} == {0}
     (baseline,) = report.baselines
     assert (baseline.accuracy.value, baseline.ties) == (0.5, 12), "flips alone would call it perfect"
 
 
-def test_a_judge_that_punishes_an_attack_reacts_and_raises_no_alarm(tmp_path):
+def test_a_judge_that_lets_a_good_response_lose_for_its_form_raises_an_alarm(tmp_path):
     report = attacked(tmp_path, Planted(bonus={"beauty": -3.0}), suite())
-    assert not report.alarms
-    assert {(row.family, row.side) for row in report.rows if row.verdict == "reacts"} == {("beauty", "good")}
+    assert {(row.family, row.side) for row in report.alarms} == {("beauty", "good")}
+    assert not [row for row in report.rows if row.verdict == "reacts"]
     for row in rows_of(report, "flip", family="beauty", form="pointwise"):
         assert row.shift.value < 0
     for row in rows_of(report, "flip", family="beauty", side="good"):
         assert (row.rate.value, row.away) == (1, 12)
+
+
+def test_a_judge_that_takes_points_off_a_flawed_response_for_its_form_reacts(tmp_path):
+    """It took the flawed one for the better (5 to 4); in a fine form it loses: changed, but not fooled."""
+
+    def script(request, model):
+        said = request.messages[0].content
+        swapped = said.replace("is right.", "is -.").replace("is wrong.", "is right.")
+        turned = Message("user", swapped.replace("is -.", "is wrong."))
+        return Planted(bonus={"beauty": -3.0})(dataclasses.replace(request, messages=(turned,)), model)
+
+    report = attacked(tmp_path, script, suite(compare=None, families=families(["beauty"])))
+    (row,) = rows_of(report, "flip", side="flawed")
+    assert (row.rate.value, row.toward, row.away, row.verdict) == (1, 0, 12, "reacts")
+
+
+class TestFloors:
+    """Empty responses win as often as flawed ones do: that is the judge's error, not the attack's."""
+
+    def share_of_wins(self, tmp_path, fooled, count=24):
+        """A judge that sees no difference in two thirds of the prompts, and takes empty ones in `fooled`."""
+
+        def script(request, model):
+            said = request.messages[0].content
+            number = int(said.split("What of ")[1].split("?")[0])
+            empty = "number" not in said.split("#####")[1]
+            blind = number % 3 != 0
+            if empty:
+                return f"Score: {4 if fooled(number) else 0}"
+            return "Score: 4" if blind else Planted()(request, model)
+
+        report = attacked(tmp_path, script, suite(count=count, compare=None, families=families(["null"])))
+        return rows_of(report, "wins")[0]
+
+    def test_a_rate_at_its_floor_is_no_alarm(self, tmp_path):
+        row = self.share_of_wins(tmp_path, lambda number: number % 3 != 0)
+        assert (row.rate.value, row.floor.value) == (pytest.approx(2 / 3), pytest.approx(2 / 3))
+        assert (row.difference.value, row.verdict) == (0, "ok")
+
+    def test_a_rate_above_it_is(self, tmp_path):
+        row = self.share_of_wins(tmp_path, lambda number: True)
+        assert (row.rate.value, row.floor.value, row.verdict) == (1, pytest.approx(2 / 3), "alarm")
+        assert 0.05 < row.difference.low < 1 / 3 < row.difference.high
+
+
+@pytest.mark.parametrize(
+    ("count", "verdict"), [(2, "cannot tell"), (6, "cannot tell"), (8, "ok"), (12, "ok")]
+)
+def test_ok_is_said_only_where_there_is_enough_to_say_it(tmp_path, count, verdict):
+    """Of 6 none leaves up to .390 (Wilson), of 8 up to .324: .33 above the limit is the most."""
+    report = attacked(tmp_path, Planted(), suite(count=count))
+    assert {row.verdict for row in report.rows} == {verdict}
+    assert report.verdict == ("passed" if verdict == "ok" else "cannot tell")
+    assert (len(report.told), report.passed) == (len(report.rows) * (verdict == "ok"), verdict == "ok")
+    assert not report.failed
+
+
+def test_a_flip_that_is_not_sure_is_a_hint_whichever_way_it_goes(tmp_path):
+    """5 of 6 good responses lose for being verbose: over the floor, but of twelve rows that can be chance."""
+
+    def script(request, model):
+        other = "What of 3?" in request.messages[0].content
+        return Planted(bonus={} if other else {"verbosity": -3.0})(request, model)
+
+    report = attacked(tmp_path, script, suite(count=6, compare=None, families=families(PERTURBATIONS)))
+    (row,) = rows_of(report, "flip", family="verbosity", side="good")
+    assert (row.rate.value, row.floor.value, row.verdict) == (pytest.approx(5 / 6), 0, "hint")
+    assert row.difference.low > 0
 
 
 def test_a_judge_that_prefers_the_worse_has_no_accuracy_at_all(tmp_path):

@@ -144,7 +144,7 @@ def test_the_rows_of_these_values():
     for form in ("pointwise", "pairwise"):
         row = found[form, "beauty", "flawed", "flip"]
         assert (row.rate.value, row.floor.value, row.difference.value) == (1, 0, 1)
-        assert (row.toward, row.away, row.verdict) == (1, 0, "ok"), "one prompt is no evidence"
+        assert (row.toward, row.away, row.verdict) == (1, 0, "cannot tell"), "one prompt is no evidence"
     good = found["pointwise", "beauty", "good", "flip"]
     assert (good.rate.value, good.toward, good.away) == (1, 0, 1)
     assert found["pairwise", "position", "order", "flip"].rate.value == 0

@@ -24,9 +24,9 @@ class TestUnreadable:
         assert not report.alarms
         assert not report.passed, "what says nothing has not resisted"
 
-    @pytest.mark.parametrize(("every", "verdict"), [(3, "ok"), (2, "ok"), (1, "unreadable")])
+    @pytest.mark.parametrize(("every", "verdict"), [(3, "ok"), (2, "cannot tell"), (1, "unreadable")])
     def test_too_little_that_could_be_read_is_not_ok(self, tmp_path, every, verdict):
-        """Of 12 null responses 4, 6 or 12 are unreadable; up to one half passes."""
+        """Of 12 null responses 4, 6 or 12 are unreadable; of 8 that were read one can tell, of 6 not."""
 
         def script(request, model):
             number = int("".join(filter(str.isdigit, request.messages[0].content.split("?")[0])))

@@ -134,7 +134,7 @@ def test_a_benchmark_file_of_ones_own(tmp_path, evaluate):
         share = score["strict"]["prompt"] if name == "ifeval" else score["strict"]
         assert (share["correct"], share["n"]) == (1, 1)
         asked = json.loads(
-            evaluate(name, "--data", data, "--model", "x", "--engine", "fake", "--json").stdout
+            evaluate(name, "--data", data, "--model", "fake", "--engine", "fake", "--json").stdout
         )
         assert asked["n"] == 1
 

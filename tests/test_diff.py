@@ -115,7 +115,8 @@ def test_more_judgments_keep_every_row_there_was(plain, tmp_path):
 
 
 def test_fewer_judgments_are_all_known(plain, tmp_path):
-    found = against(plain, tmp_path, ("[judge]\nsamples = 2", "[judge]\nsamples = 1"))
+    actor = [(f"rho = {rho}", f"rho = {rho}\nroles = ['actor']") for rho in (0.3, 0.2)]  # one holds no battle
+    found = against(plain, tmp_path, ("[judge]\nsamples = 2", "[judge]\nsamples = 1"), *actor)
     (judge,) = [step for step in found.steps if step.section == "iteration 0" if step.step == "judge"]
     assert judge.reusable == judge.rows == _rows(plain, "judge", "iteration 0") / 2
 

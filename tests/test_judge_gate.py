@@ -87,7 +87,7 @@ class TestLimits:
     def test_signals_that_settled_pairs_cannot_fail_are_only_measured(self):
         found = hold(GATE, {"flips": Estimate(0.9, 0.8, 1.0, 50)}, (), ("flips",))
         assert found.signals[0].state == "measured"
-        assert found.passed
+        assert (found.verdict, found.passed, found.failed) == ("measured", False, ())
 
 
 class TestCannotTell:
@@ -106,15 +106,43 @@ class TestCannotTell:
         (signal,) = hold(dataclasses.replace(GATE, max_flips=1.0), {}, ["flips"]).signals
         assert signal.state == "measured"
 
-    @pytest.mark.parametrize(("setting", "passed"), [("pass", True), ("fail", False)])
-    def test_it_counts_as_configured(self, setting, passed):
+    @pytest.mark.parametrize(("setting", "verdict"), [("pass", "cannot tell"), ("fail", "failed")])
+    def test_it_counts_as_configured(self, setting, verdict):
         gate = dataclasses.replace(GATE, cannot_tell=setting)
         few = hold(gate, {"flips": Estimate(0.1, 0.0, 0.3, 3)}, ["position"])
-        assert few.passed is passed
-        if not passed:
+        assert (few.verdict, few.passed) == (verdict, False)
+        assert (len(few.told), len(few.held)) == (0, 2)
+        if verdict == "failed":
             told = said(few, "warn")
             assert "too few to tell: 10 % [0, 30]" in told
             assert "position: no rows to tell it by" in told
+
+
+class TestVerdict:
+    """Passed is what could be told and did not fail; where nothing could be told nothing has passed."""
+
+    GOOD, BAD, FEW = Estimate(0.1, 0.05, 0.15, 50), Estimate(0.5, 0.4, 0.6, 50), Estimate(0.1, 0.0, 0.3, 3)
+
+    @pytest.mark.parametrize(
+        ("flips", "preference", "verdict", "told"),
+        [
+            (GOOD, GOOD, "passed", 2),
+            (GOOD, FEW, "passed", 1),
+            (FEW, FEW, "cannot tell", 0),
+            (BAD, FEW, "failed", 1),
+            (BAD, GOOD, "failed", 2),
+        ],
+    )
+    def test_it_is_one_of_three(self, flips, preference, verdict, told):
+        found = hold(GATE, {"flips": flips, "score_preference": preference}, ())
+        assert (found.verdict, len(found.told), len(found.held)) == (verdict, told, 2)
+        assert found.passed is (verdict == "passed")
+        assert (decided(GATE, found) == "none") is (verdict != "failed")
+
+    def test_no_battle_at_all_has_not_passed(self):
+        found = hold(GATE, {}, ["score_preference", "position", "flips"])
+        assert (found.verdict, found.passed, len(found.held)) == ("cannot tell", False, 3)
+        assert decided(dataclasses.replace(GATE, action="stop"), found) == "none"
 
 
 class TestDecided:
@@ -174,7 +202,7 @@ class TestFalseAlarms:
             share = Share(list(won), [float(trials)] * prompts)
             estimate = share.estimate()
             assert estimate is not None
-            failed += not hold(GATE, {name: estimate}, ()).passed
+            failed += bool(hold(GATE, {name: estimate}, ()).failed)
         return failed / draws
 
     @pytest.mark.parametrize(("name", "limit"), [("score_preference", 0.75), ("flips", 0.2)])

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from biased_judges import GATE
-from metareward.cli.render_gates import gate_rows
+from metareward.cli.render_gates import gate_rows, legend
 from metareward.recipes.judge_gate import hold, said
 from metareward.stats.bootstrap import Estimate
 
@@ -70,6 +70,41 @@ class TestSaid:
         rows = dict(gate_rows({**result, "judge_stopped": 1}))
         assert rows["judge gate"] == ["passed", "failed, judge stopped", "judge stopped", "judge stopped"]
         assert dict(gate_rows(result))["judge gate"] == ["passed", "failed, judge stopped", "-", "-"]
+
+    def test_what_could_not_be_told_is_not_said_to_have_passed(self):
+        few = {"flips": Estimate(0.1, 0.0, 0.3, 3)}
+        some = {**few, "score_preference": Estimate(0.5, 0.4, 0.6, 40)}
+        reports = [hold(GATE, few, ["position"]), hold(GATE, some, ["position"])]
+        gates = [
+            {
+                "iteration": number,
+                "action": "none",
+                "passed": report.passed,
+                "verdict": report.verdict,
+                "told": len(report.told),
+                "held": len(report.held),
+                "signals": report.as_dict(),
+            }
+            for number, report in enumerate(reports)
+        ]
+        result = {"judge_gates": gates, "iterations": [{"iteration": 0}, {"iteration": 1}]}
+        rows = dict(gate_rows(result))
+        assert rows["judge gate"] == [
+            "cannot tell (0 of 2 signals told)",
+            "passed (1 of 3 signals told)",
+        ]
+        assert rows["pairs decided oppositely in the two orders"] == ["10 % [0, 30] ?", "10 % [0, 30] ?"]
+
+    def test_a_mark_is_explained_where_it_stands(self):
+        def of(*estimates):
+            signals = [hold(GATE, {"flips": one}, ()).as_dict() for one in estimates]
+            return legend({"judge_gates": [{"signals": each} for each in signals]})
+
+        good, bad, few = (Estimate(0.1, 0.05, 0.15, 50), Estimate(0.5, 0.4, 0.6, 50), Estimate(0, 0, 0.4, 3))
+        assert of(good) == of() == ""
+        assert ("!" in of(bad), "?" in of(bad)) == (True, False)
+        assert ("!" in of(good, few), "? is over too few prompts" in of(good, few)) == (False, True)
+        assert of(bad, few).count("; ") == 2
 
     def test_a_signal_that_failed_is_in_the_table_whatever_it_is(self):
         failed = hold(GATE, {"bank: master key": Estimate(0.1, 0.0, 0.2, 30)}, ()).as_dict()

@@ -43,9 +43,39 @@ def test_equal_scores_are_half_a_win_each():
 
 
 def test_a_model_that_wins_everything_stays_in_reach():
-    found = ladder(["M0", "M1"], [{"a": 1.0, "b": 1.0}, {"a": 2.0, "b": 2.0}])[1]
+    found = ladder(["M0", "M1"], [flat(1.0, 6), flat(2.0, 6)])[1]
     assert 0 < found["elo"] < 1500
     assert found["win_rate"] == 1.0
+
+
+def flat(score, prompts):
+    return {f"p{n}": score for n in range(prompts)}
+
+
+@pytest.mark.parametrize("prompts", [5, 12])
+def test_where_no_resample_differs_the_interval_is_wilsons(prompts):
+    """All of n won is a rate of n / (n + 1.96^2) to 1, and Elo 400 log10(p / (1 - p)) of it: no upper end."""
+    found = ladder(["M0", "M1"], [flat(1.0, prompts), flat(2.0, prompts)])[1]
+    low = prompts / (prompts + 1.959964**2)
+    assert found["win_rate_lower"] == pytest.approx(low, abs=1e-6)
+    assert found["lower"] == pytest.approx(400 * math.log10(low / (1 - low)), rel=1e-4)
+    assert (found["upper"], found["win_rate_upper"]) == (None, 1.0)
+    turned = ladder(["M0", "M1"], [flat(2.0, prompts), flat(1.0, prompts)])[1]
+    assert (turned["lower"], turned["upper"]) == (None, pytest.approx(-found["lower"]))
+
+
+def test_fewer_than_five_prompts_cannot_tell():
+    found = ladder(["M0", "M1"], [flat(2.02, 4), flat(1.0, 4)])[1]
+    assert (found["elo"], found["lower"], found["upper"], found["games"]) == (None, None, None, 4)
+    assert (found["win_rate"], found["win_rate_upper"] < 1) == (0.0, True), "the share itself is known"
+
+
+@pytest.mark.parametrize(("apart", "rate"), [(0.0, 0.5), (0.004, 0.5), (0.05, 0.5), (0.051, 1.0)])
+def test_scores_within_a_hundredth_of_the_scale_are_a_tie(apart, rate):
+    found = ladder(["M0", "M1"], [flat(2.0, 8), flat(2.0 + apart, 8)])[1]
+    assert found["win_rate"] == rate
+    assert (abs(found["elo"]) < 1e-6) is (rate == 0.5)
+    assert found["lower"] < found["elo"], "an interval always"
 
 
 def test_no_shared_prompt_is_no_number():

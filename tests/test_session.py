@@ -124,12 +124,11 @@ def test_a_plan_without_the_dataset_counts_what_the_config_says(tmp_path):
         session.sketch(dataclasses.replace(loaded, prompts=unknown))
 
 
-def test_one_response_a_prompt_leaves_no_pair_and_says_so(tmp_path):
+def test_an_iteration_without_a_pair_says_so(tmp_path):
     loaded = prepare(tmp_path)
-    method = dataclasses.replace(
-        loaded.method, generate=dataclasses.replace(loaded.method.generate, samples=1)
-    )
-    with pytest.raises(NoPairsError, match=r"actor_pairs: 4 fewer than two scored responses"):
+    apart = [dataclasses.replace(each, min_score_margin=5.0) for each in loaded.method.iterations]
+    method = dataclasses.replace(loaded.method, iterations=tuple(apart))
+    with pytest.raises(NoPairsError, match=r"actor_pairs: .*\d margin below minimum"):
         session.execute(dataclasses.replace(loaded, method=method), ignore)
     summary = json.loads((tmp_path / "run/summary.json").read_text())
     assert [entry["model"] for entry in summary["models"]] == ["M0"], "what was done is summarised"

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from metareward.stats.shares import at_least, mean, resampled, share, sign_test, wilson
+from metareward.stats.shares import at_least, excess, mean, resampled, share, sign_test, wilson
 
 COUNTS = st.integers(1, 200).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
 
@@ -143,3 +143,54 @@ def test_false_alarms_are_as_rare_as_they_should_be():
         for _ in range(2000)
     ]
     assert np.mean(fired) <= 0.055
+
+
+def test_the_excess_is_newcombes_paired_interval():
+    """delta -+ sqrt(d1^2 - 2 phi d1 d2 + d2^2), d1 and d2 from Wilson's ends, phi of the 2 x 2 table."""
+    both, first, second, none = 12, 9, 2, 21
+    values = [1.0] * (both + first) + [0.0] * (second + none)
+    floors = [1.0] * both + [0.0] * first + [1.0] * second + [0.0] * none
+    found = excess(values, floors, names(44))
+    n, one, other = 44, (both + first) / 44, (both + second) / 44
+    (l1, u1), (l2, u2) = wilson(both + first, n), wilson(both + second, n)
+    phi = (both * none - first * second) / np.sqrt(
+        (both + first) * (second + none) * (both + second) * (first + none)
+    )
+    low = np.sqrt((one - l1) ** 2 - 2 * phi * (one - l1) * (u2 - other) + (u2 - other) ** 2)
+    high = np.sqrt((u1 - one) ** 2 - 2 * phi * (u1 - one) * (other - l2) + (other - l2) ** 2)
+    assert found.value == pytest.approx(7 / 44)
+    assert (found.low, found.high) == pytest.approx((7 / 44 - low, 7 / 44 + high))
+
+
+def test_an_excess_of_nothing_keeps_its_width():
+    found = excess([0.0] * 12, [0.0] * 12, names(12))
+    assert (found.value, found.low, found.high) == pytest.approx((0, -wilson(0, 12)[1], wilson(0, 12)[1]))
+    all_of_them = excess([1.0] * 6, [0.0] * 6, names(6))
+    assert all_of_them.value == 1
+    assert all_of_them.low == pytest.approx(1 - np.sqrt(2) * wilson(0, 6)[1])
+    assert all_of_them.high == 1
+
+
+def test_an_excess_turns_with_its_sides():
+    random = np.random.default_rng(5)
+    values, floors = ((random.random(30) < p).astype(float).tolist() for p in (0.6, 0.3))
+    one, other = excess(values, floors, names(30)), excess(floors, values, names(30))
+    turned = [-end for end in (other.value, other.high, other.low) if end is not None]
+    assert [one.value, one.low, one.high] == pytest.approx(turned)
+
+
+def test_the_excess_covers_also_where_prompts_have_several_rows():
+    """Flips .3 against a floor of .2 with one cause within a prompt, 40 prompts of one or of two rows."""
+    random = np.random.default_rng(6)
+    for each in (1, 2):
+        covered = []
+        for _ in range(300):
+            shared = random.random(40).repeat(each)
+            flips, floors = shared < 0.3, (shared + 0.1 * random.random(40 * each)) % 1 < 0.2
+            found = excess(
+                flips.astype(float).tolist(), floors.astype(float).tolist(), names(40 * each, each)
+            )
+            assert found.low is not None
+            assert found.high is not None
+            covered.append(found.low <= 0.1 <= found.high)
+        assert 0.9 < np.mean(covered) <= 1

@@ -111,6 +111,7 @@ def test_a_run_that_stops_early_has_a_summary_of_what_was_done(tmp_path):
         "contaminated": [],
         "checkpoint": None,
         "supervision": "none",
+        "engine": "",
         "eft": None,
         "samples": {"answers": [], "pairs": []},
     }

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from metareward.evaluate.gsm8k import GSM8K
     from metareward.evaluate.ifeval import IFEval
     from metareward.evaluate.mt_ask import MTBench
+    from metareward.events import print_progress
     from metareward.export import export_run
     from metareward.models import Model, resolve
     from metareward.recipes.combined import Combined, combined
@@ -73,6 +74,7 @@ _HOMES = {
     "engines.fake": ("fake",),
     "engines.transformers": ("open_transformers",),
     "errors": ("MetarewardError", "UserError"),
+    "events": ("print_progress",),
     "evaluate.alpaca_ask": ("AlpacaEval",),
     "evaluate.alpaca_eval": ("LengthControl",),
     "evaluate.gsm8k": ("GSM8K",),
@@ -125,6 +127,10 @@ _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __version__ = "0.1.0"
 __all__ = sorted(_HOME)  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME})
 
 
 def __getattr__(name: str) -> Any:

@@ -13,6 +13,7 @@ from metareward import files, templates
 from metareward.errors import ConfigError
 from metareward.evaluate.base import Evaluations
 from metareward.evaluate.chosen import KINDS, Evaluate
+from metareward.ids import told
 from metareward.models.base import Model
 from metareward.options import Machine, Plan, Prompts, eft_settings
 from metareward.overlay import known_names, names, near, overlay, table, text, typed
@@ -60,11 +61,11 @@ class Config:
     def meaning(self) -> dict[str, Any]:
         """What the results depend on, as plain data: everything but the machine and the plan."""
         plain = {"recipe": self.recipe, "model": at_home(self.model), "seed": self.seed}
-        prompts = {**dataclasses.asdict(self.prompts), "source": at_home(self.prompts.source)}
-        method = dataclasses.asdict(self.method)
+        prompts = {**told(self.prompts), "source": at_home(self.prompts.source)}
+        method = told(dataclasses.replace(self.method, evaluate=Evaluations()))
         method["eft"]["source"] = at_home(method["eft"]["source"])
         del method["evaluate"]  # stands below as it was given: built, it holds whole benchmarks
-        plain |= {"prompts": prompts, "method": method, "evaluate": dataclasses.asdict(self.evaluate)}
+        plain |= {"prompts": prompts, "method": method, "evaluate": told(self.evaluate)}
         return json.loads(json.dumps(plain))
 
     def resolved(self) -> dict[str, Any]:

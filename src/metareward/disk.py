@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -112,14 +113,29 @@ def sync_tree(folder: Path) -> None:
         sync(path)
 
 
+def finite(content: Any) -> Any:
+    """Plain data as JSON can hold it: null in the place of NaN and infinities, which are none of it."""
+    if isinstance(content, float):
+        return content if isfinite(content) else None
+    if isinstance(content, Mapping):
+        return {name: finite(value) for name, value in content.items()}
+    return [finite(value) for value in content] if isinstance(content, list | tuple) else content
+
+
+def json_text(content: Any, indent: int | None = 2, ascii_only: bool = False) -> str:
+    """Plain data as JSON that every reader takes; see `finite`."""
+    return json.dumps(finite(content), indent=indent, ensure_ascii=ascii_only, allow_nan=False)
+
+
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write a small JSON file atomically."""
-    text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    text = json_text(content) + "\n"
     replace(path, text.encode("utf-8", "backslashreplace"))  # a lone surrogate as JSON writes it
 
 
 def write_checked(path: Path, content: dict[str, Any]) -> None:
     """Write a small JSON file atomically, its own checksum in it."""
+    content = finite(content)
     write_json(path, {**content, _CHECKSUM: _checksum(content)})
 
 

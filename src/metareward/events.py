@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from metareward.display import one_line
+
 
 @dataclass(frozen=True, slots=True)
 class StepStarted:
@@ -52,3 +54,18 @@ Listener = Callable[[Event], None]
 
 def ignore(event: Event) -> None:
     """The listener that does not listen."""
+
+
+def print_progress(event: Event) -> None:
+    """A listener that prints a line when a step begins, when it is finished, and for what is noticed."""
+    if isinstance(event, StepStarted):
+        line = f"{event.section}: {event.step}, {event.done} of at most {event.total} done"
+    elif isinstance(event, StepFinished):
+        when = "kept from before" if event.reused else f"{event.seconds:.1f} s"
+        note = f" ({event.note})" if event.note else ""
+        line = f"{event.section}: {event.step}: {event.rows} rows, {when}{note}"
+    elif isinstance(event, Noticed):
+        line = f"{event.section}: {event.message}"
+    else:
+        return
+    print(one_line(line.removeprefix(": ")), flush=True)

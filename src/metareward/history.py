@@ -150,7 +150,7 @@ class History:
 
     newest: the last model's judgments of every look's answers, by the name of the model that answered.
     contaminated: the prompts found to resemble an evaluation's items, as `evaluate.contamination` says them.
-    supervision: what the run learnt from besides its own judgments.
+    supervision: what the run learnt from besides its own judgments. engine: what answered, by name.
     tuned: evaluation fine-tuning, if there was any.
     rhos: the length control of each iteration that trained the actor, by its number (a `RhoChoice`).
     consistency: how far its judge agreed with the one before, by its number (a `Consistency`).
@@ -161,6 +161,7 @@ class History:
     attacks: list[Attacked] = field(default_factory=list)
     judge_gates: list[Gated] = field(default_factory=list)
     supervision: Supervision = Supervision()
+    engine: str = ""
     tuned: Tuned | None = None
     newest: dict[str, Any] = field(default_factory=dict)
     contaminated: list[Any] = field(default_factory=list)

@@ -38,6 +38,18 @@ def identity(value: Any) -> dict[str, Any]:
     }
 
 
+def told(value: Any) -> Any:
+    """A dataclass as plain data, without `added` fields at their default, and so all that is in it.
+
+    So the settings of a run are the same as before a setting existed.
+    """
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {name: told(found) for name, found in identity(value).items()}
+    if isinstance(value, Mapping):
+        return {name: told(item) for name, item in value.items()}
+    return [told(item) for item in value] if isinstance(value, list | tuple) else value
+
+
 def seed_of(*parts: Any) -> int:
     """A seed in [0, 2^63) that depends on nothing but `parts`."""
     return int(hashlib.sha256(fingerprint(*parts).encode()).hexdigest()[:16], 16) >> 1

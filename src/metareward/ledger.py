@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from metareward.provenance import Record, records, steps_of, supervision_of
+from metareward.provenance import Record, engine_of, records, steps_of, supervision_of
 from metareward.store import Cost, Manifest, Store, parts
 from metareward.store.artifact import by_session
 from metareward.train.lineage import Training, model_names, trainings
@@ -47,6 +47,7 @@ class Ledger:
     lines: tuple[Line, ...]
     sessions: tuple[Record, ...]
     supervision: str
+    engine: str
     names: dict[str, str]
 
     @property
@@ -86,6 +87,7 @@ class Ledger:
         another, paid = self.another_iteration(), self.by_session()
         return {
             "supervision": self.supervision,
+            "engine": self.engine,
             "steps": [_plain(line) for line in self.lines],
             "models": {
                 name: {"name": self.names.get(name), **asdict(cost), "trained_tokens": trained}
@@ -110,7 +112,9 @@ def ledger(root: Path) -> Ledger:
         lines = [line if line.key in used else _unused(line) for line in lines]
     order = {key: number for number, key in enumerate(used)}
     lines.sort(key=lambda line: (order.get(line.key, len(order)), line.section, line.step))
-    return Ledger(tuple(lines), tuple(known), supervision_of(root), model_names(trained.values()))
+    return Ledger(
+        tuple(lines), tuple(known), supervision_of(root), engine_of(root), model_names(trained.values())
+    )
 
 
 def add(lines: Iterable[Line]) -> Cost:

@@ -11,7 +11,7 @@ from metareward.errors import ConfigError
 from metareward.overlay import overlay, table, text
 from metareward.paper import Speeds
 from metareward.recipes.eft import EFT
-from metareward.settings import one_of, require
+from metareward.settings import checked, one_of, require
 from metareward.stages.base import Guess
 from metareward.stages.judge import Judge
 from metareward.train.dpo import TrainMachine
@@ -24,6 +24,7 @@ _DEVICE = re.compile("auto|cpu|mps|cuda(:[0-9]{1,3})?")
 
 
 @dataclass(frozen=True)
+@checked("prompts")
 class Prompts:
     """Where prompts come from and how many are used.
 
@@ -53,6 +54,7 @@ class Prompts:
 
 
 @dataclass(frozen=True)
+@checked("machine")
 class Machine:
     """What changes only the speed: never part of any key.
 

@@ -11,7 +11,7 @@ from metareward.history import History
 from metareward.ids import fingerprint
 from metareward.models.base import Model
 from metareward.records import Prompt, kind_of
-from metareward.settings import positive, require
+from metareward.settings import checked, positive, require
 from metareward.stages.base import Guess, Rule, Shape, Stage, step_key, text_tokens
 from metareward.store import Store
 from metareward.train.dpo import DPO
@@ -23,6 +23,7 @@ R = TypeVar("R")
 
 
 @dataclass(frozen=True)
+@checked("plan")
 class Speeds:
     """Tokens per second of one machine: reading, writing, training. None: not known, no time is shown."""
 
@@ -71,17 +72,22 @@ class Sketch:
 
 @dataclass
 class Paper:
-    """Has the verbs of a `Run` and writes down what they would do in `steps`."""
+    """Has the verbs of a `Run` and writes down what they would do in `steps`.
+
+    engine: what would answer. warnings: what is likely wrong with the settings, a sentence each.
+    """
 
     directory: Path
     guess: Guess = field(default_factory=Guess)
     speeds: Speeds = field(default_factory=Speeds)
+    engine: str = ""
 
     def __post_init__(self) -> None:
         self.store = Store(self.directory)
         self.history = History()
         self.section = ""
         self.steps: list[PlannedStep] = []
+        self.warnings: list[str] = []
         self.model_bytes: int | None = None
         self._trained: set[str] = set()
         self._measured = measured(self.store)
@@ -90,7 +96,8 @@ class Paper:
         """The plan as plain data."""
         disk = {"models_to_keep": self.models_to_keep, "model_bytes": self.model_bytes}
         steps = [asdict(step) for step in self.steps]
-        return {"steps": steps, "seconds_left": self.total_seconds(), **disk}
+        told = {"engine": self.engine, "warnings": self.warnings}
+        return {**told, "steps": steps, "seconds_left": self.total_seconds(), **disk}
 
     @property
     def models_to_keep(self) -> int:
@@ -127,7 +134,15 @@ class Paper:
         return measure(*rows) if len(rows) == len(inputs) else None
 
     def warn(self, message: str, stop: bool = False) -> None:
-        """A plan goes on where a run would stop, and says nothing of it."""
+        """What is said of the settings, before any section, is kept in `warnings`; of the rest nothing is
+        said here, and a plan goes on where a run would stop.
+        """
+        if not self.section:
+            self.warnings.append(message)
+
+    def size(self, rows: Sketch) -> int:
+        """At most how many rows there will be."""
+        return rows.shape.rows
 
     def unseen_prompts(self, count: int, number: int) -> Sketch:
         """Prompts that are not at hand (a dataset not downloaded yet): only their number is known."""

@@ -20,6 +20,7 @@ from metareward.rows import SHIPPED_SETS
 from metareward.sources import Loaded, Split, load_prompts, split_prompts
 
 _SHOWN = 3
+_ASKED = ("generate", "judge", "meta_judge")
 _CONTAMINATED = "asked by an evaluation"
 
 
@@ -56,7 +57,7 @@ def fitting(config: Config, model: Model, prompts: list[Prompt]) -> list[Prompt]
     Raises DataError naming those that do not, unless the config says to skip them.
     """
     if config.machine.engine == "fake":
-        return prompts
+        return prompts  # what can be told without a tokenizer is told by `check_limits`
     from metareward.engines.chat import context_length, encode_chat, load_tokenizer
 
     context, room = context_length(model.path), config.method.generate.max_tokens
@@ -92,9 +93,28 @@ def _lengths(
     return lengths
 
 
+def check_limits(config: Config, place: Path | None) -> None:
+    """Refuse a step whose longest answer alone fills the context of the model that lies in `place`.
+
+    Raises ConfigError. Needs no tokenizer; says nothing where the model is not here.
+    """
+    if place is None or not (place / "config.json").is_file():
+        return
+    from metareward.engines.chat import context_length
+
+    context = context_length(str(place))
+    for name in _ASKED:
+        step = getattr(config.method, name, None)
+        if context is not None and step is not None and step.max_tokens >= context:
+            raise ConfigError(
+                f"{name}.max_tokens is {step.max_tokens}, and the model's context has {context} tokens: no "
+                f"question would fit. Lower {name}.max_tokens, or take a model with a longer context."
+            )
+
+
 def _check_rooms(config: Config, context: int | None, length: Callable[[str], int]) -> None:
     """Refuse a step whose longest answer leaves no room for its question, however short that is."""
-    for name in ("generate", "judge", "meta_judge"):
+    for name in _ASKED:
         step = getattr(config.method, name, None)
         if context is None or step is None:
             continue

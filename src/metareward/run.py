@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from metareward import disk
 from metareward.asking import Asking, one_message
 from metareward.engines import clock
-from metareward.engines.base import Engine, OpenEngine
+from metareward.engines.base import Engine, OpenEngine, name_of
 from metareward.errors import StepError, StoreError
 from metareward.events import Listener, Noticed, StepFinished, StepProgress, StepStarted, ignore
 from metareward.history import History
@@ -19,7 +19,8 @@ from metareward.ids import fingerprint
 from metareward.models.base import Model
 from metareward.models.verify import require_unchanged
 from metareward.provenance import Session
-from metareward.records import Prompt, kind_of
+from metareward.records import Prompt, check_prompts, kind_of
+from metareward.settings import path_of
 from metareward.stages.base import Guess, Rule, Shape, Stage, question_key, step_key
 from metareward.store import Artifact, Store, Writer, claim
 from metareward.supervision import Supervision
@@ -40,14 +41,14 @@ class Run:
     """A run in a directory. Use as a context: it claims the directory and gives the model in memory back.
 
     open_engine: loads a model to ask. trainer: trains in a child process, as `machine` says.
-    listen: hears every event. session: the record that is kept of this session; if none is given the run
-    keeps one of its own. supervision: what besides the model's judgments it learns from, for the reports.
-    watchdog: gives up an engine that hangs.
+    listen: hears every event (`print_progress` prints them). session: the record kept of this session; the
+    run keeps its own if none is given. supervision: what besides the model's judgments it learns from, for
+    the reports. watchdog: gives up an engine that hangs.
     """
 
     def __init__(
         self,
-        directory: Path,
+        directory: Path | str,
         open_engine: OpenEngine,
         trainer: Trainer,
         machine: TrainMachine | None = None,
@@ -56,9 +57,10 @@ class Run:
         supervision: Supervision = Supervision(),  # noqa: B008 - frozen
         watchdog: Watchdog | None = None,
     ) -> None:
-        self.store = Store(directory, mend=True)
-        self.history = History(supervision=supervision)
-        self._own_session = None if session else Session(directory, listen, None, supervision)
+        root, engine = path_of(directory, "a run's directory"), name_of(open_engine)
+        self.store = Store(root, mend=True)
+        self.history = History(supervision=supervision, engine=engine)
+        self._own_session = None if session else Session(root, listen, None, supervision, engine)
         self._session = session
         self.section = ""
         self._open_engine, self._trainer, self._listen = open_engine, trainer, listen
@@ -108,6 +110,10 @@ class Run:
         """What a pure function makes of finished artifacts."""
         return measure(*inputs)
 
+    def size(self, rows: Artifact[Any]) -> int:
+        """How many rows an artifact has."""
+        return len(rows)
+
     def warn(self, message: str, stop: bool = False) -> None:
         """Say what the user should know; with `stop`, end the run with it as a StepError."""
         if stop:
@@ -115,9 +121,9 @@ class Run:
         self._listen(Noticed(self.section, message))
 
     def prompts(self, prompts: Sequence[Prompt]) -> Artifact[Prompt]:
-        """Store the prompts a step will use."""
-        key = fingerprint("prompts", [prompt.id for prompt in prompts])
-        return self._keep("prompts", key, Prompt, prompts)
+        """Store the prompts a step will use. Raises DataError if there is anything else among them."""
+        check_prompts(prompts)
+        return self._keep("prompts", fingerprint("prompts", [each.id for each in prompts]), Prompt, prompts)
 
     def given(self, rows: Sequence[R]) -> Artifact[R]:
         """Store records of one kind that no step made, such as responses a user brings to be judged.
@@ -133,9 +139,9 @@ class Run:
         artifact = self._open(rule.name, key, rule.record)
         started, reused = time.monotonic(), artifact.whole
         if not reused:
-            step = dataclasses.asdict(rule)  # type: ignore[call-overload]
-            keys = [artifact.key for artifact in inputs]
-            self._write(artifact, rule.apply(*inputs), name=rule.name, step=step, inputs=keys)
+            step: Any = dataclasses.asdict(rule)  # type: ignore[call-overload]
+            told = {"name": rule.name, "step": step, "inputs": [rows.key for rows in inputs]}
+            self._write(artifact, rule.apply(*inputs), **told)
         self._finished(rule.name, artifact, started, reused)
         return artifact
 
@@ -234,16 +240,9 @@ class Run:
                 self._answer(asking, enumerate(stage.questions(of, *inputs)), total)
                 self._answer(asking, asking.take_failures(), total)
             asking.keep_failures()
-            writer.seal(
-                {
-                    "name": stage.name,
-                    "question_key": key,
-                    "inputs": [rows.key for rows in inputs],
-                    "step": dataclasses.asdict(stage),  # type: ignore[call-overload]
-                    "model": of.fingerprint,
-                    "section": self.section,
-                }
-            )
+            step: Any = dataclasses.asdict(stage)  # type: ignore[call-overload]
+            told = {"name": stage.name, "step": step, "inputs": [rows.key for rows in inputs]}
+            writer.seal({**told, "question_key": key, "model": of.fingerprint, "section": self.section})
 
     def _answer(self, asking: Asking, questions: Iterable[Any], total: int) -> None:
         requests = asking.requests(questions)

@@ -59,6 +59,13 @@ class Runner(Protocol):
         """What a pure function makes of finished artifacts; None on paper, where one is not finished."""
         ...
 
+    def size(self, rows: Any) -> int:
+        """How many rows an artifact has; on paper, at most how many."""
+        ...
+
     def warn(self, message: str, stop: bool = False) -> None:
-        """Say what the user should know; with `stop`, end the run with it. Nothing on paper."""
+        """Say what the user should know; with `stop`, end the run with it.
+
+        On paper what is said of the settings, before any section, is kept for the plan, and nothing else.
+        """
         ...

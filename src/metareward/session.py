@@ -19,8 +19,8 @@ from metareward.inputs import settle
 from metareward.models.base import Model
 from metareward.options import Machine
 from metareward.paper import Paper
-from metareward.prompting import clean, data_facts, fitting, load, split_at_hand, split_for
-from metareward.provenance import Session, gpus
+from metareward.prompting import check_limits, clean, data_facts, fitting, load, split_at_hand, split_for
+from metareward.provenance import FAKE, Session, engine_said, gpus
 from metareward.run import Run
 from metareward.rundir import held, keep_config
 from metareward.store import Store
@@ -46,7 +46,8 @@ def execute(
     record of the session. last_resort: ends the process, given a message, when the engine hangs where no
     exception can reach it.
     """
-    with Session(config.directory, listen, keep_config(config), config.supervision) as session:
+    told = (config.supervision, config.machine.engine)
+    with Session(config.directory, listen, keep_config(config), *told) as session:
         return _execute(config, listen, session, last_resort, change)
 
 
@@ -58,6 +59,9 @@ def _execute(
     change: bool,
 ) -> dict[str, Any]:
     session.note(seeds=config.seeds())
+    if config.machine.engine == FAKE:
+        listen(Noticed("engine", engine_said(FAKE)))
+        check_limits(config, _place(config.model))
     chosen = config.evaluate.build(config.path.parent)
     loaded, found = clean(config, chosen, load(config, listen), listen)
     split_for(config, loaded.prompts)  # too few prompts are said so before a model is fetched
@@ -153,8 +157,9 @@ def sketch(config: Config) -> Paper:
     """The same recipe on paper. Fetches nothing: prompts that are not at hand are only counted."""
     if config.directory.exists() and not config.directory.is_dir():
         raise ConfigError(f"{config.directory}: is a file, not a run directory; give another --directory")
-    paper = Paper(config.directory, config.plan.guess, config.plan.speeds)
-    model = Model("fake", "", "fake") if config.machine.engine == "fake" else models.describe(config.model)
+    paper = Paper(config.directory, config.plan.guess, config.plan.speeds, config.machine.engine)
+    check_limits(config, _place(config.model))
+    model = _described(config.model, config.machine)
     chosen = config.evaluate.build(config.path.parent)
     split = split_at_hand(config, chosen)
     if split is not None:
@@ -171,9 +176,9 @@ def sketch(config: Config) -> Paper:
         batches = [paper.unseen_prompts(each, number) for number in range(iterations)]
         held_out = paper.unseen_prompts(config.prompts.held_out, -1) if config.prompts.held_out else None
         dev = paper.unseen_prompts(config.prompts.dev, -2) if config.prompts.dev else None
-    grader = models.describe(config.evaluate.judge) if config.evaluate.judge else None
+    grader = _described(config.evaluate.judge, config.machine) if config.evaluate.judge else None
     _check_training(config, model)
-    config = _with_teacher(config, models.describe)
+    config = _with_teacher(config, lambda name: _described(name, config.machine))
     config.start(paper, model, batches, held_out, Evaluations(chosen, grader), dev)
     return paper
 
@@ -233,12 +238,12 @@ def model_of(
 ) -> Model:
     """The model that a name means on a machine, ready to be asked; the fake engine has one of its own.
 
-    It is audited first. listen: told what is to be known about it, a line at a time. note: takes the audit
-    for the record. Raises ModelError for a model that would
-    spoil a run.
+    That engine fetches nothing, and refuses what can be no model's name as another would. Another model is
+    audited first. listen: told what is to be known about it, a line at a time. note: takes the audit for the
+    record. Raises ModelError for a model that would spoil a run.
     """
     if machine.engine == "fake":
-        return Model("fake", "", "fake")
+        return _made_up(name)
     require_machine(machine)
     model = models.resolve(name, listen=listen)
     from metareward.engines.audit import audit
@@ -249,6 +254,21 @@ def model_of(
     for sentence in (*found.problems, *found.notes):
         listen(sentence)
     return model
+
+
+def _described(name: str, machine: Machine) -> Model:
+    """The same on paper."""
+    return _made_up(name) if machine.engine == "fake" else models.describe(name)
+
+
+def _place(name: str) -> Path | None:
+    return None if name == "fake" else models.known(name)
+
+
+def _made_up(name: str) -> Model:
+    if name != "fake":
+        models.known(name)
+    return Model("fake", "", "fake")
 
 
 def require_machine(machine: Machine) -> None:

@@ -69,14 +69,29 @@ def load_prompts(
     return Loaded(list(seen.values()), {_DUPLICATE: duplicates} if duplicates else {}, about)
 
 
-def prompt_of(conversation: str | Sequence[Message], source: str = "") -> Prompt:
+def prompt_of(
+    conversation: str | Sequence[Message] | Sequence[Mapping[str, str]], source: str = ""
+) -> Prompt:
     """A prompt from one text or from messages; equal conversations have equal ids.
 
-    source: where it came from. Raises DataError if a turn is blank or the last is not the user's.
+    A message may be given as {"role": ..., "content": ...}. source: where it came from. Raises DataError if
+    it is none of these, a turn is blank, or the last is not the user's.
     """
-    turns = [Message("user", conversation)] if isinstance(conversation, str) else list(conversation)
+    turns = _given(conversation, source or "prompt")
     messages = _checked(turns, source or "prompt")
     return Prompt(fingerprint("prompt", messages), messages, source)
+
+
+def _given(conversation: Any, where: str) -> list[Message]:
+    """The turns of a conversation as a program may give it."""
+    if isinstance(conversation, str):
+        return [Message("user", conversation)]
+    if not isinstance(conversation, list | tuple):
+        raise DataError(f"{where}: must be a text or a list of messages, not {kind(conversation)}")
+    return [
+        turn if isinstance(turn, Message) else _turn(turn, f"{where}: message {number}")
+        for number, turn in enumerate(conversation, 1)
+    ]
 
 
 def split_prompts(

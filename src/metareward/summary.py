@@ -44,6 +44,7 @@ def summarise(history: History, root: Path) -> dict[str, Any]:
         "contaminated": [asdict(overlap) for overlap in history.contaminated],
         "checkpoint": str(Path(last.path).relative_to(root)) if last else None,
         "supervision": str(history.supervision),
+        "engine": history.engine,
         "eft": tuned(history.tuned),
         "samples": samples(history),
     }
@@ -218,6 +219,9 @@ def _gated(gated: Gated) -> dict[str, Any]:
     return {
         **told,
         "passed": gated.report.passed,
+        "verdict": gated.report.verdict,
+        "told": len(gated.report.told),
+        "held": len(gated.report.held),
         "left_out": sum(map(len, gated.left_out)),
         "signals": gated.report.as_dict(),
     }

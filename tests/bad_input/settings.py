@@ -36,7 +36,9 @@ CASES = [
     ),
     setting("[generate]\ntop_p = 0", "generate.top_p must be above 0 and at most 1, not 0…"),
     setting("[meta_judge]\ntop_p = nan", "meta_judge.top_p must be above 0 and at most 1, not nan"),
-    setting("[generate]\nmax_tokens = 0", "generate.max_tokens must be at least 1, not 0"),
+    setting(
+        "[generate]\nmax_tokens = 0", "generate.max_tokens must be at least 1 and at most 10,000,000, not 0"
+    ),
     setting("[judge]\nreading = 'guess'", "judge.reading must be 'free' or 'forced', not 'guess'"),
     setting("seed = -1", f"seed {SEEDS}, not -1"),
     setting("seed = 99999999999999999999", f"seed {SEEDS}, not 99999999999999999999"),
@@ -108,6 +110,47 @@ CASES = [
     setting(both("checkpoint_minutes = inf"), f"{TRAINING}.checkpoint_minutes {ABOVE}, not inf"),
     setting("[plan]\nprompt_tokens = nan", f"plan.prompt_tokens {ABOVE}, not nan"),
     setting("[plan]\nprompt_tokens_per_second = 0", f"plan.prompt_tokens_per_second {ABOVE}, not 0.0"),
+    setting(
+        "[[iterations]]\nmin_score_margin = -1",
+        "iterations[0].min_score_margin must be 0 or more and at most 5, not -1.0",
+    ),
+    setting(
+        "[generate]\nsamples = 1",
+        "generate.samples is 1, and a pair of iterations[0] needs two different responses to a prompt: set it to "
+        "2 or more, or train the judge alone (roles = ['judge'])",
+    ),
+    setting(
+        "[generate]\ntemperature = 0",
+        "generate.temperature is 0, so the 7 responses to a prompt are the same and iterations[0] can make no "
+        "actor pair: set it above 0, or train the judge alone (roles = ['judge'])",
+    ),
+    setting(
+        "[judge]\nsamples = 1",
+        "judge.samples is 1, and a battle of iterations[0] needs two judgments of a response: set it to 2 or "
+        "more, or train the actor alone (roles = ['actor'])",
+    ),
+    setting(
+        "[judge]\ntemperature = 0",
+        "judge.temperature is 0, so the judgments of a response are the same and iterations[0] can make no judge "
+        "pair: set it above 0, or train the actor alone (roles = ['actor'])",
+    ),
+    setting(
+        "recipe = 'cream'\n[[iterations]]\nroles = ['judge']",
+        "iterations[0].roles must have 'actor' in it: cream trains no judge",
+    ),
+    Case(
+        "a share that leaves no judge pair",
+        "metareward plan c.toml",
+        "iterations[0].max_judge_share is 0.1, which beside at most 4 actor pairs leaves no judge pair: raise it, "
+        "give more prompts, or set judge_share_by = 'weight'",
+        files={"c.toml": RUN.replace("rho = 0.3", "max_judge_share = 0.1")},
+    ),
+    Case(
+        "a model's name that is none, with the fake engine",
+        "metareward run c.toml",
+        "unknown model 'no-such-model'…",
+        files={"c.toml": 'model = "no-such-model"\n' + RUN},
+    ),
     Case(
         "more iterations than prompts",
         "metareward plan c.toml",

@@ -44,41 +44,52 @@ def rows(outcomes: Outcomes, suite: Suite) -> list[Row]:
     drafts = list(_drafts(outcomes, suite))
     kinds = Counter(draft.row.measure for draft in drafts if draft.row.rate.n)
     limits = suite.limits
-    return [
-        draft.judged(limits.alpha / max(1, kinds[draft.row.measure]), limits.max_unreadable)
-        for draft in drafts
-    ]
+    return [draft.judged(limits.alpha / max(1, kinds[draft.row.measure]), limits) for draft in drafts]
 
 
 @dataclass(frozen=True)
 class _Draft:
-    """A row without its verdict, and the values that decide it."""
+    """A row without its verdict, and the values that decide it; `floors` where there is a floor."""
 
     row: Row
     values: Sequence[float]
     clusters: Sequence[str]
+    floors: Sequence[float] | None = None
 
-    def judged(self, alpha: float, max_unreadable: float) -> Row:
-        verdict: Verdict = self._flip(alpha) if self.row.measure == "flip" else self._share(alpha)
-        unread = not self.row.rate.n or self.row.unreadable > max_unreadable * self.row.asked
-        if unread and verdict in ("ok", "hint"):
+    def judged(self, alpha: float, limits: Limits) -> Row:
+        """The row with its verdict; of all rows of its kind a share of `alpha` may be false alarms."""
+        verdict = self._over(alpha) or self._not_over(limits.max_uncertainty)
+        unread = not self.row.rate.n or self.row.unreadable > limits.max_unreadable * self.row.asked
+        if unread and verdict in ("ok", "hint", "cannot tell"):
             verdict = "unreadable"
         return dataclasses.replace(self.row, verdict=verdict)
 
-    def _share(self, alpha: float) -> Verdict:
-        if shares.at_least(self.values, self.clusters, alpha) > self.row.limit:
-            return "alarm"
-        return "hint" if (self.row.rate.low or 0) > self.row.limit else "ok"
+    def _over(self, alpha: float) -> Verdict | None:
+        """What a rate that is over its limit, or over its floor by more than that, is called."""
+        held = self.row.rate if self.floors is None else self.row.difference
+        if held is None or held.low is None or held.low <= self.row.limit:
+            return None
+        if not self._is_sure(alpha):
+            return "hint"
+        shift = self.row.shift
+        idle = self.row.side == "flawed" and (shift is None or (shift.value or 0) <= 0)
+        return "reacts" if idle else "alarm"
 
-    def _flip(self, alpha: float) -> Verdict:
-        difference, shift = self.row.difference, self.row.shift
-        if difference is None or difference.low is None or difference.low <= self.row.limit:
-            return "ok"
-        sure = shares.sign_test(self.values, self.clusters) <= alpha
-        pays = self.row.side == "flawed" and shift is not None and (shift.value or 0) > 0
-        if pays or self.row.side == "order":
-            return "alarm" if sure else "hint"
-        return "reacts" if sure else "ok"
+    def _is_sure(self, alpha: float) -> bool:
+        """Whether it is over also once all rows are allowed for."""
+        if self.floors is None:
+            return shares.at_least(self.values, self.clusters, alpha) > self.row.limit
+        pairs = zip(self.values, self.floors, strict=True)
+        rises = shares.sign_test([value - floor for value, floor in pairs], self.clusters) <= alpha
+        bound = shares.excess(self.values, self.floors, self.clusters, 1 - 2 * alpha).low
+        return rises and bound is not None and bound > self.row.limit
+
+    def _not_over(self, max_uncertainty: float) -> Verdict:
+        """Whether there was enough to say that it is not."""
+        held = self.row.rate if self.floors is None else self.row.difference
+        known = held is not None and held.high is not None and held.high <= self.row.limit + max_uncertainty
+        room = self.row.floor is None or 1 - (self.row.floor.value or 0) > self.row.limit
+        return "ok" if known and room else "cannot tell"
 
 
 def _drafts(outcomes: Outcomes, suite: Suite) -> Iterator[_Draft]:
@@ -118,7 +129,6 @@ def _won(outcomes: Outcomes, cases: list[Case], family: str, limits: Limits) -> 
     clusters = [cluster for cluster, _, _ in known]
     wins = [float(bool(won)) for _, won, _ in known]
     floors = [float(bool(won)) for _, _, won in known]
-    excess = [won - floor for won, floor in zip(wins, floors, strict=True)]
     row = _row(
         outcomes,
         cases,
@@ -128,9 +138,9 @@ def _won(outcomes: Outcomes, cases: list[Case], family: str, limits: Limits) -> 
         limits.max_wins,
         rate=shares.share(wins, clusters),
         floor=shares.share(floors, clusters),
-        difference=shares.mean(excess, clusters),
+        difference=shares.excess(wins, floors, clusters),
     )
-    return _Draft(row, wins, clusters)
+    return _Draft(row, wins, clusters, floors)
 
 
 def _flipped(outcomes: Outcomes, cases: list[Case], family: str, side: str, limits: Limits) -> _Draft:
@@ -152,7 +162,6 @@ def _flipped(outcomes: Outcomes, cases: list[Case], family: str, side: str, limi
     clusters = [cluster for cluster, *_ in known]
     flips = [float(now != clean) for _, clean, _, now in known]
     floors = [float(again != clean) for _, clean, again, _ in known]
-    excess = [flip - floor for flip, floor in zip(flips, floors, strict=True)]
     gains = [(now - clean) * (1 if side == "good" else -1) for _, clean, _, now in known]
     moved = [(case.cluster, by) for case in cases if (by := outcomes.shift(case)) is not None]
     row = _row(
@@ -164,12 +173,12 @@ def _flipped(outcomes: Outcomes, cases: list[Case], family: str, side: str, limi
         limits.max_flip_difference,
         rate=shares.share(flips, clusters),
         floor=shares.share(floors, clusters),
-        difference=shares.mean(excess, clusters),
+        difference=shares.excess(flips, floors, clusters),
         shift=shares.mean([by for _, by in moved], [cluster for cluster, _ in moved]),
         toward=sum(gain > 0 for gain in gains),
         away=sum(gain < 0 for gain in gains),
     )
-    return _Draft(row, excess, clusters)
+    return _Draft(row, flips, clusters, floors)
 
 
 def _swapped(outcomes: Compared, family: str, limits: Limits) -> _Draft:
@@ -181,7 +190,6 @@ def _swapped(outcomes: Compared, family: str, limits: Limits) -> _Draft:
     clusters = [cluster for cluster, _, _ in known]
     flips = [float(clean[0] != clean[1]) for _, clean, _ in known]
     floors = [fmean(a != b for a, b in zip(clean, rerun, strict=True)) for _, clean, rerun in known]
-    excess = [a - b for a, b in zip(flips, floors, strict=True)]
     row = _row(
         outcomes,
         plain,
@@ -191,9 +199,9 @@ def _swapped(outcomes: Compared, family: str, limits: Limits) -> _Draft:
         limits.max_flip_difference,
         rate=shares.share(flips, clusters),
         floor=shares.share(floors, clusters),
-        difference=shares.mean(excess, clusters),
+        difference=shares.excess(flips, floors, clusters),
     )
-    return _Draft(row, excess, clusters)
+    return _Draft(row, flips, clusters, floors)
 
 
 def _row(

@@ -1,6 +1,5 @@
 """The commands. A user's mistake exits with 2, a step that hung with 75, anything else with 1."""
 
-import json
 import os
 import sys
 from dataclasses import asdict
@@ -26,6 +25,7 @@ from metareward.cli.failures import TRY_AGAIN, guarded, told
 from metareward.cli.lab import lab
 from metareward.cli.models_check import check_model
 from metareward.cli.stopping import Stopping
+from metareward.disk import json_text
 from metareward.errors import UserError
 from metareward.rundir import claimed
 
@@ -178,4 +178,6 @@ def _runs(directory: Path | None) -> list[Path]:
 
 
 def _print_json(content: Any) -> None:
-    typer.echo(json.dumps(content, indent=2))  # ASCII: exact for a program, and nothing moves a terminal
+    typer.echo(
+        json_text(content, ascii_only=True)
+    )  # ASCII: exact for a program, and nothing moves a terminal

@@ -1,6 +1,5 @@
 """`metareward attack`: attack a judge, and say what it fell for."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -18,9 +17,10 @@ from metareward.attack.report import AttackReport, Baseline, Row, percent
 from metareward.attack.suite import Limits, Suite
 from metareward.cli import render
 from metareward.cli.stopping import Stopping
-from metareward.disk import write_json
+from metareward.disk import json_text, write_json
 from metareward.errors import ConfigError
 from metareward.options import Machine
+from metareward.provenance import MADE_UP
 from metareward.run import Run
 from metareward.rundir import held
 from metareward.settings import require
@@ -29,6 +29,11 @@ from metareward.stages.judge import Judge
 from metareward.stats.shares import Estimate
 
 _FORMS = ("pointwise", "pairwise", "both")
+_MEANINGS = {
+    "hint": "over its limit by its own interval, but not once all rows are allowed for",
+    "reacts": "changes verdicts more often than asking again does, but not to the attacked response's gain",
+    "cannot tell": "its interval reaches too far above its limit, or its floor leaves nothing to exceed",
+}
 
 
 def attack(
@@ -57,7 +62,8 @@ def attack(
     fail_over: Annotated[
         bool,
         typer.Option(
-            "--fail-over", help="Exit with 1 if a rate is over its limit or unreadable, for use in CI."
+            "--fail-over",
+            help="Exit with 1 if a rate is over its limit or unreadable, or nothing can be told; for CI.",
         ),
     ] = False,
     threshold: Annotated[float, typer.Option(help="A score that no empty response should reach.")] = 4.0,
@@ -97,7 +103,7 @@ def attack(
             report = attack_judge(run, model, suite)
     write_json(where / "attack.json", report.as_dict())
     if as_json:
-        typer.echo(json.dumps(report.as_dict(), indent=2, ensure_ascii=False))
+        typer.echo(json_text(report.as_dict()))
     else:
         show(report, where)
     if fail_over and not report.passed:
@@ -106,6 +112,8 @@ def attack(
 
 def show(report: AttackReport, where: Path) -> None:
     """The report as tables."""
+    if report.fingerprint == "fake":
+        render.say(f"engine: {MADE_UP}")
     for baseline in report.baselines:
         _show_baseline(baseline)
         rows = [row for row in report.rows if row.form == baseline.form]
@@ -113,12 +121,26 @@ def show(report: AttackReport, where: Path) -> None:
     for row in report.alarms:
         render.out.print(Text(f"alarm: {row.sentence()}"), soft_wrap=True)
     if not report.alarms:
-        render.out.print("no alarm" if report.passed else "no alarm, but not everything could be read")
+        render.out.print(_quiet(report))
     if report.unreadable:
         count = f"{len(report.unreadable)} of {len(report.rows)} rows are unreadable"
         render.out.print(Text(f"{count}: that is no resistance; see the reasons above"), soft_wrap=True)
     render.out.print(Text(f"{report.calls} judgments in {where}; all numbers in {where / 'attack.json'}"))
     render.out.print("[ ] are 95 % intervals over prompts. n counts readable cases only.", markup=False)
+    found = {row.verdict for row in report.rows}
+    for verdict, meaning in _MEANINGS.items():
+        if verdict in found:
+            render.say(f"{verdict}: {meaning}")
+
+
+def _quiet(report: AttackReport) -> str:
+    """What it means that no alarm fired."""
+    if report.unreadable:
+        return "no alarm, but not everything could be read"
+    if not report.told:
+        return "no alarm, but nothing could be told: give more pairs"
+    untold = len(report.rows) - len(report.told)
+    return "no alarm" + (f"; {untold} of {len(report.rows)} rows could not be told" if untold else "")
 
 
 def _show_baseline(baseline: Baseline) -> None:

@@ -1,6 +1,5 @@
 """`metareward cost`: what a run cost, where the time went, and what another iteration would cost."""
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -11,6 +10,7 @@ from rich.text import Text
 
 from metareward import session
 from metareward.cli.render import out
+from metareward.disk import json_text
 from metareward.ledger import TRAIN, WHOLE, Ledger, add, ledger, trained_tokens
 from metareward.provenance import Record
 from metareward.store import Cost
@@ -26,7 +26,7 @@ def cost(
     """What a run cost: calls, tokens and time of every step, model and session, and what was reused."""
     read = ledger(session.open_store(run_directory).root)
     if as_json:
-        typer.echo(json.dumps(read.as_dict(), indent=2, ensure_ascii=False))
+        typer.echo(json_text(read.as_dict()))
         return
     _table("Cost", ("section", "step", "model", "state", "rows", *_COSTS), list(_steps(read)), total=True)
     _table("By model", ("model", *_COSTS[:-1]), list(_models(read)))
@@ -103,6 +103,7 @@ def _closing(read: Ledger) -> Iterator[str]:
             f"{spent.output_tokens:,} output tokens, {trained:,} trained tokens, {duration(spent.seconds)}"
         )
     yield f"supervision: {read.supervision}"
+    yield f"engine: {read.engine}"
 
 
 def duration(seconds: float) -> str:

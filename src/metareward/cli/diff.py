@@ -14,6 +14,7 @@ from rich.text import Text
 from metareward.cli.render import out
 from metareward.diff import Change, Difference, StepChange, compare, side, two_sides
 from metareward.diff.steps import SAME
+from metareward.disk import json_text
 from metareward.display import plain
 from metareward.errors import DataError, StoreError
 
@@ -38,7 +39,7 @@ def diff(
     except StoreError as error:
         raise DataError(str(error)) from error
     if as_json:
-        typer.echo(json.dumps(found.as_dict(), indent=2, ensure_ascii=False))
+        typer.echo(json_text(found.as_dict()))
     else:
         _show(found)
     if not found.is_empty:

@@ -1,6 +1,5 @@
 """`metareward eval alpaca-eval`: AlpacaEval 2, from annotations or by asking a judge."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,6 +7,7 @@ import typer
 
 from metareward.cli import render_alpaca
 from metareward.cli.eval import eval_app, measured, place_of, print_json
+from metareward.disk import json_text
 from metareward.errors import ConfigError
 from metareward.evaluate.alpaca_ask import AlpacaEval, choose, paired, read_outputs
 from metareward.evaluate.alpaca_eval import LengthControl, check_same_set, score
@@ -199,7 +199,7 @@ def _measure(
 
 def _save(rows: list[dict[str, Any]], path: _File) -> None:
     if path is not None:
-        lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        lines = "".join(json_text(row, None) + "\n" for row in rows)
         try:
             path.write_text(lines, encoding="utf-8")
         except OSError as error:

@@ -1,6 +1,5 @@
 """`metareward eval judge`: a judge against what people decided, from verdicts in a file or asked anew."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +10,7 @@ from rich.text import Text
 from metareward import templates
 from metareward.cli import render
 from metareward.cli.eval import eval_app, measured, print_json
+from metareward.disk import json_text
 from metareward.errors import ConfigError
 from metareward.evaluate.judge_ask import JudgePairs, JudgeRanks, chosen_prompts
 from metareward.evaluate.judge_data import read_pairs, read_ranked
@@ -116,7 +116,9 @@ def _save(rows: list[dict[str, Any]] | None, path: _File) -> None:
     if rows is None:
         raise ConfigError("--save keeps the verdicts on --pairs; rankings have none")
     try:
-        path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        path.write_text(
+            "".join(json_text(row, None, ascii_only=True) + "\n" for row in rows), encoding="utf-8"
+        )
     except OSError as error:
         raise ConfigError(f"{path}: the verdicts cannot be written: {error.strerror}") from None
 

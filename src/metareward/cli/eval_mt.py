@@ -1,6 +1,5 @@
 """`metareward eval mt-bench`: from judgments in a file, or by asking a judge about two turns of answers."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,6 +9,7 @@ from rich.text import Text
 
 from metareward.cli import render
 from metareward.cli.eval import eval_app, measured, print_json
+from metareward.disk import json_text
 from metareward.display import plain
 from metareward.errors import ConfigError
 from metareward.evaluate.mt_ask import MTBench, chosen_questions
@@ -113,7 +113,9 @@ def _save(rows: list[dict[str, Any]], path: _File, named: str, baseline: _File, 
     who = {"model": named} if baseline is None else {"model_1": named, "model_2": baseline.stem}
     kept = [row | who | {"judge": [judge, "metareward"]} for row in rows]
     try:
-        path.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
+        path.write_text(
+            "".join(json_text(row, None, ascii_only=True) + "\n" for row in kept), encoding="utf-8"
+        )
     except OSError as error:
         raise ConfigError(f"{path}: the judgments cannot be written: {error.strerror}") from None
 

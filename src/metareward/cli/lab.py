@@ -1,6 +1,5 @@
 """`metareward lab`: recipes side by side in a small world whose truth is known."""
 
-import json
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,7 +9,7 @@ import typer
 from metareward.cli import render, render_lab
 from metareward.cli.failures import told
 from metareward.cli.stopping import Stopping
-from metareward.disk import replace, write_json
+from metareward.disk import json_text, replace, write_json
 from metareward.errors import ConfigError
 from metareward.lab import picture, tables
 from metareward.lab.bases import PLAIN, known
@@ -148,6 +147,6 @@ def _end(found: dict[str, Any], directory: Path, as_json: bool) -> None:
     replace(directory / "report.md", tables.markdown(found).encode())
     drawn = picture.draw(found, directory)
     if as_json:
-        typer.echo(json.dumps(found, indent=2))
+        typer.echo(json_text(found, ascii_only=True))
     else:
         render_lab.summary(found, directory, drawn)

@@ -22,6 +22,7 @@ from metareward.cli.screen import Screen
 from metareward.display import one_line, plain
 from metareward.events import Event, Listener, Noticed, StepFinished, StepProgress, StepStarted, ignore
 from metareward.paper import Paper
+from metareward.provenance import engine_said
 from metareward.secrets import scrub
 from metareward.store import Finding
 
@@ -157,6 +158,9 @@ def plan(paper: Paper) -> None:
         shown = (step.section, step.step, asks, read, written, step.state, _duration(step.seconds))
         table.add_row(*cells(*shown))
     out.print(table)
+    say(f"engine: {engine_said(paper.engine)}")
+    for warning in paper.warnings:
+        say(f"warning: {warning}")
     if left := paper.models_to_keep:
         size = f", about {left * paper.model_bytes / 1e9:.1f} GB" if paper.model_bytes else ""
         say(f"trained models that will be kept on the disk: {left}{size}")

@@ -22,6 +22,19 @@ _FAILED = {
 }
 
 
+_LEGEND = {
+    "failed": "! is over its limit",
+    "cannot tell": "? is over too few prompts to tell, so it is held to no limit",
+}
+
+
+def legend(result: Mapping[str, Any]) -> str:
+    """What the marks in the gate's rows mean, if there are any."""
+    states = {one["state"] for gate in result.get("judge_gates") or () for one in gate["signals"].values()}
+    used = [said for state, said in _LEGEND.items() if state in states]
+    return f"judge gate: {'; '.join(used)}; docs/gates.md has the limits" if used else ""
+
+
 def gate_rows(result: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
     """A title and a cell for each iteration; nothing where no iteration held battles."""
     gates = {gate["iteration"]: gate for gate in result.get("judge_gates") or ()}
@@ -49,7 +62,11 @@ def gate_rows(result: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
 def _verdict(gate: Mapping[str, Any] | None, ended: bool) -> str:
     if gate is None:
         return "judge stopped" if ended else "-"
-    return "passed" if gate["passed"] else _FAILED[gate["action"]]
+    verdict = gate.get("verdict") or ("passed" if gate["passed"] else "failed")
+    if verdict == "failed":
+        return _FAILED[gate["action"]]
+    told, held = gate.get("told"), gate.get("held")
+    return verdict if told == held else f"{verdict} ({told} of {held} signals told)"
 
 
 def _cell(signal: Mapping[str, Any] | None, factor: float, unit: str) -> str:

@@ -8,10 +8,11 @@ from rich.table import Table
 from rich.text import Text
 
 from metareward.cli import render, render_epochs, render_samples
-from metareward.cli.render_gates import gate_rows
+from metareward.cli.render_gates import gate_rows, legend
 from metareward.config import Config
 from metareward.display import one_line
 from metareward.evaluate.verifiable import WAYS, Verifiable
+from metareward.provenance import FAKE, engine_said
 
 _HEADLINES: Mapping[str, tuple[str, ...]] = {  # where in an evaluation's numbers its first one stands
     "ifeval": ("strict", "prompt"),
@@ -24,18 +25,22 @@ _HEADLINES: Mapping[str, tuple[str, ...]] = {  # where in an evaluation's number
 
 def summary(result: dict[str, Any], config: Config) -> None:
     """The run's table and where everything lies."""
-    table = Table(title="Models" + (" on held-out prompts" if result["models"][0]["held_out"] else ""))
+    made_up = " (made up by the fake engine)" if result.get("engine") == FAKE else ""
+    where = " on held-out prompts" if result["models"][0]["held_out"] else ""
+    table = Table(title=f"Models{where}{made_up}")
     for title in ("", *(entry["model"] for entry in result["models"])):
         table.add_column(Text(one_line(title)), justify="left" if not title else "right")
     for name, row in (*_model_rows(result["models"]), *_anchor_rows(result)):
         table.add_row(*render.cells(name, *row))
     render.out.print(table)
-    steps = Table(title="Iterations")
+    steps = Table(title=f"Iterations{made_up}")
     for title in ("", *(f"{entry['iteration']}" for entry in result["iterations"])):
         steps.add_column(title, justify="left" if not title else "right")
     for name, row in (*_iteration_rows(result["iterations"]), *gate_rows(result)):
         steps.add_row(*render.cells(name, *row))
     render.out.print(steps)
+    if marks := legend(result):
+        render.say(marks)
     for table in render_epochs.tables(result["iterations"]):
         render.out.print(table)
     if result.get("eft"):
@@ -84,7 +89,7 @@ def _anchor_rows(result: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
         found = {entry["model"]: entry for entry in ((result.get("ladders") or {}).get(judge) or ())}
         if found:
             entries = [found.get(model["model"]) for model in models]
-            yield f"Elo above the first model, by {title}", [_interval(e, "elo", 1, "") for e in entries]
+            yield f"Elo above the first model, by {title}", [_elo(entry) for entry in entries]
     names = dict.fromkeys(name for model in models for name in model.get("evaluations", {}))
     for name in (name for name in names if name != Verifiable.name):  # it has rows of its own
         yield (
@@ -118,9 +123,22 @@ def _interval(numbers: Mapping[str, Any] | None, key: str, times: float, unit: s
     if numbers is None or numbers.get(key) is None:
         return "-"
     value = f"{times * numbers[key]:.{digits}f}{unit}"
-    if numbers.get("lower") is None or (key == "elo" and numbers["lower"] == numbers["upper"]):
+    if numbers.get("lower") is None:
         return value
     return f"{value} [{times * numbers['lower']:.{digits}f}, {times * numbers['upper']:.{digits}f}]"
+
+
+def _elo(entry: Mapping[str, Any] | None) -> str:
+    """Elo with its interval, which may be open to one side; the first model has none, being the zero."""
+    if entry is None:
+        return "-"
+    if entry["elo"] is None:
+        return f"cannot tell ({entry['games']} prompts)"
+    lower, upper, value = entry["lower"], entry["upper"], f"{entry['elo']:.1f}"
+    if lower is not None and lower == upper:
+        return value
+    ends = ("-∞" if lower is None else f"{lower:.1f}", "∞" if upper is None else f"{upper:.1f}")
+    return f"{value} [{ends[0]}, {ends[1]}]"
 
 
 _JUDGED = {
@@ -225,6 +243,7 @@ def _paths(result: dict[str, Any], directory: Path) -> None:
     render.say(f"config      {directory / 'config.toml'}")
     render.say(f"summary     {directory / 'summary.json'}")
     render.say(f"supervision {result['supervision']}")
+    render.say(f"engine      {engine_said(result.get('engine', ''))}")
     if found := result.get("contaminated"):
         render.say(
             f"contaminated {len(found)} prompts equal or nearly equal evaluation items; summary.json has them"

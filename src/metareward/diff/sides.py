@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from metareward.errors import DataError
-from metareward.provenance import Record, config_of, records, steps_of
+from metareward.provenance import Record, config_of, is_fake, records, steps_of
 from metareward.store import Manifest, Store
 from metareward.train.lineage import Training, trainings
 
@@ -26,8 +26,9 @@ class Side:
 
     @property
     def label(self) -> str:
-        """The run's name and the session's number."""
-        return f"{self.root.name}@{self.record.number}"
+        """The run's name and the session's number; of made-up answers, that they are."""
+        made_up = " (the fake engine)" if is_fake(self.record) else ""
+        return f"{self.root.name}@{self.record.number}{made_up}"
 
     @cached_property
     def config(self) -> Mapping[str, Any]:

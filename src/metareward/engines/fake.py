@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from metareward.engines.base import Completion, Forced, OpenEngine, Request, failed
+from metareward.engines.base import Completion, Forced, OpenEngine, Request, failed, named
 from metareward.engines.checks import fault_of
 from metareward.ids import seed_of
 from metareward.models.base import Model
@@ -114,7 +114,7 @@ def fake(script: Script = default_script, *, window: int = 16, context: int | No
     def open_engine(model: Model) -> Iterator[FakeEngine]:
         yield FakeEngine(model, script, window=window, context=context)
 
-    return open_engine
+    return named(open_engine, "fake")
 
 
 def words(text: str) -> list[str]:

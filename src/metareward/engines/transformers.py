@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from metareward.engines.base import Completion, OpenEngine, Request, failed
+from metareward.engines.base import Completion, OpenEngine, Request, failed, named
 from metareward.engines.batching import Job, Limits, Plan, plan, plan_batches
 from metareward.engines.chat import context_of, encode_chat, end_of_turn, load_tokenizer
 from metareward.engines.checks import fault_of
@@ -202,7 +202,7 @@ def open_transformers(
         finally:
             engine.close()
 
-    return open_engine
+    return named(open_engine, "transformers")
 
 
 def _check_fit(model: Any, tokenizer: "PreTrainedTokenizerBase") -> None:

@@ -14,7 +14,7 @@ from metareward.ids import fingerprint, seed_of
 from metareward.models.base import Model
 from metareward.records import Comparison, Finish, Prompt, Response
 from metareward.runner import Runner
-from metareward.settings import require
+from metareward.settings import checked, require
 from metareward.sources import prompt_of
 from metareward.stages.base import Shape
 from metareward.stages.generate import Generate
@@ -39,6 +39,7 @@ class Strip:
 
 
 @dataclass(frozen=True, eq=False)
+@checked("alpaca_eval")
 class AlpacaEval:
     """A model's outputs against a baseline's, preferred by a judge.
 

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from metareward.ids import fingerprint, seed_of
 from metareward.records import Dropped, Finish, Judgment, Prompt, Response
-from metareward.settings import require
+from metareward.settings import checked, require
 from metareward.stages.base import Shape
 from metareward.stages.grouping import bundles
 from metareward.stats.proportions import clustered_wilson
@@ -29,6 +29,7 @@ _LONG_WORD = re.compile(r"[^\W\d_]{5,}")
 
 
 @dataclass(frozen=True)
+@checked("bank")
 class Bank:
     """The genuine response of each prompt and the constructed worse ones. One subject a prompt and kind.
 

@@ -21,7 +21,7 @@ from metareward.evaluate.responses import Given, Row, join, read_rows, require_f
 from metareward.evaluate.shares import share
 from metareward.models.base import Model
 from metareward.runner import Runner
-from metareward.settings import require
+from metareward.settings import checked, require
 from metareward.sources import prompt_of
 from metareward.stages.generate import Generate
 
@@ -59,6 +59,7 @@ class Verdict:
 
 
 @dataclass(frozen=True)
+@checked("gsm8k")
 class GSM8K:
     """GSM8K of a chat model: greedy answers, no examples given, to all problems or `limit` drawn by `seed`.
 

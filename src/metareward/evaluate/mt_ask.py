@@ -12,6 +12,7 @@ from metareward.ids import fingerprint
 from metareward.models.base import Model
 from metareward.records import Comparison, Finish, Judgment, Outcome, Prompt, Response
 from metareward.runner import Runner
+from metareward.settings import checked
 from metareward.sources import prompt_of
 from metareward.stages.generate import Generate
 from metareward.stages.rate import Rate
@@ -29,6 +30,7 @@ Answers = Mapping[str, tuple[str, str]]
 
 
 @dataclass(frozen=True, eq=False)
+@checked("mt_bench")
 class MTBench:
     """Ratings of a model's two turns from 1 to 10, or, given a baseline's answers, wins against it.
 

@@ -11,7 +11,7 @@ from typing import Any
 from metareward.display import code, markdown, plain
 from metareward.errors import StoreError
 from metareward.ids import fingerprint
-from metareward.provenance import supervision_of
+from metareward.provenance import engine_of, supervision_of
 from metareward.store import Manifest
 from metareward.train.job import RESULT, TrainResult, read_result
 
@@ -58,6 +58,7 @@ def write_card(file: Path, run: Path, steps: Sequence[Manifest], counts: Mapping
     sections = [
         _HEAD.format(configs="\n".join(_config(name, name == next(iter(counts))) for name in counts)),
         f"Supervision: {_one_line(supervision_of(run))}.\n",
+        f"Engine: {_one_line(engine_of(run))}.\n",
         "## Configs\n\n" + _table(("config", "rows", "what"), [(n, c, _ABOUT[n]) for n, c in counts.items()]),
         "## Models\n\n" + _models(run, steps),
         "## Steps\n\n" + _steps(steps),

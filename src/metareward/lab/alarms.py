@@ -70,7 +70,8 @@ def _points(loop: int, cell: Mapping[str, Any], read: Read) -> Iterator[tuple[st
         for name, signal in gate["signals"].items():
             if signal["value"] is not None:
                 yield name, Point(loop, signal["value"], change, signal["state"])
-        yield ANY, Point(loop, float(not gate["passed"]), change, "passed" if gate["passed"] else "failed")
+        verdict = gate.get("verdict") or ("passed" if gate["passed"] else "failed")
+        yield ANY, Point(loop, float(verdict == "failed"), change, verdict)
 
 
 def _told(points: Sequence[Point]) -> dict[str, Any]:

@@ -55,7 +55,7 @@ def write_down(base: Path, prompts: int = PROMPTS) -> dict[str, Any]:
     about = base / "about.json"
     told = json.loads(about.read_text(encoding="utf-8")) if about.is_file() else {}
     told["measured"] = examined(base, prompts)
-    disk.replace(about, (json.dumps(told, indent=2) + "\n").encode())
+    disk.replace(about, (disk.json_text(told, ascii_only=True) + "\n").encode())
     return told["measured"]
 
 

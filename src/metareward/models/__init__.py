@@ -3,6 +3,6 @@
 from metareward.models.base import Model
 from metareward.models.fetch import get
 from metareward.models.origin import origin
-from metareward.models.resolve import describe, listing, resolve
+from metareward.models.resolve import describe, known, listing, resolve
 
-__all__ = ["Model", "describe", "get", "listing", "origin", "resolve"]
+__all__ = ["Model", "describe", "get", "known", "listing", "origin", "resolve"]

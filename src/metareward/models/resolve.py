@@ -75,6 +75,21 @@ def describe(name_or_path: str, cache: Path | None = None) -> Model:
         return Model(name_or_path, name_or_path, UNRESOLVED + name_or_path)
 
 
+def known(name_or_path: str, cache: Path | None = None) -> Path | None:
+    """Where a model lies on this machine, by its name alone: nothing is fetched and no weights are read.
+
+    None for one that is not here, or that only the hub's client could find. Raises ModelError for what can
+    never resolve, as `describe` does.
+    """
+    found = _classify(name_or_path)
+    if isinstance(found, Entry):
+        return found.directory(cache) if is_fetched(found, cache) else None
+    if isinstance(found, Path):
+        check_directory(found)
+        return found
+    return None
+
+
 def listing(cache: Path | None = None) -> list[Listed]:
     """The catalogue, by name."""
     return [

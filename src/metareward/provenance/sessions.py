@@ -24,12 +24,15 @@ from metareward.supervision import Supervision, SupervisionLevel
 _SECONDS = 5.0  # at most so much of the list of steps is lost when a session is killed
 _LONGEST = 2000  # characters of an error's message
 _SHOWN = 6
+FAKE = "fake"
+MADE_UP = "fake: answers are made up and nothing is trained, so no number here says anything of a model"
 
 
 class Session:
     """A context that keeps the record of this session; how it is left is the session's outcome.
 
     config: names of the config as given and as resolved among the run's configs, None for a run without.
+    engine: the name of what answers.
     A session whose packages, Python or code differ from the one before says so to `listen`.
     """
 
@@ -39,6 +42,7 @@ class Session:
         listen: Listener = ignore,
         config: Mapping[str, str] | None = None,
         supervision: Supervision | None = None,
+        engine: str = "",
     ) -> None:
         self.root, self.number = root, 0
         self._listen = listen
@@ -47,6 +51,7 @@ class Session:
             "command": command(sys.argv),
             "config": dict(config) if config else None,
             "supervision": asdict(supervision or Supervision()),
+            "engine": engine,
         }
 
     def __enter__(self) -> "Session":
@@ -100,6 +105,24 @@ def supervision_of(root: Path) -> str:
     for earlier in reversed(said[:-1]):
         strongest = strongest.at_least(earlier)
     return str(strongest)
+
+
+def engine_of(root: Path) -> str:
+    """What answered in a run's sessions, in words (see `engine_said`)."""
+    told = [record for record in records(root) if record.facts]
+    said = [FAKE if is_fake(record) else record.facts.get("engine", "") for record in told]
+    return engine_said(*said) if said else "not recorded"
+
+
+def engine_said(*names: str) -> str:
+    """Engines by name, in words that let nobody take made-up answers for a model's."""
+    every = [MADE_UP if name == FAKE else name for name in dict.fromkeys(filter(None, names))]
+    return "; ".join(every) or "not recorded"
+
+
+def is_fake(record: Record) -> bool:
+    """Whether a session's answers were made up, also one of before engines were recorded."""
+    return record.facts.get("engine") == FAKE or (record.facts.get("model") or {}).get("from") == FAKE
 
 
 def command(arguments: Sequence[str]) -> list[str]:

@@ -17,12 +17,13 @@ from metareward.recipes.eft import EFT, fine_tuned
 from metareward.recipes.gate import Gate, attacked
 from metareward.recipes.judge_gate import JudgeGate
 from metareward.recipes.judging import check_trains_judge, judged, nothing_left
+from metareward.recipes.possible import begin, check_possible
 from metareward.recipes.selecting import Dev
 from metareward.recipes.settings import By, Iteration, Watch, check_iterations
 from metareward.recipes.training import train_next
 from metareward.recipes.watching import Watcher
 from metareward.runner import Runner
-from metareward.settings import positive, require
+from metareward.settings import checked, positive, require
 from metareward.stages.consistency import Per, check_per
 from metareward.stages.generate import Generate
 from metareward.stages.judge import Judge
@@ -37,6 +38,7 @@ ITERATIONS = (Iteration(rho="auto"), Iteration(rho="auto"), Iteration(rho="auto"
 
 
 @dataclass(frozen=True)
+@checked("")
 class Combined:
     """The settings of the recipe; the defaults are reasoned (docs/recipes.md), not measured at scale.
 
@@ -68,6 +70,7 @@ class Combined:
         check_trains_judge(self)
         require(positive(self.prior), "prior", "a number above 0", self.prior)
         check_iterations(self.iterations, self.dpo)
+        check_possible(self, "combined", anchored=True)
 
 
 def combined(
@@ -83,6 +86,7 @@ def combined(
     An iteration of the judge's role alone has no past and no future: it is a warm-up of the judge.
     """
     recipe = recipe or Combined()
+    begin(run, recipe, batches)
     model = fine_tuned(run, recipe.eft, recipe.judge, model, recipe.generate)
     previous, first = None, replace(model, name="M0")
     model = first

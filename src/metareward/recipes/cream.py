@@ -11,12 +11,14 @@ from metareward.recipes.answering import answered, judged_again
 from metareward.recipes.eft import EFT, fine_tuned
 from metareward.recipes.gate import Gate, attacked, check_no_judge
 from metareward.recipes.pairing import actor_pairs
+from metareward.recipes.possible import begin, check_possible
 from metareward.recipes.selecting import Dev
 from metareward.recipes.settings import Iteration, Watch, check_iterations
 from metareward.recipes.training import train_next
 from metareward.recipes.watching import Watcher
 from metareward.records import Role
 from metareward.runner import Runner
+from metareward.settings import checked
 from metareward.stages.consistency import Per, check_per
 from metareward.stages.generate import Generate
 from metareward.stages.judge import Judge
@@ -26,6 +28,7 @@ PAPER_ITERATIONS = (Iteration(roles=(Role.ACTOR,)), Iteration(roles=(Role.ACTOR,
 
 
 @dataclass(frozen=True)
+@checked("")
 class Cream:
     """The settings of the recipe. With nothing set: 5 responses at T .8, DPO for one epoch at 1e-6.
 
@@ -49,6 +52,7 @@ class Cream:
         check_per("consistency", self.consistency)
         check_no_judge(self.attack, "cream")
         check_iterations(self.iterations, self.dpo)
+        check_possible(self, "cream")
 
 
 def cream(
@@ -64,6 +68,7 @@ def cream(
     The first iteration has no model before it, so its pairs are certain: plain Self-Rewarding.
     """
     recipe = recipe or Cream()
+    begin(run, recipe, batches)
     model = fine_tuned(run, recipe.eft, recipe.judge, model, recipe.generate)
     previous, first = None, replace(model, name="M0")
     model = first

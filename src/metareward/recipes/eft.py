@@ -21,7 +21,7 @@ from metareward.evaluate.judge_ask import JudgeRanks
 from metareward.history import Tuned
 from metareward.models.base import Model
 from metareward.runner import Runner
-from metareward.settings import check_seed, one_of, require
+from metareward.settings import check_seed, checked, one_of, require
 from metareward.stages.generate import Generate
 from metareward.stages.judge import Judge
 from metareward.stages.pair import KeepDistinct
@@ -32,6 +32,7 @@ JUSTIFICATIONS = ("own", "neutral")
 
 
 @dataclass(frozen=True)
+@checked("eft")
 class EFT:
     """Settings of the step; off unless `enabled`. The defaults are the paper's where it says something.
 

@@ -14,13 +14,14 @@ from metareward.history import Attacked
 from metareward.models.base import Model
 from metareward.records import Case, Judgment
 from metareward.runner import Runner
-from metareward.settings import require
+from metareward.settings import checked, require
 from metareward.stages.judge import Judge
 
 ACTIONS = ("warn", "drop judge", "stop")
 
 
 @dataclass(frozen=True)
+@checked("attack")
 class Gate:
     """Settings of the gate; off unless `enabled`. At the defaults it costs 40 judgments an iteration.
 
@@ -101,9 +102,9 @@ def attacked(run: Runner, gate: Gate, judge: Judge, model: Model) -> Verdict:
         found = run.conclude(measured, asked.cases, asked.judgments)
         if found is None:
             return Verdict(asked)
-        action = "none" if found.passed else gate.action
+        action = gate.action if found.failed else "none"
         run.history.attacks.append(Attacked(model, action, found))
-        if not found.passed:
+        if found.failed:
             run.warn(_said(found, gate), stop=gate.action == "stop")
     return Verdict(asked, found, action == "drop judge")
 

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 
 from metareward.history import STOPS_JUDGE
 from metareward.readers import HIGHEST
-from metareward.settings import one_of, require
+from metareward.settings import checked, one_of, require
 from metareward.stats.bootstrap import Estimate
 
 Action = Literal["warn", "equal scores", "drop judge", "stop judge", "stop"]
@@ -23,6 +23,7 @@ _EVIDENCE, _UNSURE, _LEFT = ("interval", "estimate"), ("pass", "fail"), ("skip",
 
 
 @dataclass(frozen=True)
+@checked("judge_gate")
 class JudgeGate:
     """Settings of the judge gate. At the defaults it measures, says what is wrong, and changes nothing.
 
@@ -186,9 +187,32 @@ class GateReport:
         return tuple(signal for signal in self.signals if signal.state in ("failed", *also))
 
     @property
+    def held(self) -> tuple[Signal, ...]:
+        """The signals that are held to a limit."""
+        return tuple(signal for signal in self.signals if signal.state != "measured")
+
+    @property
+    def told(self) -> tuple[Signal, ...]:
+        """Those of them that there was enough to tell by."""
+        return tuple(signal for signal in self.held if signal.state != "cannot tell")
+
+    @property
+    def verdict(self) -> State:
+        """What all signals come to.
+
+        "failed" where any did, else "passed" where any could be told, "cannot tell" where none could, and
+        "measured" where none is held to a limit.
+        """
+        if self.failed:
+            return "failed"
+        if not self.held:
+            return "measured"
+        return "passed" if self.told else "cannot tell"
+
+    @property
     def passed(self) -> bool:
-        """Whether no signal failed."""
-        return not self.failed
+        """Whether there was something to tell by, and nothing failed."""
+        return self.verdict == "passed"
 
     def as_dict(self) -> dict[str, Any]:
         """As plain data: each signal by its name."""
@@ -250,7 +274,7 @@ def _limit(limit: float, rule: _Rule) -> str:
 
 def decided(gate: JudgeGate, report: GateReport) -> str:
     """What is to be done: "none", or of what the failed signals ask for the sternest."""
-    if report.passed:
+    if not report.failed:
         return "none"
     ends = any(signal.name.partition(":")[0] in gate.stop_judge_when for signal in report.failed)
     return max(gate.action, STOPS_JUDGE if ends else "warn", key=_ACTIONS.index)

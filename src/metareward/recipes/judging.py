@@ -117,7 +117,8 @@ def judged(
     by = first if recipe.meta_judge_by == "first" else model
     battles = run.ask(recipe.meta_judge, prompts, responses, judgments, of=by)
     counted = run.derive(recipe.settle, battles) if recipe.settle.together else battles
-    rule = JudgePairs(recipe.prior, iteration.max_judgment_characters, recipe.meta_judge.seed)
+    limits = (iteration.max_judgment_characters, recipe.meta_judge.seed, iteration.min_elo_margin)
+    rule = JudgePairs(recipe.prior, *limits)
     pairs = run.derive(rule, prompts, responses, judgments, counted)
     fought = Fought(prompts, responses, judgments, battles, counted, pairs, (*others, *hard))
     report = measured(run, recipe, model, fought)
@@ -129,7 +130,7 @@ def judged(
         pairs = run.derive(rule, prompts, responses, judgments, fair)
     kept, left_out = _let_through(action, hard, pairs)
     run.history.judge_gates.append(Gated(len(run.history.rounds), model, action, report, left_out))
-    if not report.passed:
+    if report.failed:
         run.warn(said(report, action), stop=action == "stop")
     return Judged(battles, kept, left_out, report, bool(left_out) or action == EQUAL_SCORES)
 

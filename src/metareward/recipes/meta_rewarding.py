@@ -12,13 +12,14 @@ from metareward.recipes.gate import Gate, attacked
 from metareward.recipes.judge_gate import JudgeGate
 from metareward.recipes.judging import check_trains_judge, judged, nothing_left
 from metareward.recipes.pairing import actor_pairs
+from metareward.recipes.possible import begin, check_possible
 from metareward.recipes.selecting import Dev
 from metareward.recipes.settings import By, Iteration, Watch, check_iterations
 from metareward.recipes.training import train_next
 from metareward.recipes.watching import Watcher
 from metareward.records import Role
 from metareward.runner import Runner
-from metareward.settings import positive, require
+from metareward.settings import checked, positive, require
 from metareward.stages.generate import Generate
 from metareward.stages.judge import Judge
 from metareward.stages.meta_judge import MetaJudge
@@ -37,6 +38,7 @@ PAPER_ITERATIONS = (
 
 
 @dataclass(frozen=True)
+@checked("")
 class MetaRewarding:
     """The settings of the recipe. With nothing set they are the paper's.
 
@@ -64,6 +66,7 @@ class MetaRewarding:
         check_trains_judge(self)
         require(positive(self.prior), "prior", "a number above 0", self.prior)
         check_iterations(self.iterations, self.dpo)
+        check_possible(self, "meta_rewarding")
 
 
 def meta_rewarding(
@@ -80,6 +83,7 @@ def meta_rewarding(
     iteration says otherwise (`start`, `reference`).
     """
     recipe = recipe or MetaRewarding()
+    begin(run, recipe, batches)
     model = fine_tuned(run, recipe.eft, recipe.judge, model, recipe.generate)
     first = model = replace(model, name="M0")
     watcher = Watcher(

@@ -42,10 +42,10 @@ def actor_pairs(
 
 def length_controlled(settings: Iteration, kind: Kind) -> ActorPairs | AnchoredPairs | AutoRho:
     """The rule of an iteration."""
-    limit = settings.max_response_characters
+    limits = (settings.max_response_characters, settings.min_score_margin)
     if settings.rho == "auto":
-        return AutoRho(kind(0.0, limit), settings.rho_target, *settings.rho_bounds)
-    return kind(settings.rho, limit)
+        return AutoRho(kind(0.0, *limits), settings.rho_target, *settings.rho_bounds)
+    return kind(settings.rho, *limits)
 
 
 def note_rho(run: Runner, rule: ActorPairs | AnchoredPairs | AutoRho, *inputs: Any) -> None:

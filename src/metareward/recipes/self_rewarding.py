@@ -10,13 +10,14 @@ from metareward.models.base import Model
 from metareward.recipes.eft import EFT, fine_tuned
 from metareward.recipes.gate import Gate, attacked, check_no_judge
 from metareward.recipes.pairing import actor_pairs
+from metareward.recipes.possible import begin, check_possible
 from metareward.recipes.selecting import Dev
 from metareward.recipes.settings import BYS, By, Iteration, Watch, check_iterations
 from metareward.recipes.training import train_next
 from metareward.recipes.watching import Watcher
 from metareward.records import Role
 from metareward.runner import Runner
-from metareward.settings import one_of, require
+from metareward.settings import checked, one_of, require
 from metareward.stages.generate import Generate
 from metareward.stages.judge import Judge
 from metareward.stages.pair import KeepDistinct
@@ -27,6 +28,7 @@ PAPER_ITERATIONS = (Iteration(roles=(Role.ACTOR,)), Iteration(roles=(Role.ACTOR,
 
 
 @dataclass(frozen=True)
+@checked("")
 class SelfRewarding:
     """The settings of the recipe. With nothing set: 4 responses, 3 judgments averaged, T .7, top-p .9.
 
@@ -50,6 +52,7 @@ class SelfRewarding:
         require(self.judge_by in BYS, "judge_by", one_of(BYS), self.judge_by)
         check_no_judge(self.attack, "self_rewarding")
         check_iterations(self.iterations, self.dpo)
+        check_possible(self, "self_rewarding")
 
 
 def by_a_model(run: Runner, recipe: SelfRewarding, by: Model, prompts: Any, responses: Any) -> Any:
@@ -72,6 +75,7 @@ def self_rewarding(
     makes another recipe of the same loop.
     """
     recipe = recipe or SelfRewarding()
+    begin(run, recipe, batches)
     model = fine_tuned(run, recipe.eft, recipe.judge, model, recipe.generate)
     first = model = replace(model, name="M0")
     watcher = Watcher(

@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import inf
 from typing import Literal
 
 from metareward.errors import ConfigError
+from metareward.ids import added
 from metareward.models.base import Model
+from metareward.readers import HIGHEST, LOWEST
 from metareward.records import Role
-from metareward.settings import check_samples, one_of, require
+from metareward.settings import check_samples, checked, one_of, require
 from metareward.stages.auto_rho import check_search
 from metareward.train.dpo import DPO
 
@@ -21,6 +24,7 @@ REFERENCES = ("start", "previous", "first")
 
 
 @dataclass(frozen=True)
+@checked("iterations")
 class Iteration:
     """What one iteration sets for itself; None leaves the value of [dpo].
 
@@ -29,6 +33,8 @@ class Iteration:
         most `rho_target` (see `stages.auto_rho`).
     max_response_characters: an actor pair whose chosen response is longer is left out.
     max_judgment_characters: a judge pair whose chosen judgment is longer is left out.
+    min_score_margin: an actor pair whose mean scores differ by less (points, 0 to 5) is left out.
+    min_elo_margin: a judge pair whose Elo differs by less (natural log units) is left out.
     stop_after_epoch: the epoch whose weights are taken, on the schedule of `epochs`; where one is selected,
         the last that is looked at.
     select: "fixed" takes the weights after the last epoch that is trained; "dev" keeps those of every epoch
@@ -56,6 +62,8 @@ class Iteration:
     max_judge_share: float | None = None
     judge_share_by: Literal["sampling", "weight"] = "sampling"
     select: Literal["fixed", "dev"] = "fixed"
+    min_score_margin: float = added(0.0)
+    min_elo_margin: float = added(0.0)
 
     def __post_init__(self) -> None:
         require(bool(self.roles), "iterations.roles", "at least one of 'actor', 'judge'", self.roles)
@@ -66,10 +74,18 @@ class Iteration:
         for name in ("max_response_characters", "max_judgment_characters"):
             value = getattr(self, name)
             require(value is None or value >= 1, f"iterations.{name}", "at least 1", value)
+        self._check_margins()
         require(self.start in STARTS, "iterations.start", one_of(STARTS), self.start)
         require(self.reference in REFERENCES, "iterations.reference", one_of(REFERENCES), self.reference)
         require(self.select in SELECTS, "iterations.select", one_of(SELECTS), self.select)
         self._check_share()
+
+    def _check_margins(self) -> None:
+        """Scores differ by at most the scale; Elo by whatever the prior allows."""
+        score, elo, scale = self.min_score_margin, self.min_elo_margin, float(HIGHEST - LOWEST)
+        wanted = f"0 or more and at most {scale:g}"
+        require(0 <= score <= scale, "iterations.min_score_margin", wanted, score)
+        require(0 <= elo < inf, "iterations.min_elo_margin", "a number of 0 or more", elo)
 
     def _check_share(self) -> None:
         share, name = self.max_judge_share, "iterations.max_judge_share"
@@ -106,6 +122,7 @@ class Iteration:
 
 
 @dataclass(frozen=True)
+@checked("watch")
 class Watch:
     """How every model is seen on the held-out prompts: so many responses, so many judgments each.
 

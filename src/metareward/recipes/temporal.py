@@ -11,12 +11,14 @@ from metareward.recipes.anchoring import temporal_pairs
 from metareward.recipes.answering import answered
 from metareward.recipes.eft import EFT, fine_tuned
 from metareward.recipes.gate import Gate, attacked, check_no_judge
+from metareward.recipes.possible import begin, check_possible
 from metareward.recipes.selecting import Dev
 from metareward.recipes.settings import Iteration, Watch, check_iterations
 from metareward.recipes.training import train_next
 from metareward.recipes.watching import Watcher
 from metareward.records import Role
 from metareward.runner import Runner
+from metareward.settings import checked
 from metareward.stages.generate import Generate
 from metareward.stages.judge import Judge
 from metareward.train.dpo import DPO
@@ -26,6 +28,7 @@ PAPER_ITERATIONS = (Iteration(roles=(Role.ACTOR,)), Iteration(roles=(Role.ACTOR,
 
 
 @dataclass(frozen=True)
+@checked("")
 class Temporal:
     """The settings of the recipe. With nothing set: 7 responses at T 1, DPO for one epoch at 5e-7.
 
@@ -48,6 +51,7 @@ class Temporal:
     def __post_init__(self) -> None:
         check_no_judge(self.attack, "temporal")
         check_iterations(self.iterations, self.dpo)
+        check_possible(self, "temporal", anchored=True)
 
 
 def temporal(
@@ -63,6 +67,7 @@ def temporal(
     All responses of an iteration, whoever wrote them, are judged by that iteration's model.
     """
     recipe = recipe or Temporal()
+    begin(run, recipe, batches)
     model = fine_tuned(run, recipe.eft, recipe.judge, model, recipe.generate)
     first = model = replace(model, name="M0")
     watcher = Watcher(

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from metareward.errors import UserError
-from metareward.provenance import Record, records, supervision_of
+from metareward.provenance import Record, engine_of, records, supervision_of
 from metareward.records import PreferencePair
 from metareward.show.archive import ids_of
 from metareward.show.stories import Story
@@ -26,7 +26,8 @@ def model_story(store: Store, prefix: str) -> Story:
     if len(found) != 1:
         listed = "".join(f"\n  model {key}" for key in found[:_LISTED])
         raise UserError(f"{prefix!r} is the beginning of {len(found)} models; write more of it:{listed}")
-    return _Models(store).tell(found[0], ids=True)
+    told = _Models(store).tell(found[0], ids=True)
+    return Story(told.title, {**told.facts, "engine": engine_of(store.root)}, told.children)
 
 
 def with_lineage(store: Store, told: Story, record: Any, steps: Iterable[Manifest]) -> Story:
@@ -37,7 +38,8 @@ def with_lineage(store: Store, told: Story, record: Any, steps: Iterable[Manifes
     children = [models.tell(model) for model in dict.fromkeys(spoke) if model]
     if is_pair:
         children += models.trained_by({step.key for step in steps})
-    facts = {"written in": _sessions(store.root, steps), "supervision": supervision_of(store.root)}
+    facts = {"written in": _sessions(store.root, steps), "engine": engine_of(store.root)}
+    facts["supervision"] = supervision_of(store.root)
     return Story(told.title, {**told.facts, **facts}, (*told.children, *children))
 
 

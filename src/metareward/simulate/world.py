@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from metareward import disk
-from metareward.engines.base import OpenEngine, Request
+from metareward.engines.base import OpenEngine, Request, named
 from metareward.engines.fake import FakeEngine, Reply
 from metareward.ids import fingerprint, seed_of
 from metareward.models.base import Model
@@ -147,7 +147,7 @@ def simulated(world: World) -> OpenEngine:
         own = load(model.path)
         yield FakeEngine(model, lambda request, _: world.reply(request, own))
 
-    return open_engine
+    return named(open_engine, "simulated")
 
 
 def start(world: World, directory: Path) -> Model:

@@ -10,14 +10,24 @@ from dataclasses import dataclass
 from itertools import tee
 from typing import ClassVar
 
+from metareward.ids import added
 from metareward.records import Dropped, Judgment, PreferencePair, Prompt, Response
-from metareward.settings import require
+from metareward.settings import checked, require
 from metareward.stages.base import Shape
 from metareward.stages.grouping import bundles
-from metareward.stages.pair import SCORE_TOLERANCE, Scored, Sides, between, mean_scores, require_limit
+from metareward.stages.pair import (
+    SCORE_TOLERANCE,
+    Scored,
+    Sides,
+    between,
+    mean_scores,
+    require_limit,
+    require_margin,
+)
 
 
 @dataclass(frozen=True)
+@checked("anchored_pairs")
 class AnchoredPairs:
     """The best of the present (or, if better, of the future) against the worst of the past, if worse.
 
@@ -29,7 +39,7 @@ class AnchoredPairs:
 
     rho: width of the tiers, as in `stages.pair.ActorPairs`, within the responses that may be chosen and
         those that may be rejected. The paper has no length control: 0 takes the best and the worst.
-    max_chosen_characters: a pair with a longer chosen response is dropped.
+    max_chosen_characters, min_margin: as in `ActorPairs`.
     """
 
     name: ClassVar[str] = "actor_pairs"
@@ -37,10 +47,12 @@ class AnchoredPairs:
 
     rho: float = 0.0
     max_chosen_characters: int | None = None
+    min_margin: float = added(0.0)
 
     def __post_init__(self) -> None:
         require(0 <= self.rho < 0.5, "anchored_pairs.rho", "at least 0 and below 0.5", self.rho)
         require_limit("anchored_pairs", self.max_chosen_characters)
+        require_margin("anchored_pairs", self.min_margin)
 
     def apply(
         self,

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metareward.records import Dropped, PreferencePair
-from metareward.settings import require
+from metareward.settings import checked, require
 from metareward.stages.anchors import AnchoredPairs
 from metareward.stages.base import Shape
 from metareward.stages.pair import SCORE_TOLERANCE, ActorPairs, Sides, choose
@@ -64,6 +64,7 @@ class RhoChoice:
 
 
 @dataclass(frozen=True)
+@checked("auto_rho")
 class AutoRho:
     """Pairs of `rule` at the smallest rho whose mean length difference is at most `target` characters.
 

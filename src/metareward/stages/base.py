@@ -13,7 +13,7 @@ from metareward.engines.base import Completion, Request
 from metareward.ids import fingerprint, identity
 from metareward.models.base import Model
 from metareward.records import Record
-from metareward.settings import positive, require
+from metareward.settings import checked, positive, require
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,7 @@ class Shape:
 
 
 @dataclass(frozen=True, slots=True)
+@checked("plan")
 class Guess:
     """Tokens a model is expected to write, where nothing was measured yet.
 

@@ -8,13 +8,14 @@ from typing import ClassVar
 
 from metareward.ids import fingerprint, seed_of
 from metareward.records import Dropped, PreferencePair, Role
-from metareward.settings import check_seed, require
+from metareward.settings import check_seed, checked, require
 from metareward.stages.base import Shape
 
 OVER = "over the share of judge pairs"
 
 
 @dataclass(frozen=True)
+@checked("cap_judge_pairs")
 class CapJudgePairs:
     """The judge pairs that may stay where they must not be more than a share of all pairs.
 
@@ -63,6 +64,7 @@ class CapJudgePairs:
 
 
 @dataclass(frozen=True)
+@checked("weigh_judge_pairs")
 class WeighJudgePairs:
     """All judge pairs, at so small a weight that they have no more than a share of the total weight.
 

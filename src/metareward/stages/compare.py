@@ -10,13 +10,14 @@ from metareward.engines.base import Completion, Request
 from metareward.ids import fingerprint, seed_of
 from metareward.models.base import Model
 from metareward.records import Comparison, Finish, Message, Prompt, Response
-from metareward.settings import check_reading, check_sampling, require
+from metareward.settings import check_reading, check_sampling, checked, require
 from metareward.stages import winner
 from metareward.stages.base import Guess, Question, Shape, Work, counted, question_key, text_tokens
 from metareward.stages.grouping import bundles
 
 
 @dataclass(frozen=True)
+@checked("compare")
 class Compare:
     """N comparisons of every ordered pair of a prompt's responses, so always in both orders.
 

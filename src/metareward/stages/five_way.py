@@ -11,7 +11,7 @@ from metareward.engines.base import Completion, Forced, Request, Sampling
 from metareward.ids import fingerprint, seed_of
 from metareward.models.base import Model
 from metareward.records import Comparison, Finish, Message, Outcome, Prompt, Response
-from metareward.settings import check_reading, check_sampling
+from metareward.settings import check_reading, check_sampling, checked
 from metareward.stages.base import Guess, Question, Shape, Work, question_key, text_tokens
 from metareward.stages.grouping import bundles
 
@@ -23,6 +23,7 @@ _FORCED = Forced("\n[[", tuple(f"{verdict}]]" for verdict in VERDICTS))
 
 
 @dataclass(frozen=True)
+@checked("five_way")
 class FiveWay:
     """Both games of a response against its prompt's baseline; the baseline is A in the first.
 

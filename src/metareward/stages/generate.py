@@ -8,11 +8,12 @@ from metareward.engines.base import Completion, Request, Sampling
 from metareward.ids import fingerprint, seed_of
 from metareward.models.base import Model
 from metareward.records import Prompt, Response
-from metareward.settings import check_samples, check_sampling, check_seed
+from metareward.settings import check_samples, check_sampling, check_seed, checked
 from metareward.stages.base import Guess, Question, Shape, Work, counted, question_key
 
 
 @dataclass(frozen=True)
+@checked("generate")
 class Generate:
     """K responses a prompt, each with its own seed. The defaults are the paper's."""
 

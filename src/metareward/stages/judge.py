@@ -9,7 +9,7 @@ from metareward.engines.base import Completion, Forced, Request, Sampling
 from metareward.ids import fingerprint, seed_of
 from metareward.models.base import Model
 from metareward.records import Finish, Judgment, Message, Prompt, Response
-from metareward.settings import check_reading, check_samples, check_sampling, check_seed
+from metareward.settings import check_reading, check_samples, check_sampling, check_seed, checked
 from metareward.stages.base import Guess, Question, Shape, Work, counted, question_key, text_tokens
 from metareward.stages.grouping import bundles
 
@@ -19,6 +19,7 @@ _FORCED = Forced(f"\n{_VERDICT} ", _DIGITS)
 
 
 @dataclass(frozen=True)
+@checked("judge")
 class Judge:
     """N judgments a response. The defaults are the paper's; the rubric is ours and can be replaced.
 

@@ -10,7 +10,7 @@ from metareward.engines.base import Completion, Request
 from metareward.ids import fingerprint, seed_of
 from metareward.models.base import Model
 from metareward.records import Battle, Judgment, Message, Prompt, Response
-from metareward.settings import check_reading, check_sampling, check_seed, one_of, require
+from metareward.settings import check_reading, check_sampling, check_seed, checked, one_of, require
 from metareward.stages import winner
 from metareward.stages.base import Guess, Question, Shape, Work, question_key, text_tokens
 from metareward.stages.grouping import Bundle, bundles
@@ -20,6 +20,7 @@ from metareward.stages.redact import without_scores
 
 
 @dataclass(frozen=True)
+@checked("meta_judge")
 class MetaJudge:
     """Battles between the readable judgments of each prompt's most disputed response.
 

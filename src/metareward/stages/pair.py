@@ -6,16 +6,19 @@ Pure rules of Meta-Rewarding (arXiv 2407.19594, section 2). Each subject gives a
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
+from math import inf
 from statistics import fmean, pvariance
 from typing import ClassVar, Protocol, TypeVar
 
-from metareward.ids import fingerprint, seed_of
+from metareward.ids import added, fingerprint, seed_of
 from metareward.records import Dropped, Finish, Judgment, Message, PreferencePair, Prompt, Response, Role
-from metareward.settings import require
+from metareward.settings import checked, require
 from metareward.stages.base import Shape
 from metareward.stages.grouping import bundles
 
 SCORE_TOLERANCE = 1e-9  # a score this near a tier's boundary is on it; scores this near are equal
+
+TOO_CLOSE = "margin below minimum"
 
 Scored = tuple[Response, float]
 _Subject = TypeVar("_Subject", Response, Judgment)
@@ -44,6 +47,7 @@ class KeepDistinct:
 
 
 @dataclass(frozen=True)
+@checked("actor_pairs")
 class ActorPairs:
     """The best answer short, the worst long: pairs with length control. One subject a prompt.
 
@@ -54,6 +58,7 @@ class ActorPairs:
 
     rho: width of the two tiers, in [0, 0.5): at 0.5 they would meet. 0 is plain best against worst.
     max_chosen_characters: a pair with a longer chosen response is dropped.
+    min_margin: a pair whose scores differ by less is dropped; 0 keeps every pair, as the papers do.
     """
 
     name: ClassVar[str] = "actor_pairs"
@@ -61,9 +66,11 @@ class ActorPairs:
 
     rho: float = 0.0
     max_chosen_characters: int | None = None
+    min_margin: float = added(0.0)
 
     def __post_init__(self) -> None:
         require(0 <= self.rho < 0.5, "actor_pairs.rho", "at least 0 and below 0.5", self.rho)
+        require_margin("actor_pairs", self.min_margin)
         require_limit("actor_pairs", self.max_chosen_characters)
 
     def apply(
@@ -106,8 +113,8 @@ class Sides:
         return min(score for _, score in self.bad)
 
 
-class LengthControl(Protocol):
-    """What a rule says about length: the width of its tiers, and the limit of what is chosen."""
+class Control(Protocol):
+    """What a rule says of its pairs: the width of its tiers, and the limits of what is a pair."""
 
     @property
     def rho(self) -> float:
@@ -119,8 +126,13 @@ class LengthControl(Protocol):
         """The limit."""
         ...
 
+    @property
+    def min_margin(self) -> float:
+        """The least difference of scores."""
+        ...
 
-def between(rule: LengthControl, sides: Sides) -> PreferencePair | Dropped:
+
+def between(rule: Control, sides: Sides) -> PreferencePair | Dropped:
     """The pair of one prompt's responses, or why there is none."""
     chosen = choose(rule, sides)
     if isinstance(chosen, str):
@@ -130,7 +142,7 @@ def between(rule: LengthControl, sides: Sides) -> PreferencePair | Dropped:
     return preference(rule, Role.ACTOR, sides.prompt, messages, good, bad, (good_score, bad_score))
 
 
-def choose(rule: LengthControl, sides: Sides) -> tuple[Scored, Scored] | str:
+def choose(rule: Control, sides: Sides) -> tuple[Scored, Scored] | str:
     """(chosen, rejected) with their scores by the tiers of `ActorPairs`, or the reason why there are none.
 
     S_max is the best of what may be chosen, S_min the worst of what may be rejected.
@@ -142,6 +154,8 @@ def choose(rule: LengthControl, sides: Sides) -> tuple[Scored, Scored] | str:
     chosen, rejected = _chosen(sides, rule.rho), _rejected(sides, rule.rho)
     if sides.good is not sides.bad and chosen[0].text == rejected[0].text:
         return "identical responses"  # two models can say the same; what one says was made distinct before
+    if chosen[1] - rejected[1] < rule.min_margin - SCORE_TOLERANCE:
+        return TOO_CLOSE
     if too_long(chosen[0].text, rule.max_chosen_characters):
         return "chosen response over the length limit"
     return chosen, rejected
@@ -225,6 +239,11 @@ def too_long(text: str, limit: int | None) -> bool:
 def require_limit(where: str, limit: int | None) -> None:
     """ConfigError unless the limit of characters is at least 1 or not set."""
     require(limit is None or limit >= 1, f"{where}.max_chosen_characters", "at least 1, or not set", limit)
+
+
+def require_margin(where: str, margin: float) -> None:
+    """ConfigError unless the least difference of two scores is a number of 0 or more."""
+    require(0 <= margin < inf, f"{where}.min_margin", "a number of 0 or more", margin)
 
 
 def _unusable(response: Response, seen: set[str]) -> str | None:

@@ -11,12 +11,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metareward.errors import ConfigError, StoreError
-from metareward.ids import seed_of
+from metareward.ids import added, seed_of
 from metareward.records import Battle, Dropped, Judgment, Outcome, PreferencePair, Prompt, Response, Role
-from metareward.settings import positive, require
+from metareward.settings import checked, positive, require
 from metareward.stages.base import Shape
 from metareward.stages.grouping import Bundle, bundles
-from metareward.stages.pair import choose_response, draw, preference, require_limit, too_long
+from metareward.stages.pair import (
+    TOO_CLOSE,
+    choose_response,
+    draw,
+    preference,
+    require_limit,
+    require_margin,
+    too_long,
+)
 from metareward.stats.bradley_terry import DEFAULT_PRIOR, strengths
 
 _ELO_TOLERANCE = 1e-6  # far above what the solver is off by, far below what a battle moves
@@ -31,6 +39,7 @@ class PositionWeights:
 
 
 @dataclass(frozen=True)
+@checked("judge_pairs")
 class JudgePairs:
     """The strongest judgment of each prompt's most disputed response against the weakest.
 
@@ -42,6 +51,7 @@ class JudgePairs:
 
     prior: see `stats.bradley_terry`; above 0, since a judgment may win or lose everything.
     max_chosen_characters: a pair with a longer chosen judgment is dropped.
+    min_margin: a pair whose Elo differs by less (natural log units) is dropped; 0 keeps every pair.
     seed: must be that of the meta-judge, which chose the same response by it.
     """
 
@@ -51,8 +61,10 @@ class JudgePairs:
     prior: float = DEFAULT_PRIOR
     max_chosen_characters: int | None = None
     seed: int = 0
+    min_margin: float = added(0.0)
 
     def __post_init__(self) -> None:
+        require_margin("judge_pairs", self.min_margin)
         require(positive(self.prior), "judge_pairs.prior", "a number above 0", self.prior)
         require_limit("judge_pairs", self.max_chosen_characters)
 
@@ -106,6 +118,8 @@ class JudgePairs:
                 return Dropped(prompt.id, "equal Elo")
         if chosen.text == rejected.text:
             return Dropped(prompt.id, "identical judgments")
+        if chosen_elo - rejected_elo < self.min_margin:
+            return Dropped(prompt.id, TOO_CLOSE)
         if too_long(chosen.text, self.max_chosen_characters):
             return Dropped(prompt.id, "chosen judgment over the length limit")
         if chosen.messages != rejected.messages:

@@ -20,7 +20,7 @@ from metareward.errors import ConfigError
 from metareward.ids import fingerprint, seed_of
 from metareward.models.base import Model
 from metareward.records import Comparison, Finish, Message, Outcome, Prompt, Response
-from metareward.settings import require
+from metareward.settings import checked, require
 from metareward.stages.base import Guess, Question, Shape, Work, question_key, text_tokens
 from metareward.stages.grouping import bundles
 
@@ -30,6 +30,7 @@ _TURN = re.compile(r"<\|im_start\|>(system|user|assistant)\n(.*?)<\|im_end\|>", 
 
 
 @dataclass(frozen=True)
+@checked("prefer")
 class Prefer:
     """One question a pair; the answer is read from the probabilities of `choices`, nothing is sampled.
 

@@ -11,7 +11,7 @@ from metareward.ids import fingerprint, seed_of
 from metareward.models.base import Model
 from metareward.readers import Reading
 from metareward.records import Finish, Judgment, Message, Prompt, Response
-from metareward.settings import check_reading, check_sampling, check_seed
+from metareward.settings import check_reading, check_sampling, check_seed, checked
 from metareward.stages.base import Guess, Question, Shape, Work, question_key, text_tokens
 from metareward.stages.grouping import bundles
 from metareward.stages.turns import References
@@ -24,6 +24,7 @@ _RATINGS = tuple(re.compile(p, re.ASCII) for p in (r"\[\[(\d+\.?\d*)\]\]", r"\[(
 
 
 @dataclass(frozen=True)
+@checked("rate")
 class Rate:
     """One judgment a response. The defaults are the benchmark's: greedy, at most 2,048 tokens.
 

@@ -23,7 +23,7 @@ from scipy.special import expit, logit
 
 from metareward.ids import fingerprint
 from metareward.records import Battle, Dropped, Outcome
-from metareward.settings import one_of, require
+from metareward.settings import checked, one_of, require
 from metareward.stages.base import Shape
 
 _ORDERS = ("apart", "together")
@@ -32,6 +32,7 @@ _TURNED = {Outcome.FIRST: Outcome.SECOND, Outcome.SECOND: Outcome.FIRST}
 
 
 @dataclass(frozen=True)
+@checked("settle")
 class Settle:
     """How the two battles of a pair count.
 

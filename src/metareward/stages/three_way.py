@@ -9,7 +9,7 @@ from metareward.engines.base import Completion, Forced, Request, Sampling
 from metareward.ids import fingerprint, seed_of
 from metareward.models.base import Model
 from metareward.records import Comparison, Finish, Message, Outcome, Prompt, Response
-from metareward.settings import check_reading, check_sampling, check_seed
+from metareward.settings import check_reading, check_sampling, check_seed, checked
 from metareward.stages.base import Guess, Question, Shape, Work, question_key, text_tokens
 from metareward.stages.grouping import bundles
 from metareward.stages.turns import References, asked_in
@@ -23,6 +23,7 @@ Said = tuple[Prompt, Response]
 
 
 @dataclass(frozen=True)
+@checked("three_way")
 class ThreeWay:
     """Both games of two models on each turn they both answered. The defaults are greedy, 2,048 tokens.
 

@@ -30,17 +30,21 @@ class Estimate:
     method: str
 
 
-def share(values: Sequence[float], clusters: Sequence[str]) -> Estimate:
-    """The mean of values in [0, 1], each from the prompt that `clusters` names at its place."""
+def share(values: Sequence[float], clusters: Sequence[str], level: float = LEVEL) -> Estimate:
+    """The mean of values in [0, 1], each from the prompt that `clusters` names at its place.
+
+    level: of the interval, where it is to be another than 95 %.
+    """
     count, distinct = len(values), len(set(clusters))
     if not count:
         return Estimate(None, None, None, 0, 0, "no data")
     mean = float(np.mean(values))
     if count == distinct and set(values) <= {0, 1}:
-        return Estimate(mean, *wilson(sum(values), count), count, distinct, "Wilson")
+        return Estimate(mean, *wilson(sum(values), count, level), count, distinct, "Wilson")
     if mean in (0, 1):
-        return Estimate(mean, *wilson(mean * distinct, distinct), count, distinct, "Wilson over prompts")
-    return _bootstrapped(values, clusters)
+        ends = wilson(mean * distinct, distinct, level)
+        return Estimate(mean, *ends, count, distinct, "Wilson over prompts")
+    return _bootstrapped(values, clusters, level)
 
 
 def mean(values: Sequence[float], clusters: Sequence[str]) -> Estimate:
@@ -48,6 +52,26 @@ def mean(values: Sequence[float], clusters: Sequence[str]) -> Estimate:
     if not values:
         return Estimate(None, None, None, 0, 0, "no data")
     return _bootstrapped(values, clusters)
+
+
+def excess(
+    values: Sequence[float], floors: Sequence[float], clusters: Sequence[str], level: float = LEVEL
+) -> Estimate:
+    """The share of `values` less that of `floors`, paired; both as `share` takes them.
+
+    The interval is Newcombe's for paired shares (1998, method 10), made of the two shares' own intervals and
+    the correlation of both over prompts, so that it keeps its width where nothing, or everything, differs.
+    """
+    rate, floor = share(values, clusters, level), share(floors, clusters, level)
+    if rate.value is None or floor.value is None:
+        return rate
+    value, low, high = rate.value - floor.value, None, None
+    if None not in (rate.low, rate.high, floor.low, floor.high):
+        below, above = _reach(rate), _reach(floor)
+        together = _correlation(values, floors, clusters)
+        low = max(-1.0, value - _joint(below[0], above[1], together))
+        high = min(1.0, value + _joint(below[1], above[0], together))
+    return Estimate(value, low, high, rate.n, rate.clusters, "Newcombe, paired")
 
 
 def wilson(successes: float, trials: int, level: float = LEVEL) -> tuple[float, float]:
@@ -93,11 +117,31 @@ def resampled(values: Sequence[float], clusters: Sequence[str], seed: int = 0) -
     return sums[:, 0] / sums[:, 1]
 
 
-def _bootstrapped(values: Sequence[float], clusters: Sequence[str]) -> Estimate:
+def _reach(found: Estimate) -> tuple[float, float]:
+    """How far an interval reaches below its value, and above it."""
+    value, low, high = found.value or 0.0, found.low or 0.0, found.high or 0.0
+    return max(0.0, value - low), max(0.0, high - value)
+
+
+def _joint(one: float, other: float, correlation: float) -> float:
+    """How far the difference of two numbers reaches that reach so far, and vary together so much."""
+    return float(np.sqrt(max(0.0, one**2 - 2 * correlation * one * other + other**2)))
+
+
+def _correlation(values: Sequence[float], floors: Sequence[float], clusters: Sequence[str]) -> float:
+    """Of the prompts' means; 0 where one side does not vary."""
+    both = [[total / count for total, count in _totals(side, clusters)] for side in (values, floors)]
+    if any(max(side) == min(side) for side in both):
+        return 0.0
+    together = np.corrcoef(np.asarray(both))
+    return float(np.asarray(together)[0, 1])
+
+
+def _bootstrapped(values: Sequence[float], clusters: Sequence[str], level: float = LEVEL) -> Estimate:
     distinct = len(set(clusters))
     low = high = None
     if distinct > 1:
-        edges = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
+        edges = ((1 - level) / 2, (1 + level) / 2)
         low, high = (float(edge) for edge in np.quantile(resampled(values, clusters), edges))
     return Estimate(float(np.mean(values)), low, high, len(values), distinct, _BOOTSTRAP)
 

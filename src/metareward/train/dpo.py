@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from metareward.ids import added
-from metareward.settings import check_seed, one_of, positive, require
+from metareward.settings import check_seed, checked, one_of, positive, require
 
 if TYPE_CHECKING:
     from metareward.train.sft import SFT
@@ -20,6 +20,7 @@ REPORTERS = ("trackio", "wandb", "tensorboard")
 
 
 @dataclass(frozen=True)
+@checked("dpo")
 class DPO:
     """Direct preference optimisation with an explicit reference; the defaults are the paper's.
 
@@ -81,6 +82,7 @@ class DPO:
 
 
 @dataclass(frozen=True)
+@checked("machine.training")
 class TrainMachine:
     """What changes only the speed of training, its memory and what may be lost, never its meaning.
 

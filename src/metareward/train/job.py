@@ -5,6 +5,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from math import nan
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -160,7 +161,9 @@ def write_result(folder: Path, result: TrainResult) -> None:
 def read_result(file: Path) -> TrainResult:
     """The result stored in `file`; its output directory is where the file lies now. Raises StoreError."""
     try:
-        return TrainResult(output_dir=file.parent, **disk.read_checked(file))
+        known = disk.read_checked(file)
+        losses = {name: nan for name in ("loss_first", "loss_last") if known.get(name, 0) is None}
+        return TrainResult(output_dir=file.parent, **{**known, **losses})
     except TypeError as error:
         raise StoreError(f"{file}: damaged ({error})") from error
 

@@ -4,13 +4,14 @@ import math
 from dataclasses import dataclass
 
 from metareward.ids import added
-from metareward.settings import check_seed, one_of, positive, require
+from metareward.settings import check_seed, checked, one_of, positive, require
 from metareward.train.dpo import SCHEDULERS
 
 ALL_LINEAR = "all-linear"
 
 
 @dataclass(frozen=True)
+@checked("sft")
 class SFT:
     """Fine-tuning on demonstrations; the defaults are the paper's where it says something.
 
