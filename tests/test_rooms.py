@@ -35,6 +35,7 @@ ROOMS = [
     "run",
     "paper",
     "rows",
+    "conversations",
     "sources",
     "attack",
     "evaluate",

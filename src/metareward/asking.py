@@ -4,6 +4,7 @@ import dataclasses
 import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from typing import Any
 
 from metareward.engines.base import Completion, Request
@@ -33,7 +34,7 @@ class Asking:
         if first is None:
             return
         wanted = {question.request.id: position for position, question in enumerate(questions)}
-        for row in (first, *answered):
+        for row in chain([first], answered):
             position = wanted.get(row.id)
             if position is not None and position not in self.done:
                 self._writer.add(position, row, reused=1)

@@ -13,6 +13,7 @@ from metareward import files, templates
 from metareward.errors import ConfigError
 from metareward.evaluate.base import Evaluations
 from metareward.evaluate.chosen import KINDS, Evaluate
+from metareward.ids import identity
 from metareward.models.base import Model
 from metareward.models.catalogue import supervision_of
 from metareward.options import Machine, Plan, Prompts, eft_settings
@@ -27,7 +28,7 @@ from metareward.recipes.settings import Iteration, check_dev
 from metareward.recipes.temporal import Temporal, temporal
 from metareward.runner import Runner
 from metareward.secrets import refuse_secrets
-from metareward.settings import check_seed, one_of, shown
+from metareward.settings import NO_VARIABLES, VARIABLE, check_seed, one_of, require, shown
 from metareward.stages.base import Guess
 from metareward.supervision import Supervision
 from metareward.train.dpo import TrainMachine, accumulation
@@ -61,7 +62,7 @@ class Config:
     def meaning(self) -> dict[str, Any]:
         """What the results depend on, as plain data: everything but the machine and the plan."""
         plain = {"recipe": self.recipe, "model": at_home(self.model), "seed": self.seed}
-        prompts = {**dataclasses.asdict(self.prompts), "source": at_home(self.prompts.source)}
+        prompts = {**identity(self.prompts), "source": at_home(self.prompts.source)}
         method = dataclasses.asdict(self.method)
         method["eft"]["source"] = at_home(method["eft"]["source"])
         del method["evaluate"]  # stands below as it was given: built, it holds whole benchmarks
@@ -132,6 +133,8 @@ def _resolve(given: dict[str, Any], path: Path, directory: Path | None) -> Confi
     check_seed("seed", seed)
     model = text(given.get("model", "smollm2-135m-instruct"), "model")
     where = text(given.get("directory", f"runs/{path.stem}"), "directory")
+    for name, value in (("model", model), ("directory", where)):
+        require(not VARIABLE.search(value), name, NO_VARIABLES, value)
     changes = {name: _part(getattr(method, name), given, name, seed, path.parent) for name in parts}
     eft = eft_settings(given.get("eft", {}), changes["judge"], seed, path.parent, _template)
     method = dataclasses.replace(method, **changes, eft=eft)

@@ -82,6 +82,7 @@ class Paper:
         self.history = History()
         self.section = ""
         self.steps: list[PlannedStep] = []
+        self.notes: list[str] = []
         self.model_bytes: int | None = None
         self._trained: set[str] = set()
         self._measured = measured(self.store)
@@ -90,7 +91,7 @@ class Paper:
         """The plan as plain data."""
         disk = {"models_to_keep": self.models_to_keep, "model_bytes": self.model_bytes}
         steps = [asdict(step) for step in self.steps]
-        return {"steps": steps, "seconds_left": self.total_seconds(), **disk}
+        return {"steps": steps, "seconds_left": self.total_seconds(), "notes": self.notes, **disk}
 
     @property
     def models_to_keep(self) -> int:

@@ -13,15 +13,15 @@ from metareward.engines.base import OpenEngine
 from metareward.errors import ConfigError, DataError, StoreError
 from metareward.evaluate.base import Evaluation, Evaluations
 from metareward.events import Listener, Noticed
-from metareward.ids import fingerprint
-from metareward.inputs import settle
+from metareward.inputs import refusal_of, settle
 from metareward.models.base import Model
 from metareward.options import Machine
 from metareward.paper import Paper
-from metareward.prompting import clean, data_facts, fitting, load, split_at_hand, split_for
+from metareward.prompting import clean, data_facts, data_key, fitting, load, load_at_hand, split_for
 from metareward.provenance import Session, gpus
 from metareward.run import Run
-from metareward.rundir import held, keep_config
+from metareward.rundir import check_config, held, keep_config
+from metareward.sources import Loaded
 from metareward.store import Store
 from metareward.train.job import Trainer
 from metareward.watchdog import Watchdog
@@ -67,7 +67,7 @@ def _execute(
     if left_out := len(loaded.prompts) - len(fit):
         listen(Noticed("start", f"{left_out} prompts too long for the model's context left out"))
     split = split_for(config, fit)
-    data = fingerprint("data", [prompt.id for prompt in loaded.prompts])
+    data = data_key(loaded.prompts)
     now = {"prompts": (config.prompts.source, data), "model": (model.name, model.fingerprint)}
     settle(config.directory, now, change)
     session.note(model=models.origin(config.model, model), data=data_facts(config, loaded, fit, split))
@@ -116,8 +116,10 @@ def sketch(config: Config) -> Paper:
     paper = Paper(config.directory, config.plan.guess, config.plan.speeds)
     model = Model("fake", "", "fake") if config.machine.engine == "fake" else models.describe(config.model)
     chosen = config.evaluate.build(config.path.parent)
-    split = split_at_hand(config, chosen)
-    if split is not None:
+    loaded = load_at_hand(config, chosen)
+    paper.notes += _refusals(config, loaded)
+    if loaded is not None:
+        split = split_for(config, loaded.prompts)
         batches: list[Any] = [paper.prompts(batch) for batch in split.batches]
         held_out = paper.prompts(split.held_out) if split.held_out else None
         dev = paper.prompts(split.dev) if split.dev else None
@@ -135,6 +137,17 @@ def sketch(config: Config) -> Paper:
     config = _with_teacher(config, models.describe)
     config.start(paper, model, batches, held_out, Evaluations(chosen, grader), dev)
     return paper
+
+
+def _refusals(config: Config, loaded: Loaded | None) -> list[str]:
+    """What `run` would refuse before it asks anything: another config's directory, other prompts."""
+    try:
+        check_config(config, config.directory, change=False)
+    except ConfigError as error:
+        return [f"run would stop: {error}"]
+    now = {"prompts": (config.prompts.source, data_key(loaded.prompts))} if loaded else {}
+    refusal = refusal_of(config.directory, now)
+    return [f"run would stop: {refusal}"] if refusal else []
 
 
 def _with_teacher(config: Config, find: Callable[[str], Model]) -> Config:

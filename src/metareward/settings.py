@@ -2,11 +2,14 @@
 
 import json
 import math
+import re
 from typing import Any
 
 from metareward.errors import ConfigError
 
 MOST_SAMPLES = 10_000
+VARIABLE = re.compile(r"\$(\w+|\{\w+\})")
+NO_VARIABLES = "written out (variables such as $HOME are not filled in; ~ is)"
 _SHOWN = 80  # characters of a value in a message
 
 

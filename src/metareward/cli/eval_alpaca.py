@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from metareward import files
 from metareward.cli import render_alpaca
 from metareward.cli.eval import eval_app, measured, place_of, print_json
 from metareward.errors import ConfigError
@@ -140,8 +141,8 @@ def _prefer(template: _File, choices: str | None) -> Prefer:
     if template is None:
         return Prefer(choices=answers or ("A", "B"))
     try:
-        text = template.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = files.read_text(template)
+    except files.UnreadableError as error:
         raise ConfigError(f"{template}: the template cannot be read: {error}") from None
     published = "{{" not in text
     text = published_template(text, str(template)) if published else text

@@ -162,6 +162,8 @@ def plan(paper: Paper) -> None:
         say(f"trained models that will be kept on the disk: {left}{size}")
     total = paper.total_seconds()
     say(f"time left: {_duration(total)}" + ("" if total is not None else _UNKNOWN_SPEED))
+    for note in paper.notes:
+        say(plain(note))
 
 
 _UNKNOWN_SPEED = (

@@ -114,9 +114,9 @@ def _judged(label: Any, first: Any, second: Any) -> Judged:
 def _beside(path: Path) -> Path:
     """LLMBar's pairs, where they lie in the directory of the verdicts."""
     for other in sorted(path.parent.glob("*.jsonl")):
-        if other != path:
+        if other != path and other.is_file():
             with other.open(encoding="utf-8", errors="replace") as lines:
-                head = lines.readline()
+                head = lines.readline(2**20)
             if '"output_1"' in head and '"label"' in head:
                 return other
     raise DataError(
