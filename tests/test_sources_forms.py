@@ -1,4 +1,4 @@
-"""Columns of a prompt are used or named, rows that cannot be used are counted, more kinds of files are read."""
+"""Columns of a prompt are used or named, bad rows are counted, and more kinds of files are read."""
 
 import datetime
 import gzip
@@ -39,12 +39,12 @@ SAID = [
     ({"prompt": "Ada signed. Who?", "context": "Ada signed."}, [("user", "Ada signed. Who?")]),
     (BOTH, [("user", "Below is a task: Add. 1 2")]),
     ({"system": "One word.", "prompt": "Capital?"}, [("system", "One word."), ("user", "Capital?")]),
-    ({"system_prompt": "One word.", "messages": [USER, ANSWER]}, [("system", "One word."), ("user", "Hello?")]),
+    ({"system_prompt": "Short.", "messages": [USER, ANSWER]}, [("system", "Short."), ("user", "Hello?")]),
     ({"system": "Be brief.", "messages": [SYSTEM, USER]}, [("system", "Be brief."), ("user", "Hello?")]),
     ({"system": " ", "history": [], "tools": None, "prompt": "Hello?"}, [("user", "Hello?")]),
     ({"prompt": "Hello?", "messages": [SYSTEM, USER, ANSWER]}, [("system", "Be brief."), ("user", "Hello?")]),
     ({"prompt": "", "messages": [USER]}, [("user", "Hello?")]),
-    ({"conversations": [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Hello"}]}, [("user", "Hi")]),
+    ({"conversations": [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Ho"}]}, [("user", "Hi")]),
     (
         {"conversations": [{"from": "system", "value": "Be brief."}, {"from": "user", "value": "Hi"}]},
         [("system", "Be brief."), ("user", "Hi")],
@@ -110,9 +110,9 @@ def test_rows_that_cannot_be_used_are_counted_by_reason(tmp_path):
 
 def test_the_setting_is_one_of_two_and_changes_nothing_at_its_default():
     assert Prompts(bad_rows="skip").bad_rows == "skip"
-    with pytest.raises(ConfigError, match="prompts.bad_rows must be 'refuse' or 'skip', not 'ignore'"):
+    with pytest.raises(ConfigError, match=r"prompts\.bad_rows must be 'refuse' or 'skip', not 'ignore'"):
         Prompts(bad_rows="ignore")
-    with pytest.raises(ConfigError, match=r"prompts.source must be written out .*\$HOME"):
+    with pytest.raises(ConfigError, match=r"prompts\.source must be written out .*\$HOME"):
         Prompts(source="$HOME/p.jsonl")
 
 

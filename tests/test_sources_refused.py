@@ -103,9 +103,7 @@ def test_files_that_cannot_be_used(tmp_path):
         (
             "prompts.xml",
             b"<prompt/>\n",
-            [
-                "prompts.xml: a file of prompts must end in .jsonl, .json, .csv, .tsv, .txt, .parquet, not '.xml'"
-            ],
+            ["a file of prompts must end in .jsonl, .json, .csv, .tsv, .txt, .parquet, not '.xml'"],
         ),
     ]:
         (tmp_path / name).write_bytes(content)

@@ -79,7 +79,7 @@ def _completed(
     """The turns with what other columns add to them: system, history, input and context."""
     if column is None and _holds(row.get("tools")):
         raise BadRow(_TOOLS, f"{where}: 'tools' stands beside {name!r}, and tools are not supported")
-    alone = isinstance(row[name], str)
+    alone = isinstance(row[name], str) and len(turns) == 1
     if alone and name in _BEGUN:
         turns = [Message("user", _with_added(turns[0].content, name, row, column, where))]
     elif column is None:

@@ -107,10 +107,13 @@ def _show(result: dict[str, Any]) -> None:
     table = Table(title=Text(f"Arena-Hard against {result['baseline']}"))
     for title in ("model", "score", f"{coverage} interval", "battles"):
         table.add_column(title, justify="left" if title == "model" else "right")
-    for name, one in sorted(result["models"].items(), key=lambda item: -item[1]["score"]):
+    known = {name: one for name, one in result["models"].items() if one["score"] is not None}
+    for name, one in sorted(known.items(), key=lambda item: -item[1]["score"]):
         interval = f"[{one['lower']:.1f}, {one['upper']:.1f}]"
-        table.add_row(Text(name), f"{one['score']:.1f}", interval, str(one["battles"]))
+        table.add_row(*render.cells(name, f"{one['score']:.1f}", interval, str(one["battles"])))
     render.out.print(table)
+    if apart := sorted(result["models"].keys() - known.keys()):
+        render.say(f"No number for {', '.join(apart)}: no battle leads to {result['baseline']}.")
     if unread := result.get("unread_games") or sum(
         m.get("unread_games", 0) for m in result["models"].values()
     ):
