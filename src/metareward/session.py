@@ -1,5 +1,7 @@
 """From a config to a run, for real or on paper: the model resolved, prompts split, the recipe started."""
 
+import json
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -7,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from metareward import models, summary
+from metareward import files, models, summary
 from metareward.config import Config
 from metareward.engines.base import OpenEngine
 from metareward.errors import ConfigError, DataError, StoreError
@@ -107,6 +109,23 @@ def measure(
             asked = evaluation.ask(run, subject, grader)
         score = evaluation.score(*asked)
     return {"model": subject.name, "fingerprint": subject.fingerprint, **score}
+
+
+def finished(config: Config) -> dict[str, Any] | None:
+    """The summary of a run that is whole and lies where nothing can be written, such as on a read-only mount.
+
+    None if there is anything to do, or if its directory can be written in.
+    """
+    directory, said = config.directory, config.directory / "summary.json"
+    if not said.is_file() or os.access(directory, os.W_OK):
+        return None
+    paper = sketch(config)
+    if paper.notes or not paper.steps or any(step.state != "done" for step in paper.steps):
+        return None
+    try:
+        return json.loads(files.read_text(said))
+    except (files.UnreadableError, ValueError):
+        return None
 
 
 def sketch(config: Config) -> Paper:

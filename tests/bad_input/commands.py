@@ -24,6 +24,7 @@ CASES = [
     Case("an unknown evaluation", "metareward eval alpaca", "no evaluation named 'alpaca'; did you mean alpaca-eval? there are: …"),
     Case("`eval` of nothing in particular", "metareward eval judge", "give --verdicts FILE to score a file; or --judge MODEL and "
          "either --pairs or --ranks to ask one"),
+    Case("an empty name for a directory", "metareward plan c.toml -d ''", "--directory must be a name, not ''; leave it out for the default", files={"c.toml": SECRET}),
     Case("`eval` of a pipe", "metareward eval judge --verdicts v.jsonl", "v.jsonl: is a pipe or a device; save what it gives in a file and name that", make=lambda d: os.mkfifo(d / "v.jsonl")),
     Case("`eval ifeval` of a pipe", "metareward eval ifeval --responses v.jsonl", "v.jsonl: is a pipe or a device; save what it gives in a file and name that", make=lambda d: os.mkfifo(d / "v.jsonl")),
     Case("`attack` with a pipe", "metareward attack --judge fake --engine fake --items v.jsonl", "v.jsonl: cannot be read as a file of pairs: is a pipe or a device; …", make=lambda d: os.mkfifo(d / "v.jsonl")),

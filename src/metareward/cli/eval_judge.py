@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from metareward import templates
-from metareward.cli import render
+from metareward.cli import places, render
 from metareward.cli.eval import eval_app, measured, print_json
 from metareward.errors import ConfigError
 from metareward.evaluate.judge_ask import JudgePairs, JudgeRanks, chosen_prompts
@@ -35,7 +35,10 @@ Temperature = Annotated[float, typer.Option(min=0, help="Of the justification; 0
 Limit = Annotated[int | None, typer.Option(min=1, help="Ask about so many prompts, drawn by --seed.")]
 Seed = Annotated[int, typer.Option(help="Draws the prompts of --limit, and samples.")]
 Save = Annotated[_File, typer.Option(help="Write the verdicts here, to be scored or compared again.")]
-Directory = Annotated[_File, typer.Option("--directory", "-d", help="Keeps every answer of this evaluation.")]
+Directory = Annotated[
+    _File,
+    typer.Option("--directory", "-d", parser=places.path, help="Keeps every answer of this evaluation."),
+]
 Engine = Annotated[str, typer.Option(help="transformers, or fake to try a command out.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Dtype = Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16: of the weights in memory.")]

@@ -8,7 +8,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from metareward.cli import render
+from metareward.cli import places, render
 from metareward.cli.eval import eval_app, measured, print_json
 from metareward.errors import ConfigError
 from metareward.evaluate import gsm8k as problems
@@ -35,7 +35,9 @@ Seed = Annotated[int, typer.Option("--seed", help="Draws the prompts of --limit.
 MaxTokens = Annotated[int, typer.Option("--max-tokens", min=1, help="The longest answer of the model.")]
 Directory = Annotated[
     Path | None,
-    typer.Option("--directory", "-d", help="Keeps the answers; runs/eval-NAME-MODEL if not given."),
+    typer.Option(
+        "--directory", "-d", parser=places.path, help="Keeps the answers; runs/eval-NAME-MODEL if not given."
+    ),
 ]
 Engine = Annotated[str, typer.Option("--engine", help="transformers, or fake to try a command out.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
