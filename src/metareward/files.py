@@ -67,11 +67,16 @@ def read_bytes(path: Path, most_bytes: int = MOST_BYTES, unpack: bool = False) -
     return data
 
 
-def decode(data: bytes) -> str:
-    """UTF-8, with or without a byte-order mark; UnreadableError says what it seems to be instead."""
+def check_encoding(data: bytes) -> None:
+    """UnreadableError if bytes begin like something that is no UTF-8: packed files, UTF-16."""
     for magic, what in _MAGIC.items():
         if data.startswith(magic):
             raise UnreadableError(what)
+
+
+def decode(data: bytes) -> str:
+    """UTF-8, with or without a byte-order mark; UnreadableError says what it seems to be instead."""
+    check_encoding(data)
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -49,9 +49,13 @@ def _text(path: Path) -> str:
     """The text of a file, without a byte-order mark; DataError says why there is none."""
     try:
         data = files.read_bytes(path, _LARGEST, unpack=True)
-        return files.decode(data)
+        files.check_encoding(data)
+        return data.decode("utf-8-sig")
     except files.UnreadableError as error:
         raise DataError(f"{path}: {error}") from None
+    except UnicodeDecodeError as error:
+        line, byte = data.count(b"\n", 0, error.start) + 1, error.start - data.rfind(b"\n", 0, error.start)
+        raise DataError(f"{path}:{line}: not UTF-8 (byte {byte}: {error.reason})") from None
 
 
 def _of_parquet(path: Path) -> list[Row]:
