@@ -15,6 +15,7 @@ from metareward import store as stored
 from metareward.cli import eval_alpaca as eval_alpaca
 from metareward.cli import eval_arena as eval_arena
 from metareward.cli import eval_judge as eval_judge
+from metareward.cli import eval_math as eval_math
 from metareward.cli import eval_mt as eval_mt
 from metareward.cli import eval_objective as eval_objective
 from metareward.cli import places, render, render_summary
