@@ -25,6 +25,6 @@ def folder(run, tmp_path_factory) -> Path:
 
 
 def rows(folder: Path, config: str) -> list[dict[str, Any]]:
-    return [
-        row for file in sorted((folder / config).glob("*.parquet")) for row in pq.read_table(file).to_pylist()
-    ]
+    """The rows of a config, those of the split `train` first."""
+    files = sorted((folder / config).glob("*.parquet"), key=lambda file: (file.name[0] != "t", file.name))
+    return [row for file in files for row in pq.read_table(file).to_pylist()]

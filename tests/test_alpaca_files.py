@@ -127,7 +127,7 @@ def test_files_that_are_not_there_or_not_text(tmp_path):
     with pytest.raises(DataError, match="is a directory"):
         read_annotations(tmp_path)
     (tmp_path / "b").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(DataError, match="not UTF-8"):
+    with pytest.raises(DataError, match="is UTF-16: save it as UTF-8"):
         read_annotations(tmp_path / "b")
 
 

@@ -2,8 +2,12 @@
 
 import dataclasses
 import json
+import os
+import subprocess
+import sys
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 import exported
@@ -122,13 +126,57 @@ def test_planted_truth_survives_the_export(folder):
 def test_what_was_written_is_what_is_said(run, folder, tmp_path):
     done = export_run(run.store.root, tmp_path / "new" / "data")
     assert sorted(done.files) == sorted(p for p in (tmp_path / "new" / "data").rglob("*") if p.is_file())
-    assert list(done.counts) == ["pairs", "actor_pairs", "judge_pairs", "responses", "judgments", "battles"]
+    names = ["pairs", "actor_pairs", "judge_pairs", "responses", "judgments", "battles", "prompts"]
+    assert list(done.counts) == names
     for config, count in done.counts.items():
         configs = ("actor_pairs", "judge_pairs") if config == "pairs" else (config,)
         assert sum(len(rows(folder, name)) for name in configs) == count
     assert [p.name for p in (tmp_path / "new").iterdir()] == ["data"], "nothing is left beside it"
     again = {p.relative_to(tmp_path / "new" / "data"): p.read_bytes() for p in done.files}
     assert again == {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_what_was_held_out_is_in_a_split_of_its_own_and_prompts_are_there(run, folder):
+    held_out, trained = (
+        {
+            name
+            for file in (folder / "prompts").glob(f"{split}-*")
+            for name in pq.read_table(file)["id"].to_pylist()
+        }
+        for split in ("held_out", "train")
+    )
+    rounds = {prompt.id for round in run.history.rounds for prompt in round.prompts}
+    assert trained == rounds
+    assert held_out
+    assert held_out.isdisjoint(trained)
+    for config in ("responses", "judgments", "battles"):
+        for file in (folder / config).glob("*.parquet"):
+            split = "held_out" if file.name.startswith("held_out-") else "train"
+            sections = set(pq.read_table(file)["section"].to_pylist())
+            assert all(section.startswith("held-out ") == (split == "held_out") for section in sections)
+    assert not list((folder / "actor_pairs").glob("held_out-*"))
+    texts = {row["id"]: row["messages"] for row in rows(folder, "prompts")}
+    assert {row["prompt_id"] for row in rows(folder, "responses")} <= texts.keys()
+
+
+def test_what_a_killed_export_left_behind_is_removed_by_the_next(run, tmp_path):
+    dead = subprocess.run(
+        [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True
+    )
+    left = tmp_path / f".data.export-{int(dead.stdout)}-abc12345"
+    alive = tmp_path / f".data.export-{os.getpid()}-abc12345"
+    for folder in (
+        left / "dataset",
+        alive,
+        tmp_path / ".data.mine",
+        tmp_path / f".other.export-{int(dead.stdout)}-x",
+    ):
+        folder.mkdir(parents=True)
+    export_run(run.store.root, tmp_path / "data")
+    assert not left.exists()
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name[0] == ".")[0] == alive.name
+    assert (tmp_path / ".data.mine").is_dir()
+    assert (tmp_path / f".other.export-{int(dead.stdout)}-x").is_dir()
 
 
 def test_the_card_states_models_counts_and_reasons(run, folder):

@@ -23,7 +23,7 @@ import json, sys, datasets
 folder = sys.argv[1]
 print(json.dumps({
     "default": datasets.load_dataset(folder, split="train").column_names,
-    **{name: datasets.load_dataset(folder, name, split="train").to_list()
+    **{name: [row for part in datasets.load_dataset(folder, name).values() for row in part.to_list()]
        for name in datasets.get_dataset_config_names(folder)},
 }))
 """
@@ -39,7 +39,7 @@ def test_datasets_loads_every_config_as_it_is(folder, tmp_path):
     assert list(pairs[0]) == default
     assert loaded == {
         name: rows(folder, name)
-        for name in ("actor_pairs", "judge_pairs", "responses", "judgments", "battles")
+        for name in ("actor_pairs", "judge_pairs", "responses", "judgments", "battles", "prompts")
     }
 
 
@@ -47,7 +47,7 @@ def test_a_run_without_battles_loads_too(tmp_path):
     pytest.importorskip("datasets")
     loops.loop(tmp_path / "run", loops.Asked(planted.World()), "self_rewarding")
     done = export_run(tmp_path / "run", tmp_path / "out")
-    assert list(done.counts) == ["pairs", "actor_pairs", "responses", "judgments"]
+    assert list(done.counts) == ["pairs", "actor_pairs", "responses", "judgments", "prompts"]
     card = (tmp_path / "out" / "README.md").read_text()
     assert re.findall(r"config_name: (\w+)", card) == list(done.counts)
     loaded = json.loads(said(LOAD, tmp_path / "out", tmp_path))

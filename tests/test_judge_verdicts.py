@@ -10,8 +10,9 @@ from typer.testing import CliRunner
 
 from metareward.cli.app import app
 from metareward.errors import DataError
-from metareward.evaluate.judge_data import majority, read_pairs
+from metareward.evaluate.judge_data import read_pairs
 from metareward.evaluate.judge_verdicts import compare_files, llmbar_statistics, score_file
+from metareward.evaluate.pair_forms import majority
 
 DATA = Path(os.environ.get("METAREWARD_DATA", Path(__file__).parents[2] / "shared" / "data"))
 

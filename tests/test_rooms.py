@@ -36,6 +36,7 @@ ROOMS = [
     "paper",
     "problems",
     "rows",
+    "conversations",
     "sources",
     "attack",
     "evaluate",

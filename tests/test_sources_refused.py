@@ -21,8 +21,30 @@ BAD_ROWS = [
         {"messages": [SYSTEM, {"role": "user", "content": [{"type": "text"}]}]},
         ["message 2", "'content'", "a list"],
     ),
-    ({"messages": [{"from": "human", "value": "x"}]}, ["message 1", "'role' must be a text, not nothing"]),
-    ({"messages": [{"role": "tool", "content": "x"}]}, ["unknown role 'tool'", "system, user, assistant"]),
+    ({"messages": [{"from": 3, "value": "x"}]}, ["message 1", "'from' must be a text, not a number"]),
+    (
+        {"messages": [{"role": "critic", "content": "x"}]},
+        ["unknown role 'critic'", "system, user, assistant"],
+    ),
+    ({"messages": [USER, {"role": "tool", "content": "x"}]}, ["message 2", "a turn of tools ('tool')"]),
+    ({"messages": [{**USER, "tool_calls": [{"name": "f"}]}]}, ["message 1", "a turn of tools"]),
+    ({"messages": [USER], "tools": [{"name": "f"}]}, ["'tools' stands beside 'messages'"]),
+    ({"messages": [{**USER, "content": [{"type": "image_url"}]}]}, ["a part of type 'image_url'"]),
+    (
+        {"prompt": "Hello?", "messages": [{**USER, "content": "Bye?"}]},
+        ["'prompt' and 'messages' hold different"],
+    ),
+    ({"prompt": "x", "instruction": "y"}, ["'prompt' and 'instruction' hold different", "column = 'prompt'"]),
+    ({"messages": [SYSTEM, USER], "system": "Be long."}, ["'system' and the system's turn", "differ"]),
+    ({"system": "a", "system_prompt": "b", "prompt": "x"}, ["'system_prompt' and the system's turn"]),
+    ({"messages": [USER], "history": [["a", "b"]]}, ["'history' stands beside 'messages'"]),
+    ({"instruction": "x", "history": [["a", "b", "c"]]}, ["history 1 must be two texts"]),
+    ({"instruction": "x", "history": "a: b"}, ["'history' must be a list", "not a text"]),
+    (
+        {"messages": [USER], "context": "Ada signed."},
+        ["'context' stands beside 'messages'", "column = 'messages'"],
+    ),
+    ({"prompt": "x", "system": 3}, ["'system' must be a text, not a number"]),
     ({"messages": [ANSWER]}, ["no turn that waits", "must end in a turn of the user"]),
     ({"messages": []}, ["must end in a turn of the user"]),
     ({"messages": [USER, SYSTEM]}, ["ends with the system", "must end in a turn of the user"]),
@@ -33,7 +55,11 @@ BAD_ROWS = [
     ({"instruction": "x", "input": ["y"]}, ["'input' must be a text, not a list"]),
     (
         {"promt": "x", "id": 3},
-        ["no column 'prompt', 'messages' or 'instruction'", "'promt', 'id'", "mean 'promt'?"],
+        [
+            "no column 'prompt', 'messages', 'conversations' or 'instruction'",
+            "'promt', 'id'",
+            "mean 'promt'?",
+        ],
     ),
     ({}, ["no column 'prompt'", "there is nothing"]),
     (3, ["a number is not a prompt", '{"prompt": text or messages}']),
@@ -75,9 +101,9 @@ def test_files_that_cannot_be_used(tmp_path):
         ("none.json", b"[]", ["none.json: there are no prompts in it"]),
         ("bad.parquet", b"not parquet", ["bad.parquet: cannot be read as Parquet"]),
         (
-            "prompts.csv",
-            b"prompt\nx\n",
-            ["prompts.csv: a file of prompts must end in .jsonl, .json, .parquet"],
+            "prompts.xml",
+            b"<prompt/>\n",
+            ["a file of prompts must end in .jsonl, .json, .csv, .tsv, .txt, .parquet, not '.xml'"],
         ),
     ]:
         (tmp_path / name).write_bytes(content)
@@ -87,7 +113,7 @@ def test_files_that_cannot_be_used(tmp_path):
 def test_a_parquet_text_that_is_not_utf8(tmp_path):
     broken = pa.array([b"fine", b"caf\xe9"], pa.binary()).view(pa.string())
     pq.write_table(pa.table({"prompt": broken}), tmp_path / "p.parquet")
-    refuse(str(tmp_path / "p.parquet"), "p.parquet: a text after row 0 is not UTF-8")
+    refuse(str(tmp_path / "p.parquet"), "p.parquet:2: a text is not UTF-8")
 
 
 def test_a_missing_file_and_a_directory(tmp_path):

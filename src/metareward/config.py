@@ -27,7 +27,7 @@ from metareward.recipes.settings import Iteration, check_dev
 from metareward.recipes.temporal import Temporal, temporal
 from metareward.runner import Runner
 from metareward.secrets import refuse_secrets
-from metareward.settings import check_seed, one_of, shown
+from metareward.settings import NO_VARIABLES, VARIABLE, check_seed, one_of, require, shown
 from metareward.stages.base import Guess
 from metareward.supervision import Supervision
 from metareward.train.dpo import TrainMachine, accumulation
@@ -132,6 +132,8 @@ def _resolve(given: dict[str, Any], path: Path, directory: Path | None) -> Confi
     check_seed("seed", seed)
     model = text(given.get("model", "smollm2-135m-instruct"), "model")
     where = text(given.get("directory", f"runs/{path.stem}"), "directory")
+    for name, value in (("model", model), ("directory", where)):
+        require(not VARIABLE.search(value), name, NO_VARIABLES, value)
     changes = {name: _part(getattr(method, name), given, name, seed, path.parent) for name in parts}
     eft = eft_settings(given.get("eft", {}), changes["judge"], seed, path.parent, _template)
     method = dataclasses.replace(method, **changes, eft=eft)

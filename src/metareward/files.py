@@ -3,8 +3,10 @@
 A pipe or a device can wait or flow for ever, so none is opened.
 """
 
+import gzip
 import json
 import stat
+import zlib
 from pathlib import Path
 
 MOST_BYTES = 64 * 2**20
@@ -41,22 +43,40 @@ def check_plain(path: Path) -> None:
 
 def read_text(path: Path, most_bytes: int = MOST_BYTES) -> str:
     """The text of a plain file, without a byte-order mark; UnreadableError if there is none to be had."""
+    return decode(read_bytes(path, most_bytes))
+
+
+def read_bytes(path: Path, most_bytes: int = MOST_BYTES, unpack: bool = False) -> bytes:
+    """The bytes of a plain file; UnreadableError if it cannot be read or has too many.
+
+    unpack: give what a file of gzip holds, which must not be more than `most_bytes` either.
+    """
     check_plain(path)
     try:
         with path.open("rb") as file:
             data = file.read(most_bytes + 1)
+        if unpack and data.startswith(b"\x1f\x8b") and len(data) <= most_bytes:
+            with gzip.open(path) as packed:
+                data = packed.read(most_bytes + 1)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise UnreadableError(f"cannot be unpacked as gzip: {error}; fetch the file again") from None
     except OSError as error:
         raise UnreadableError(f"cannot be read: {_reason(error)}") from None
     if len(data) > most_bytes:
         raise UnreadableError(f"has more than {most_bytes:,} bytes; is it the right file?")
-    return decode(data)
+    return data
+
+
+def check_encoding(data: bytes) -> None:
+    """UnreadableError if bytes begin like something that is no UTF-8: packed files, UTF-16."""
+    for magic, what in _MAGIC.items():
+        if data.startswith(magic):
+            raise UnreadableError(what)
 
 
 def decode(data: bytes) -> str:
     """UTF-8, with or without a byte-order mark; UnreadableError says what it seems to be instead."""
-    for magic, what in _MAGIC.items():
-        if data.startswith(magic):
-            raise UnreadableError(what)
+    check_encoding(data)
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

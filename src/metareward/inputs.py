@@ -16,17 +16,26 @@ def settle(directory: Path, now: Mapping[str, tuple[str, str]], change: bool = F
     now: for each input its name and its fingerprint. Raises ConfigError if one of the name has another
     fingerprint than before and `change` is not set. A damaged note is written anew: it can only warn.
     """
+    if not change and (refusal := refusal_of(directory, now)):
+        raise ConfigError(refusal)
+    noted = {kind: list(pair) for kind, pair in now.items()}
+    if _read(directory / FILE) != noted:
+        make_directory(directory)
+        write_json(directory / FILE, noted)
+
+
+def refusal_of(directory: Path, now: Mapping[str, tuple[str, str]]) -> str | None:
+    """Why a run in this directory would not go on with these inputs; None if it would."""
     before = _read(directory / FILE)
     for kind, (name, fingerprint) in now.items():
         known = before.get(kind)
-        if known and known[0] == name and known[1:] != [fingerprint] and not change:
-            raise ConfigError(
+        if known and known[0] == name and known[1:] != [fingerprint]:
+            return (
                 f"{directory} was begun with other {kind}: {name} is no longer what it was. Put it back, "
                 "give this run another --directory, or add --change to go on here: what does not depend on "
                 "it is kept, the rest is done anew beside it."
             )
-    make_directory(directory)
-    write_json(directory / FILE, {kind: list(pair) for kind, pair in now.items()})
+    return None
 
 
 def _read(file: Path) -> dict[str, list[str]]:

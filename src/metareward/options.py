@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from metareward.errors import ConfigError
+from metareward.ids import added
 from metareward.overlay import overlay, table, text
 from metareward.paper import Speeds
 from metareward.recipes.eft import EFT
-from metareward.settings import checked, one_of, require
+from metareward.settings import NO_VARIABLES, VARIABLE, checked, one_of, require
+from metareward.sources import BAD_ROWS
 from metareward.stages.base import Guess
 from metareward.stages.judge import Judge
 from metareward.train.dpo import TrainMachine
@@ -28,10 +30,12 @@ _DEVICE = re.compile("auto|cpu|mps|cuda(:[0-9]{1,3})?")
 class Prompts:
     """Where prompts come from and how many are used.
 
-    source: "shipped", a .jsonl, .json or .parquet file (relative to the config), or a hub dataset id.
+    source: "shipped", a file (.jsonl, .json, .csv, .tsv, .txt, also with .gz, or .parquet; relative to the
+        config), a folder that `save_to_disk` wrote, or a hub dataset id. split: of the last two.
     per_iteration: None shares all prompts out equally. held_out: kept apart, never trained on. dev: kept
         apart from both, for the iterations that select their epoch on them (select = "dev").
     skip_too_long: leave out prompts that do not fit the model's context instead of stopping.
+    bad_rows: "refuse" a source with a row that cannot be used, or "skip" such rows and count them by reason.
     """
 
     source: str = "shipped"
@@ -41,12 +45,16 @@ class Prompts:
     held_out: int = 0
     dev: int = 0
     skip_too_long: bool = False
+    bad_rows: str = added("refuse")
 
     def __post_init__(self) -> None:
         for name in ("source", "split", "column"):
             value = getattr(self, name)
             good = value is None or (bool(value.strip()) and "\0" not in value)
             require(good, f"prompts.{name}", "a name (leave it out for the default)", value)
+            named = name == "column" or value is None or not VARIABLE.search(value)
+            require(named, f"prompts.{name}", NO_VARIABLES, value)
+        require(self.bad_rows in BAD_ROWS, "prompts.bad_rows", one_of(BAD_ROWS), self.bad_rows)
         require(self.held_out >= 0, "prompts.held_out", "0 or more", self.held_out)
         require(self.dev == 0 or self.dev >= 2, "prompts.dev", "0, or at least 2", self.dev)
         enough = self.per_iteration is None or self.per_iteration >= 1

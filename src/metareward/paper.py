@@ -12,8 +12,8 @@ from metareward.ids import fingerprint
 from metareward.models.base import Model
 from metareward.records import Prompt, kind_of
 from metareward.settings import checked, positive, require
-from metareward.stages.base import Guess, Rule, Shape, Stage, step_key, text_tokens
-from metareward.store import Store
+from metareward.stages.base import Guess, Rule, Shape, Stage, question_key, step_key, text_tokens
+from metareward.store import Artifact, Store
 from metareward.train.dpo import DPO
 from metareward.train.epochs import ending_with, model_of
 from metareward.train.job import RESULT, read_result
@@ -42,7 +42,8 @@ class PlannedStep:
     """One line of a plan. `calls` is the most there can be; `done` of them lie on the disk.
 
     tokens are of the whole step; seconds are for what is left, None where no speed is known. models: that a
-    training leaves on the disk, each as large as the one it began with.
+    training leaves on the disk, each as large as the one it began with. by: the model that is asked or
+    trained. about: what it is asked about, by who made it.
     """
 
     section: str
@@ -56,18 +57,21 @@ class PlannedStep:
     state: str
     seconds: float | None
     models: int = 0
+    by: str = ""
+    about: str = ""
 
 
 @dataclass(frozen=True)
 class Sketch:
     """Stands for an artifact that may not exist yet: its key, and at most how many rows it will have.
 
-    rows: the rows themselves, where they are at hand.
+    rows: the rows themselves, where they are at hand. said: what they are, in a few words.
     """
 
     key: str
     shape: Shape
     rows: Iterable[Any] | None = field(default=None, compare=False, repr=False)
+    said: str = field(default="", compare=False)
 
 
 @dataclass
@@ -88,6 +92,7 @@ class Paper:
         self.section = ""
         self.steps: list[PlannedStep] = []
         self.warnings: list[str] = []
+        self.notes: list[str] = []
         self.model_bytes: int | None = None
         self._trained: set[str] = set()
         self._measured = measured(self.store)
@@ -96,7 +101,7 @@ class Paper:
         """The plan as plain data."""
         disk = {"models_to_keep": self.models_to_keep, "model_bytes": self.model_bytes}
         steps = [asdict(step) for step in self.steps]
-        told = {"engine": self.engine, "warnings": self.warnings}
+        told = {"engine": self.engine, "warnings": self.warnings, "notes": self.notes}
         return {**told, "steps": steps, "seconds_left": self.total_seconds(), **disk}
 
     @property
@@ -125,8 +130,8 @@ class Paper:
 
     def given(self, rows: Sequence[Any]) -> Sketch:
         """Records that are at hand. Raises as `Run.given`."""
-        kind_of(rows)
-        return Sketch(fingerprint("given", rows), _shape(rows), rows)
+        kind = kind_of(rows).__name__.lower()
+        return Sketch(fingerprint("given", rows), _shape(rows), rows, f"{kind}s that were given")
 
     def conclude(self, measure: Callable[..., R], *inputs: Sketch) -> R | None:
         """What a pure function makes of artifacts, if an earlier session finished all of them."""
@@ -153,21 +158,47 @@ class Paper:
         key = step_key(stage, of.fingerprint, *(sketch.key for sketch in inputs))
         work = stage.work(self.guess, *(sketch.shape for sketch in inputs))
         artifact = self.store.artifact(stage.name, key, stage.record)
-        calls, done, written = work.calls, len(self.store.done(artifact)), work.output_tokens
+        makes = f"{stage.record.__name__.lower()}s"
+        calls, written, said = work.calls, work.output_tokens, f"{makes} of {of.name}"
+        done = 0 if artifact.whole else self._paid(stage, artifact, inputs, of)
         if artifact.whole:
             calls = done = len(artifact)
             written = artifact.cost.output_tokens / max(1, calls)
         prompt_tokens, output_tokens = round(calls * work.prompt_tokens), round(calls * written)
         if any(step.key == key for step in self.steps):  # the same question asked again costs nothing
-            return Sketch(key, Shape(calls, written), artifact if artifact.whole else None)
+            return Sketch(key, Shape(calls, written), artifact if artifact.whole else None, said)
         seconds = self._seconds(stage.name, calls, done, prompt_tokens, output_tokens)
         state = "done" if artifact.whole else f"{done} done" if done else "to do"
-        makes = f"{stage.record.__name__.lower()}s"
-        step = PlannedStep(
-            self.section, stage.name, makes, key, calls, done, prompt_tokens, output_tokens, state, seconds
+        about = next((sketch.said for sketch in reversed(inputs) if sketch.said), "")
+        own = (
+            self.section,
+            stage.name,
+            makes,
+            key,
+            calls,
+            done,
+            prompt_tokens,
+            output_tokens,
+            state,
+            seconds,
         )
-        self.steps.append(step)
-        return Sketch(key, Shape(calls, written), artifact if artifact.whole else None)
+        self.steps.append(PlannedStep(*own, by=of.name, about=about))
+        return Sketch(key, Shape(calls, written), artifact if artifact.whole else None, said)
+
+    def _paid(self, stage: Stage, artifact: Artifact[Any], inputs: Sequence[Sketch], of: Model) -> int:
+        """How many answers lie on the disk: here, and in artifacts that asked the same with other counts.
+
+        The latter are known only where the inputs are at hand.
+        """
+        done = self.store.done(artifact)
+        rows = [sketch.rows for sketch in inputs if sketch.rows is not None]
+        paid = (
+            self.store.answered_ids(artifact, question_key(stage, of)) if len(rows) == len(inputs) else set()
+        )
+        if not paid:
+            return len(done)
+        asked = (question.request.id for question in stage.questions(of, *rows))
+        return sum(place in done or one in paid for place, one in enumerate(asked))
 
     def derive(self, rule: Rule, *inputs: Sketch) -> Sketch:
         """A rule asks nothing; it leaves at most so many rows."""
@@ -176,7 +207,9 @@ class Paper:
         shape = rule.shape(*(sketch.shape for sketch in inputs))
         if artifact.whole:
             shape = Shape(len(artifact), shape.tokens)
-        return Sketch(key, shape, artifact if artifact.whole else None)
+        kept = next((sketch.said for sketch in reversed(inputs) if sketch.said), "")
+        said = kept if rule.name.startswith("keep_") else rule.name
+        return Sketch(key, shape, artifact if artifact.whole else None, said)
 
     def train(self, training: DPO | SFT, pairs: Sequence[Sketch], start: Model, reference: Model) -> Model:
         """Count the pairs and the tokens of all epochs that will be trained."""
@@ -197,18 +230,18 @@ class Paper:
         self.model_bytes = self.model_bytes or weights_size(Path(start.path))
         if not self._trained.issuperset(keys):
             tokens = round(max(epochs) * sum(part.shape.rows * part.shape.tokens for part in pairs))
-            self._plan_training(keys, tokens, sum(part.shape.rows for part in pairs))
+            self._plan_training(keys, tokens, sum(part.shape.rows for part in pairs), start.name)
         return models
 
     def discard(self, models: Sequence[Model]) -> None:
         """A plan removes nothing."""
 
-    def _plan_training(self, keys: Sequence[str], tokens: int, count: int) -> None:
+    def _plan_training(self, keys: Sequence[str], tokens: int, count: int, start: str) -> None:
         self._trained.update(keys)
         done = all((self.directory / "models" / key / RESULT).is_file() for key in keys)
         state, seconds = ("done", 0.0) if done else ("to do", self._training_seconds(tokens))
         own = (keys[-1], count, count * done, tokens, 0, state, seconds, len(keys))
-        self.steps.append(PlannedStep(self.section, "train", "pairs", *own))
+        self.steps.append(PlannedStep(self.section, "train", "pairs", *own, by=start))
 
     def _seconds(self, name: str, calls: int, done: int, read: int, written: int) -> float | None:
         left = calls - done

@@ -16,7 +16,7 @@ from metareward.ids import fingerprint
 from metareward.models.base import Model
 from metareward.provenance import at_home
 from metareward.records import Message, Prompt
-from metareward.rows import SHIPPED_SETS
+from metareward.rows import at_hand
 from metareward.sources import Loaded, Split, load_prompts, split_prompts
 
 _SHOWN = 3
@@ -26,12 +26,20 @@ _CONTAMINATED = "asked by an evaluation"
 
 def load(config: Config, listen: Listener) -> Loaded:
     """The prompts that the config names."""
-    wanted, started = config.prompts, time.monotonic()
-    loaded = load_prompts(wanted.source, split=wanted.split, column=wanted.column, base=config.path.parent)
+    started = time.monotonic()
+    loaded = _read(config)
+    for name, count in loaded.unused.items():
+        listen(Noticed("start", f"{name!r} is left out of {count} prompts, as prompts.column names another"))
     note = ", ".join(f"{count} {reason} left out" for reason, count in loaded.dropped.items())
     seconds = time.monotonic() - started
     listen(StepFinished("start", "prompts", len(loaded.prompts), seconds, False, note))
     return loaded
+
+
+def _read(config: Config) -> Loaded:
+    wanted = config.prompts
+    place = {"split": wanted.split, "column": wanted.column, "base": config.path.parent}
+    return load_prompts(wanted.source, **place, bad_rows=wanted.bad_rows)
 
 
 def clean(
@@ -144,19 +152,16 @@ def split_for(config: Config, prompts: Sequence[Prompt]) -> Split:
     return split_prompts(list(prompts), count, wanted.per_iteration, wanted.held_out, config.seed, wanted.dev)
 
 
-def split_at_hand(config: Config, chosen: Sequence[Evaluation]) -> Split | None:
-    """Prompts shared out for a plan; None if they would have to be downloaded first."""
-    source = config.prompts.source
-    base = config.path.parent
-    if (
-        source in SHIPPED_SETS
-        or (base / source).exists()
-        or Path(source).suffix in (".jsonl", ".json", ".parquet")
-    ):
-        loaded = load_prompts(source, split=config.prompts.split, column=config.prompts.column, base=base)
-        kept, _ = clean(config, chosen, loaded, ignore)
-        return split_for(config, kept.prompts)
-    return None
+def load_at_hand(config: Config, chosen: Sequence[Evaluation]) -> Loaded | None:
+    """The prompts for a plan; None if they would have to be downloaded first."""
+    if not at_hand(config.prompts.source, config.path.parent):
+        return None
+    return clean(config, chosen, _read(config), ignore)[0]
+
+
+def data_key(prompts: Sequence[Prompt]) -> str:
+    """Names the prompts that a run is begun with."""
+    return fingerprint("data", [prompt.id for prompt in prompts])
 
 
 def data_facts(config: Config, loaded: Loaded, fit: list[Prompt], split: Split) -> dict[str, Any]:

@@ -31,7 +31,7 @@ def claimed(config: Config, change: bool = False) -> Iterator[Path]:
     check_confined(directory)
     _check_is_a_runs(directory, config.path)
     with claim(directory):
-        _check_config(config, directory, change)
+        check_config(config, directory, change)
         _record(config, directory)
         yield directory
 
@@ -64,7 +64,8 @@ def _check_is_a_runs(directory: Path, config: Path) -> None:
         )
 
 
-def _check_config(config: Config, directory: Path, change: bool) -> None:
+def check_config(config: Config, directory: Path, change: bool) -> None:
+    """ConfigError if a config that means something else made the directory, unless `change` is set."""
     file = directory / "config.json"
     if not file.is_file():
         return

@@ -1,5 +1,7 @@
 """From a config to a run, for real or on paper: the model resolved, prompts split, the recipe started."""
 
+import json
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -7,22 +9,31 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from metareward import models, summary, tracking
+from metareward import files, models, summary, tracking
 from metareward.config import Config
 from metareward.engines import clock
 from metareward.engines.base import OpenEngine
 from metareward.errors import ConfigError, DataError, StoreError
 from metareward.evaluate.base import Evaluation, Evaluations
 from metareward.events import Event, Listener, Noticed, StepFinished
-from metareward.ids import fingerprint
-from metareward.inputs import settle
+from metareward.inputs import refusal_of, settle
 from metareward.models.base import Model
 from metareward.options import Machine
 from metareward.paper import Paper
-from metareward.prompting import check_limits, clean, data_facts, fitting, load, split_at_hand, split_for
+from metareward.prompting import (
+    check_limits,
+    clean,
+    data_facts,
+    data_key,
+    fitting,
+    load,
+    load_at_hand,
+    split_for,
+)
 from metareward.provenance import FAKE, Session, engine_said, gpus
 from metareward.run import Run
-from metareward.rundir import held, keep_config
+from metareward.rundir import check_config, held, keep_config
+from metareward.sources import Loaded
 from metareward.store import Store
 from metareward.train.dpo import DPO
 from metareward.train.job import Trainer
@@ -80,7 +91,7 @@ def _execute(
     if left_out := len(loaded.prompts) - len(fit):
         listen(Noticed("start", f"{left_out} prompts too long for the model's context left out"))
     split = split_for(config, fit)
-    data = fingerprint("data", [prompt.id for prompt in loaded.prompts])
+    data = data_key(loaded.prompts)
     now = {"prompts": (config.prompts.source, data), "model": (model.name, model.fingerprint)}
     settle(config.directory, now, change)
     session.note(model=models.origin(config.model, model), data=data_facts(config, loaded, fit, split))
@@ -153,6 +164,23 @@ def measure(
     return {"model": subject.name, "fingerprint": subject.fingerprint, **score}
 
 
+def finished(config: Config) -> dict[str, Any] | None:
+    """The summary of a run that is whole and lies where nothing can be written, such as on a read-only mount.
+
+    None if there is anything to do, or if its directory can be written in.
+    """
+    directory, said = config.directory, config.directory / "summary.json"
+    if not said.is_file() or os.access(directory, os.W_OK):
+        return None
+    paper = sketch(config)
+    if paper.notes or not paper.steps or any(step.state != "done" for step in paper.steps):
+        return None
+    try:
+        return json.loads(files.read_text(said))
+    except (files.UnreadableError, ValueError):
+        return None
+
+
 def sketch(config: Config) -> Paper:
     """The same recipe on paper. Fetches nothing: prompts that are not at hand are only counted."""
     if config.directory.exists() and not config.directory.is_dir():
@@ -161,8 +189,10 @@ def sketch(config: Config) -> Paper:
     check_limits(config, _place(config.model))
     model = _described(config.model, config.machine)
     chosen = config.evaluate.build(config.path.parent)
-    split = split_at_hand(config, chosen)
-    if split is not None:
+    loaded = load_at_hand(config, chosen)
+    paper.notes += _refusals(config, loaded)
+    if loaded is not None:
+        split = split_for(config, loaded.prompts)
         batches: list[Any] = [paper.prompts(batch) for batch in split.batches]
         held_out = paper.prompts(split.held_out) if split.held_out else None
         dev = paper.prompts(split.dev) if split.dev else None
@@ -181,6 +211,17 @@ def sketch(config: Config) -> Paper:
     config = _with_teacher(config, lambda name: _described(name, config.machine))
     config.start(paper, model, batches, held_out, Evaluations(chosen, grader), dev)
     return paper
+
+
+def _refusals(config: Config, loaded: Loaded | None) -> list[str]:
+    """What `run` would refuse before it asks anything: another config's directory, other prompts."""
+    try:
+        check_config(config, config.directory, change=False)
+    except ConfigError as error:
+        return [f"run would stop: {error}"]
+    now = {"prompts": (config.prompts.source, data_key(loaded.prompts))} if loaded else {}
+    refusal = refusal_of(config.directory, now)
+    return [f"run would stop: {refusal}"] if refusal else []
 
 
 def _with_teacher(config: Config, find: Callable[[str], Model]) -> Config:

@@ -4,6 +4,7 @@ import dataclasses
 import inspect
 import json
 import math
+import re
 from collections.abc import Callable
 from enum import Enum
 from functools import lru_cache
@@ -17,6 +18,8 @@ T = TypeVar("T")
 Fits = Callable[[Any], bool]
 MOST_SAMPLES = 10_000
 MOST_TOKENS = 10_000_000  # no model has a longer context
+VARIABLE = re.compile(r"\$(\w+|\{\w+\})")
+NO_VARIABLES = "written out (variables such as $HOME are not filled in; ~ is)"
 _SHOWN = 80  # characters of a value in a message
 
 

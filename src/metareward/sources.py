@@ -4,26 +4,21 @@ Prompts are data: their text is kept as it is, and equal conversations have equa
 """
 
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from metareward import conversations
 from metareward.errors import DataError
 from metareward.ids import fingerprint
 from metareward.records import Message, Prompt
-from metareward.rows import kind, rows_of
-from metareward.settings import require, shown
+from metareward.rows import BadRow, kind, rows_of
+from metareward.settings import one_of, require
 
-_COLUMNS = ("prompt", "messages", "instruction")
-_ROLES = ("system", "user", "assistant")
-_COLUMNS_SHOWN = 8
+BAD_ROWS = ("refuse", "skip")
 _DUPLICATE = "duplicate prompt"
-_FORMS = (
-    'a row is {"prompt": text or messages}, {"messages": [...]}, {"instruction": text, "input": text}, '
-    "or a text alone"
-)
 
 
 @dataclass(frozen=True)
@@ -31,11 +26,13 @@ class Loaded:
     """The distinct prompts of a source, in its order; len(prompts) + sum of `dropped` is its rows.
 
     about: what names the content: `sha256` of a file, or the `revision` of a hub dataset where known.
+    unused: in how many rows a column seems to belong to the prompt, beside the one that the user named.
     """
 
     prompts: list[Prompt]
     dropped: dict[str, int]
     about: dict[str, Any] = field(default_factory=dict)
+    unused: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -49,24 +46,51 @@ class Split:
 
 
 def load_prompts(
-    source: str, *, split: str = "train", column: str | None = None, base: Path | None = None
+    source: str,
+    *,
+    split: str = "train",
+    column: str | None = None,
+    base: Path | None = None,
+    bad_rows: str = "refuse",
 ) -> Loaded:
     """Read all prompts of `source`; DataError names the file and line of what cannot be used.
 
-    source: "shipped", "arithmetic" (see `problems`), a .jsonl, .json or .parquet file (relative to `base`, by
-        default the working directory), or the id of a hub dataset. split: of a hub dataset. column: where a
-        row keeps its prompt (a text or a list of messages), if not in `prompt`, `messages` or `instruction`.
+    source: "shipped", "arithmetic" (see `problems`), a file that ends in .jsonl, .json, .csv, .tsv, .txt
+        (also with .gz) or .parquet (relative to `base`, by default the working directory), a folder that
+        `save_to_disk` of `datasets` wrote, or the id of a hub dataset. split: of a hub dataset or a saved
+        folder. column: where a row keeps its prompt (a text or a list of messages), if not where
+        `conversations.COLUMNS` says. bad_rows: "refuse" a source with a row that cannot be used, or "skip"
+        such rows and count them by reason.
     """
+    require(bad_rows in BAD_ROWS, "prompts.bad_rows", one_of(BAD_ROWS), bad_rows)
     seen: dict[str, Prompt] = {}
-    rows, about = 0, {}
-    for where, row in rows_of(source, split, base or Path(), about):
-        prompt = prompt_of(_conversation(row, column, where), where)
+    dropped: Counter[str] = Counter()
+    unused: Counter[str] = Counter()
+    first: BadRow | None = None
+    about: dict[str, Any] = {}
+    for where, row in rows_of(source, split, base or Path(), about, conversations.needed(column)):
+        try:
+            prompt = _prompt(row, column, where)
+        except BadRow as bad:
+            if bad_rows == "refuse":
+                raise
+            first = first or bad
+            dropped[bad.reason] += 1
+            continue
+        unused.update(conversations.unused_columns(row, column))
+        dropped[_DUPLICATE] += prompt.id in seen
         seen.setdefault(prompt.id, prompt)
-        rows += 1
-    if not rows:
-        raise DataError(f"{source}: there are no prompts in it; {_FORMS}")
-    duplicates = rows - len(seen)
-    return Loaded(list(seen.values()), {_DUPLICATE: duplicates} if duplicates else {}, about)
+    if first and not seen:
+        raise DataError(f"{source}: none of {dropped.total()} rows can be used; the first: {first}")
+    if not seen:
+        raise DataError(f"{source}: there are no prompts in it; {conversations.FORMS}")
+    return Loaded(list(seen.values()), dict(+dropped), about, dict(unused))
+
+
+def _prompt(row: Any, column: str | None, where: str) -> Prompt:
+    if isinstance(row, BadRow):
+        raise row
+    return prompt_of(conversations.conversation_of(row, column, where), where)
 
 
 def prompt_of(
@@ -78,7 +102,7 @@ def prompt_of(
     it is none of these, a turn is blank, or the last is not the user's.
     """
     turns = _given(conversation, source or "prompt")
-    messages = _checked(turns, source or "prompt")
+    messages = conversations.checked(turns, source or "prompt")
     return Prompt(fingerprint("prompt", messages), messages, source)
 
 
@@ -89,8 +113,8 @@ def _given(conversation: Any, where: str) -> list[Message]:
     if not isinstance(conversation, list | tuple):
         raise DataError(f"{where}: must be a text or a list of messages, not {kind(conversation)}")
     return [
-        turn if isinstance(turn, Message) else _turn(turn, f"{where}: message {number}")
-        for number, turn in enumerate(conversation, 1)
+        given if isinstance(given, Message) else conversations.turn_of(given, f"{where}: message {number}")
+        for number, given in enumerate(conversation, 1)
     ]
 
 
@@ -103,6 +127,8 @@ def split_prompts(
     dev: int = 0,
 ) -> Split:
     """Shuffle by `seed`, set `held_out` prompts apart, and cut the rest into disjoint batches in turn.
+
+    Prompts that differ in case and blanks alone are on one side: all held out, all in `dev`, or neither.
 
     dev: so many from the end are set apart as well, so that the other parts stay what they are without.
     per_iteration: None shares the rest out equally. A larger number extends the first batch at its end
@@ -122,77 +148,54 @@ def split_prompts(
         )
     shuffled = list(prompts)
     random.Random(seed).shuffle(shuffled)
-    size = per_iteration or (len(shuffled) - held_out - dev) // iterations
-    starts = range(held_out, held_out + iterations * size, size)
-    batches = [shuffled[start : start + size] for start in starts]
-    unused = len(shuffled) - held_out - dev - iterations * size
-    return Split(batches, shuffled[:held_out], unused, shuffled[len(shuffled) - dev :])
+    alike = [_folded(prompt) for prompt in shuffled]
+    held, spare = _apart(alike, range(len(shuffled)), held_out)
+    rest = _without(range(len(shuffled)), held | spare)
+    tuned, spare = _apart(alike, rest[::-1], dev)
+    rest = _without(rest, tuned | spare)
+    size = per_iteration or len(rest) // iterations
+    if size < 1 or iterations * size > len(rest):
+        raise DataError(
+            f"prompts: {len(prompts)} are too few for {iterations} iterations of {size or 'at least 1'} and "
+            f"{held_out} held out, as those that differ in case and blanks alone must stay on one side; "
+            "lower per_iteration or held_out in [prompts], or give more prompts"
+        )
+    used = [shuffled[place] for place in rest[: iterations * size]]
+    return Split(
+        [used[start : start + size] for start in range(0, len(used), size)],
+        [shuffled[place] for place in sorted(held)],
+        len(prompts) - len(held) - len(tuned) - len(used),
+        [shuffled[place] for place in sorted(tuned)],
+    )
 
 
-def _conversation(row: Any, column: str | None, where: str) -> list[Message]:
-    if isinstance(row, str) and column is None:
-        return [Message("user", row)]
-    if not isinstance(row, Mapping):
-        wanted = _FORMS if column is None else f"a row must be an object with a column {shown(column)}"
-        raise DataError(f"{where}: {kind(row)} is not a prompt; {wanted}")
-    known = sorted((name for name in _COLUMNS if name in row), key=lambda name: row[name] is None)
-    name = column or next(iter(known), None)
-    if name is None or name not in row:
-        raise DataError(f"{where}: {_missing(column, list(row))}")
-    if name == "instruction" and column is None:
-        return [Message("user", _instruction(row, where))]
-    return _turns(row[name], name, where)
+def _without(places: Sequence[int], gone: set[int]) -> list[int]:
+    return [place for place in places if place not in gone]
 
 
-def _missing(column: str | None, names: Iterable[str]) -> str:
-    names = list(names)
-    more = f" and {len(names) - _COLUMNS_SHOWN} more" if len(names) > _COLUMNS_SHOWN else ""
-    has = f"; there is {', '.join(map(shown, names[:_COLUMNS_SHOWN])) or 'nothing'}{more}"
-    near = [n for known in ([column] if column else _COLUMNS) for n in get_close_matches(known, names, n=1)]
-    hint = f"; did you mean {near[0]!r}?" if near else "."
-    if column:
-        return f"no column {shown(column)}{has}{hint} Mend column in [prompts]."
-    return f"no column 'prompt', 'messages' or 'instruction'{has}{hint} Name yours with [prompts] column."
+def _folded(prompt: Prompt) -> tuple[tuple[str, str], ...]:
+    """What near-duplicates share: their turns, case and blanks aside."""
+    return tuple((turn.role, " ".join(turn.content.casefold().split())) for turn in prompt.messages)
 
 
-def _instruction(row: Mapping[str, Any], where: str) -> str:
-    texts = [row["instruction"], row.get("input") or ""]
-    for name, text in zip(("instruction", "input"), texts, strict=True):
-        if not isinstance(text, str):
-            raise DataError(f"{where}: {name!r} must be a text, not {kind(text)}")
-    instruction, given = texts
-    return f"{instruction}\n\n{given}" if instruction.strip() and given.strip() else instruction
+def _apart(alike: Sequence[Any], order: Sequence[int], count: int) -> tuple[set[int], set[int]]:
+    """The first `count` places of an order that can be taken with all that is alike; and places to leave out.
 
-
-def _turns(value: Any, name: str, where: str) -> list[Message]:
-    if isinstance(value, str):
-        return [Message("user", value)]
-    if not isinstance(value, list):
-        raise DataError(f"{where}: {name!r} must be a text or a list of messages, not {kind(value)}")
-    turns = [_turn(turn, f"{where}: message {number}") for number, turn in enumerate(value, 1)]
-    while turns and turns[-1].role == "assistant":  # an answer that the dataset brings along
-        turns.pop()
-    return turns
-
-
-def _turn(turn: Any, where: str) -> Message:
-    if not isinstance(turn, Mapping):
-        raise DataError(f'{where}: must be {{"role": ..., "content": ...}}, not {kind(turn)}')
-    for name in ("role", "content"):
-        if not isinstance(turn.get(name), str):
-            raise DataError(f"{where}: {name!r} must be a text, not {kind(turn.get(name))}")
-    if turn["role"] not in _ROLES:
-        raise DataError(f"{where}: unknown role {shown(turn['role'])}; a role is one of {', '.join(_ROLES)}")
-    return Message(turn["role"], turn["content"])
-
-
-def _checked(turns: list[Message], where: str) -> tuple[Message, ...]:
-    if not turns or turns[-1].role != "user":
-        last = f"ends with the {turns[-1].role}" if turns else "has no turn that waits for an answer"
-        raise DataError(f"{where}: the conversation {last}; a prompt must end in a turn of the user")
-    for turn in turns:
-        if not turn.content.strip():
-            raise DataError(
-                f"{where}: empty prompt: the {turn.role}'s turn is blank; fill it or remove the row"
-            )
-    return tuple(turns)
+    A group of near-duplicates that does not fit is passed over. Where nothing else is left, one of it is
+    taken and the others are left out, so that none is on the other side.
+    """
+    groups: dict[Any, list[int]] = {}
+    for place in order:
+        groups.setdefault(alike[place], []).append(place)
+    taken: set[int] = set()
+    for group in groups.values():
+        if len(taken) + len(group) <= count:
+            taken.update(group)
+        if len(taken) == count:
+            return taken, set()
+    spare: set[int] = set()
+    for group in (group for group in groups.values() if taken.isdisjoint(group)):
+        room = count - len(taken)
+        taken.update(group[:room])
+        spare.update(group[room:] if room else ())
+    return taken, spare

@@ -1,6 +1,7 @@
 """What can be wrong with attacks, comparisons and evaluations."""
 
 import json
+import os
 
 from bad_input.case import FAKE, Case
 from bad_input.runs import nothing, run
@@ -23,6 +24,15 @@ CASES = [
     Case("an unknown evaluation", "metareward eval alpaca", "no evaluation named 'alpaca'; did you mean alpaca-eval? there are: …"),
     Case("`eval` of nothing in particular", "metareward eval judge", "give --verdicts FILE to score a file; or --judge MODEL and "
          "either --pairs or --ranks to ask one"),
+    Case("an empty name for a directory", "metareward plan c.toml -d ''", "--directory must be a name, not ''; leave it out for the default", files={"c.toml": SECRET}),
+    Case("`eval` of a pipe", "metareward eval judge --verdicts v.jsonl", "v.jsonl: is a pipe or a device; save what it gives in a file and name that", make=lambda d: os.mkfifo(d / "v.jsonl")),
+    Case("`eval ifeval` of a pipe", "metareward eval ifeval --responses v.jsonl", "v.jsonl: is a pipe or a device; save what it gives in a file and name that", make=lambda d: os.mkfifo(d / "v.jsonl")),
+    Case("`attack` with a pipe", "metareward attack --judge fake --items v.jsonl", "v.jsonl: cannot be read as a file of pairs: is a pipe or a device; …", make=lambda d: os.mkfifo(d / "v.jsonl")),
+    Case("`eval` of UTF-16", "metareward eval judge --verdicts v.jsonl", "v.jsonl: is UTF-16: save it as UTF-8", files={"v.jsonl": "{}".encode("utf-16")}),
+    Case("`eval` of labels 0 and 1", "metareward eval judge --verdicts v.jsonl", 'v.jsonl: the labels: 0 stands there and 2 nowhere, so 0 may mean a tie or the second response; write 1, 2 or "tie"', files={"v.jsonl": '{"label": 0, "verdicts": [1]}\n{"label": 1, "verdicts": [1]}'}),
+    Case("`eval` of labels true and false", "metareward eval judge --verdicts v.jsonl", "v.jsonl: 1 of 1 rows have a label or a verdict that is not 1, 2, tie or None (row 1)…", files={"v.jsonl": '{"label": true, "verdicts": [false]}'}),
+    Case("`eval arena-hard` of two judges", "metareward eval arena-hard --battles v.jsonl --baseline b", "v.jsonl: the rows are of 2 values of 'judge': j (1), k (1); score one at a time", files={"v.jsonl": "".join(json.dumps({"question_id": 1, "model": "m", "judge": j, "games": [{"score": "A>B"}] * 2}) + "\n" for j in "jk")}),
+    Case("`eval arena-hard` of an odd verdict", "metareward eval arena-hard --battles v.jsonl --baseline b", "v.jsonl: 1 of 1 rows have a verdict that is none of the benchmark's (row 1: 'error')…", files={"v.jsonl": json.dumps({"question_id": 1, "model": "m", "games": [{"score": "error"}] * 2})}),
     Case("`eval` of a file that is not there", "metareward eval judge --verdicts none.jsonl", "none.jsonl: there is no such file"),
     Case("`eval` of an empty file", "metareward eval judge --verdicts v.jsonl", "v.jsonl: there are no rows in it",
          files={"v.jsonl": ""}),

@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 from bad_input.case import FAKE, TWO, Case, Make
 
 PLAN = "metareward plan c.toml"
-TAKES = "(prompts.source takes a file that ends in .jsonl, .json, .parquet, or the id of a hub dataset)"
+TAKES = "(prompts.source takes a file that ends in .jsonl, .json, .csv, .tsv, .txt, .parquet, or the id of a hub dataset)"
 ENDS = TAKES.replace("a file that", "'shipped', a file that")
-FORMS = 'a row is {"prompt": text or messages}, {"messages": [...]}, {"instruction": text, "input": text}, or a text alone'
+FORMS = 'a row is {"prompt": text or messages}, {"messages": [...]}, {"conversations": [{"from", "value"}]}, {"instruction": text, "input": text}, or a text alone'
 
 
 def rows(
@@ -88,10 +88,20 @@ LIKE_A_FILE = [
     rows("a name of 300 letters", "x" * 300 + ".jsonl", None, "…x.jsonl: File name too long; give another name"),
     rows("an address", "https://example.org/p.jsonl", None, "prompts.source: 'https://example.org/p.jsonl' is an "
          "address; download it and name the file"),
-    rows("another kind of file", "p.csv", "prompt\nx", "p.csv: a file of prompts must end in .jsonl, .json, .parquet, "
-         "not '.csv'."),
-    rows("compressed", "p.jsonl.gz", gzip.compress(b"{}"), "p.jsonl.gz: a file of prompts must end in .jsonl, .json, "
-         ".parquet, not '.gz'. Unpack it first."),
+    rows("another kind of file", "p.xml", "<p/>", "p.xml: a file of prompts must end in .jsonl, .json, .csv, .tsv, .txt, "
+         ".parquet, not '.xml'."),
+    rows("compressed by zstd", "p.jsonl.zst", b"x", "p.jsonl.zst: a file of prompts must end in .jsonl, .json, .csv, .tsv, "
+         ".txt, .parquet, not '.zst'. Unpack it first."),
+    rows("gzip that is cut short", "p.jsonl.gz", gzip.compress(TWO.encode() * 99)[:-20], "p.jsonl.gz: cannot be unpacked as "
+         "gzip: …; fetch the file again"),
+    rows("a hub's own address, in a plan", "hf://datasets/a/b", None, "prompts.source: 'hf://datasets/a/b' is an address; "
+         "download it and name the file (of a hub dataset give the id alone: owner/name)"),
+    rows("a variable of the shell", "$HOME/p.jsonl", None, "c.toml: prompts.source must be written out (variables such as "
+         "$HOME are not filled in; ~ is), not '$HOME/p.jsonl'"),
+    rows("a split of a file", "p.jsonl", TWO, "prompts.split: p.jsonl is one file and has no split 'test'; leave split out, or "
+         "name the file of that split", more='split = "test"\n'),
+    rows("a table with a comma too many", "p.csv", "prompt,id\na,b,1\n", "p.csv:2: 3 values, and the first line names 2 "
+         "columns; put values with commas in quotes"),
     rows("compressed, under another name", "p.jsonl", gzip.compress(b"{}"), "p.jsonl:1: is compressed (gzip): unpack "
          "it first"),
     rows("empty", "p.jsonl", "", f"p.jsonl: there are no prompts in it; {FORMS}"),
@@ -119,12 +129,24 @@ ROWS = [
     row("a blank prompt", '{"prompt": " "}', "empty prompt: the user's turn is blank; fill it or remove the row"),
     row("a number for a prompt", '{"prompt": NaN}', "'prompt' must be a text or a list of messages, not a number"),
     row("nothing for a prompt", '{"prompt": null}', "'prompt' must be a text or a list of messages, not nothing"),
-    row("another column", '{"question": "a"}', "no column 'prompt', 'messages' or 'instruction'; there is 'question'. "
+    row("another column", '{"question": "a"}', "no column 'prompt', 'messages', 'conversations' or 'instruction'; there is 'question'. "
         "Name yours with [prompts] column."),
     row("500 other columns", json.dumps({f"c{n}": n for n in range(500)}), "… 'c6', 'c7' and 492 more. Name yours with…"),
     row("a column with an escape code for a name", json.dumps({"\x1b[31m": 1}), "… there is '\\x1b[31m'. Name yours…"),
     row("a column that is not there", '{"question": "a"}', "no column 'quetsion'; there is 'question'; did you mean "
         "'question'? Mend column in [prompts].", more='column = "quetsion"\n'),
+    row("a prompt and messages that differ", '{"prompt": "a", "messages": [{"role": "user", "content": "b"}]}', "'prompt' and "
+        "'messages' hold different prompts; remove one, or name the one that counts with column = 'prompt' in [prompts]"),
+    row("a system prompt twice", '{"prompt": "a", "system": "b", "system_prompt": "c"}', "'system_prompt' and the system's "
+        "turn that is there already differ; remove one of them"),
+    row("a history of another form", '{"instruction": "a", "history": ["b"]}', "history 1 must be two texts, [question, "
+        "answer], not 'b'"),
+    row("a conversation with tools", '{"messages": [{"role": "tool", "content": "a"}]}', "message 1: a turn of tools "
+        "('tool'), which are not supported"),
+    row("a picture", '{"messages": [{"role": "user", "content": [{"type": "image"}]}]}', "message 1: a part of type 'image'; "
+        "only text is taken"),
+    rows("only rows that cannot be used", "p.jsonl", '{"prompt": null}\n', "p.jsonl: none of 1 rows can be used; the first: "
+         "p.jsonl:1: 'prompt' must be a text or a list of messages, not nothing", more='bad_rows = "skip"\n'),
     row("an unknown role", '{"messages": [{"role": "human", "content": "a"}]}', "message 1: unknown role 'human'; a role "
         "is one of system, user, assistant"),
     row("content of several parts", '{"messages": [{"role": "user", "content": [{"type": "text"}]}]}', "message 1: "
@@ -138,9 +160,11 @@ ROWS = [
     rows("equal prompts only", "p.jsonl", '"a"\n' * 50, "…need 2 prompts, and there are 1; lower per_iteration or held_out "
          "in [prompts], or give more prompts (equal ones count once)", more="per_iteration = 2\n"),
     rows("Parquet that is none", "p.parquet", b"junk", "p.parquet: cannot be read as Parquet: …; copy or write it again"),
-    parquet("Parquet with a text that is not UTF-8", not_utf8, "p.parquet: a text after row 0 is not UTF-8 (…)"),
+    parquet("Parquet with a text that is not UTF-8", not_utf8, "p.parquet:1: a text is not UTF-8 (…); mend or remove it"),
     parquet("Parquet with a missing prompt", lambda: pa.table({"prompt": ["a", None]}),
             "p.parquet:2: 'prompt' must be a text or a list of messages, not nothing"),
+    parquet("Parquet of 70 MB of one letter", lambda: pa.table({"prompt": ["a" * 70_000_000]}),
+            "p.parquet: rows of more than 67,108,864 bytes each (… in 1); split or remove them"),
     parquet("Parquet with bytes for prompts", lambda: pa.table({"prompt": [b"a"]}),
             "p.parquet:1: 'prompt' must be a text or a list of messages, not bytes"),
     parquet("Parquet with a column twice", lambda: pa.Table.from_arrays([pa.array(["a"])] * 2, ["prompt", "prompt"]),

@@ -7,6 +7,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from metareward import files
 from metareward.errors import DataError
 from metareward.ids import fingerprint
 from metareward.records import Message
@@ -72,8 +73,8 @@ def _lines(source: str) -> tuple[str, list[str]]:
         return SHIPPED, text.split("\n")
     path = Path(source).expanduser()
     try:
-        return path.name, path.read_text(encoding="utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
+        return path.name, files.read_text(path).split("\n")
+    except files.UnreadableError as error:
         raise DataError(f"{path}: cannot be read as a file of pairs: {error}; {_FORM}") from None
 
 

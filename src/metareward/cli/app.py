@@ -14,9 +14,10 @@ from metareward import store as stored
 from metareward.cli import eval_alpaca as eval_alpaca
 from metareward.cli import eval_arena as eval_arena
 from metareward.cli import eval_judge as eval_judge
+from metareward.cli import eval_math as eval_math
 from metareward.cli import eval_mt as eval_mt
 from metareward.cli import eval_objective as eval_objective
-from metareward.cli import render, render_summary
+from metareward.cli import places, render, render_summary
 from metareward.cli.attack import attack
 from metareward.cli.cost import cost
 from metareward.cli.diff import diff
@@ -45,7 +46,8 @@ app.add_typer(eval_app, name="eval")
 
 Config = Annotated[Path, typer.Argument(metavar="CONFIG", help="A TOML file; see examples/.")]
 Directory = Annotated[
-    Path | None, typer.Option("--directory", "-d", help="The run's directory, instead of the config's.")
+    Path | None,
+    typer.Option("--directory", "-d", parser=places.path, help="The run's directory, not the config's."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
 
@@ -62,11 +64,18 @@ def run(
     """Carry a config out. Stopped anywhere, the same command goes on and repeats nothing."""
     stopping = Stopping()
     loaded = configs.load(config, directory)
+    if (known := session.finished(loaded)) is not None:
+        _show_run(known, loaded, as_json)
+        return
     try:
         with claimed(loaded, change), render.progress(quiet=as_json) as listen:
             result = session.execute(loaded, stopping.before(listen), _end_at_once, change)
     except BrokenPipeError as stop:  # here, before typer hears of it
         raise typer.Exit(told(stop)) from None
+    _show_run(result, loaded, as_json)
+
+
+def _show_run(result: dict[str, Any], loaded: configs.Config, as_json: bool) -> None:
     if as_json:
         _print_json(result)
     else:

@@ -15,7 +15,7 @@ from metareward.attack.families import families as named
 from metareward.attack.items import SHIPPED, load_items
 from metareward.attack.report import AttackReport, Baseline, Row, percent
 from metareward.attack.suite import Limits, Suite
-from metareward.cli import render
+from metareward.cli import places, render
 from metareward.cli.stopping import Stopping
 from metareward.disk import json_text, write_json
 from metareward.errors import ConfigError
@@ -72,7 +72,8 @@ def attack(
         float, typer.Option(help="Largest share of empty responses as good as the good one.")
     ] = 0.05,
     directory: Annotated[
-        Path | None, typer.Option("--directory", "-d", help="Where rows are kept; runs/attack-JUDGE.")
+        Path | None,
+        typer.Option("--directory", "-d", parser=places.path, help="Where rows are kept; runs/attack-JUDGE."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")] = False,
 ) -> None:

@@ -5,7 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from metareward.cli import render_alpaca
+from metareward import files
+from metareward.cli import places, render_alpaca
 from metareward.cli.eval import eval_app, measured, place_of, print_json
 from metareward.disk import json_text
 from metareward.errors import ConfigError
@@ -42,7 +43,10 @@ Seed = Annotated[int, typer.Option(help="Draws the instructions of --limit, and 
 MaxTokens = Annotated[int, typer.Option(min=1, help="The longest output of --model.")]
 Temperature = Annotated[float, typer.Option(min=0, help="Of --model's outputs; 0 is greedy.")]
 Save = Annotated[_File, typer.Option(help="Write the annotations here, to be scored again.")]
-Directory = Annotated[_File, typer.Option("--directory", "-d", help="Keeps every answer of this evaluation.")]
+Directory = Annotated[
+    _File,
+    typer.Option("--directory", "-d", parser=places.path, help="Keeps every answer of this evaluation."),
+]
 Engine = Annotated[str, typer.Option(help="transformers, or fake to try a command out.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
@@ -140,8 +144,8 @@ def _prefer(template: _File, choices: str | None) -> Prefer:
     if template is None:
         return Prefer(choices=answers or ("A", "B"))
     try:
-        text = template.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = files.read_text(template)
+    except files.UnreadableError as error:
         raise ConfigError(f"{template}: the template cannot be read: {error}") from None
     published = "{{" not in text
     text = published_template(text, str(template)) if published else text

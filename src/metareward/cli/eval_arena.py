@@ -7,7 +7,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from metareward.cli import render
+from metareward.cli import places, render
 from metareward.cli.eval import eval_app, measured, print_json
 from metareward.errors import ConfigError
 from metareward.evaluate import arena_hard as arena
@@ -32,7 +32,10 @@ Explain = Annotated[int, typer.Option("--judge-tokens", min=1, help="The longest
 Limit = Annotated[int | None, typer.Option(min=1, help="Ask so many questions, drawn by --seed.")]
 Seed = Annotated[int, typer.Option(help="Draws the questions of --limit.")]
 MaxTokens = Annotated[int, typer.Option(min=1, help="The longest answer of --model.")]
-Directory = Annotated[_File, typer.Option("--directory", "-d", help="Keeps every answer of this evaluation.")]
+Directory = Annotated[
+    _File,
+    typer.Option("--directory", "-d", parser=places.path, help="Keeps every answer of this evaluation."),
+]
 Engine = Annotated[str, typer.Option(help="transformers, or fake to try a command out.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Dtype = Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16: of the weights in memory.")]
@@ -107,10 +110,13 @@ def _show(result: dict[str, Any]) -> None:
     table = Table(title=Text(f"Arena-Hard against {result['baseline']}"))
     for title in ("model", "score", f"{coverage} interval", "battles"):
         table.add_column(title, justify="left" if title == "model" else "right")
-    for name, one in sorted(result["models"].items(), key=lambda item: -item[1]["score"]):
+    known = {name: one for name, one in result["models"].items() if one["score"] is not None}
+    for name, one in sorted(known.items(), key=lambda item: -item[1]["score"]):
         interval = f"[{one['lower']:.1f}, {one['upper']:.1f}]"
-        table.add_row(Text(name), f"{one['score']:.1f}", interval, str(one["battles"]))
+        table.add_row(*render.cells(name, f"{one['score']:.1f}", interval, str(one["battles"])))
     render.out.print(table)
+    if apart := sorted(result["models"].keys() - known.keys()):
+        render.say(f"No number for {', '.join(apart)}: no battle leads to {result['baseline']}.")
     if unread := result.get("unread_games") or sum(
         m.get("unread_games", 0) for m in result["models"].values()
     ):

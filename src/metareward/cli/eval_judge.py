@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from metareward import templates
-from metareward.cli import render
+from metareward.cli import places, render
 from metareward.cli.eval import eval_app, measured, print_json
 from metareward.disk import json_text
 from metareward.errors import ConfigError
@@ -24,6 +24,7 @@ Verdicts = Annotated[_File, typer.Option(help="Verdicts to score; asks no model.
 Pairs = Annotated[_File, typer.Option(help="Pairs that people decided, to ask about (or LLMBar's labels).")]
 Ranks = Annotated[_File, typer.Option(help="Responses that people ranked, to be graded.")]
 Against = Annotated[_File, typer.Option(help="With --verdicts: another judge's, on the same pairs.")]
+Swapped = Annotated[_File, typer.Option(help="With --verdicts of Auto-J: those on the swapped pairs.")]
 JudgeName = Annotated[str | None, typer.Option("--judge", "--model", help="The model to ask as the judge.")]
 Form = Annotated[str, typer.Option(help="pairwise (both orders) or pointwise (by the scores of both).")]
 Reading = Annotated[str, typer.Option(help="free, or forced: from the probabilities of the verdicts.")]
@@ -34,7 +35,10 @@ Temperature = Annotated[float, typer.Option(min=0, help="Of the justification; 0
 Limit = Annotated[int | None, typer.Option(min=1, help="Ask about so many prompts, drawn by --seed.")]
 Seed = Annotated[int, typer.Option(help="Draws the prompts of --limit, and samples.")]
 Save = Annotated[_File, typer.Option(help="Write the verdicts here, to be scored or compared again.")]
-Directory = Annotated[_File, typer.Option("--directory", "-d", help="Keeps every answer of this evaluation.")]
+Directory = Annotated[
+    _File,
+    typer.Option("--directory", "-d", parser=places.path, help="Keeps every answer of this evaluation."),
+]
 Engine = Annotated[str, typer.Option(help="transformers, or fake to try a command out.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Dtype = Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16: of the weights in memory.")]
@@ -47,6 +51,7 @@ def judge(
     pairs: Pairs = None,
     ranks: Ranks = None,
     against: Against = None,
+    swapped: Swapped = None,
     judge: JudgeName = None,
     form: Form = "pairwise",
     reading: Reading = "free",
@@ -70,7 +75,7 @@ def judge(
     if verdicts is not None:
         if judge or ranks:
             raise ConfigError("--verdicts are scored as they are; leave out --judge and --ranks")
-        result = _of_files(verdicts, pairs, against)
+        result = _of_files(verdicts, pairs, against, swapped)
     else:
         if judge is None or (pairs is None) == (ranks is None):
             raise ConfigError(
@@ -97,8 +102,8 @@ def judge(
         _show(result)
 
 
-def _of_files(verdicts: Path, pairs: _File, against: _File) -> dict[str, Any]:
-    result = score_file(verdicts, pairs, against)
+def _of_files(verdicts: Path, pairs: _File, against: _File, swapped: _File) -> dict[str, Any]:
+    result = score_file(verdicts, pairs, against, swapped=swapped)
     if against is not None and result["benchmark"] == "pairs":
         result["compared"] = compare_files(verdicts, against)
     return result
@@ -141,7 +146,12 @@ def _table(values: dict[str, Any], title: str) -> None:
     table = Table(title=Text(title))
     for column in ("", "value", "95 % interval", "prompts"):
         table.add_column(column, justify="left" if not column else "right")
-    rows = [*values.items(), *((f"  {name}", row) for name, row in values.get("categories", {}).items())]
+    own = ((f"published: {name}", value) for name, value in values.get("statistics", {}).items())
+    rows = [
+        *own,
+        *values.items(),
+        *((f"  {name}", row) for name, row in values.get("categories", {}).items()),
+    ]
     for name, value in rows:
         if isinstance(value, dict) and {"value", "lower", "upper", "n"} <= value.keys():
             interval = f"[{value['lower']:.3f}, {value['upper']:.3f}]"

@@ -7,7 +7,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from metareward.cli import render
+from metareward.cli import places, render
 from metareward.cli.eval import eval_app, measured, print_json
 from metareward.disk import json_text
 from metareward.display import plain
@@ -34,7 +34,10 @@ Limit = Annotated[int | None, typer.Option(min=1, help="Ask so many questions, d
 Seed = Annotated[int, typer.Option(help="Draws the questions of --limit, and samples.")]
 MaxTokens = Annotated[int, typer.Option(min=1, help="The longest answer of --model to a turn.")]
 Save = Annotated[_File, typer.Option(help="Write the judgments here, to be scored again.")]
-Directory = Annotated[_File, typer.Option("--directory", "-d", help="Keeps every answer of this evaluation.")]
+Directory = Annotated[
+    _File,
+    typer.Option("--directory", "-d", parser=places.path, help="Keeps every answer of this evaluation."),
+]
 Engine = Annotated[str, typer.Option(help="transformers, or fake to try a command out.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]

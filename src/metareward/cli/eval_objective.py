@@ -8,7 +8,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from metareward.cli import render
+from metareward.cli import places, render
 from metareward.cli.eval import eval_app, measured, print_json
 from metareward.errors import ConfigError
 from metareward.evaluate import gsm8k as problems
@@ -35,7 +35,9 @@ Seed = Annotated[int, typer.Option("--seed", help="Draws the prompts of --limit.
 MaxTokens = Annotated[int, typer.Option("--max-tokens", min=1, help="The longest answer of the model.")]
 Directory = Annotated[
     Path | None,
-    typer.Option("--directory", "-d", help="Keeps the answers; runs/eval-NAME-MODEL if not given."),
+    typer.Option(
+        "--directory", "-d", parser=places.path, help="Keeps the answers; runs/eval-NAME-MODEL if not given."
+    ),
 ]
 Engine = Annotated[str, typer.Option("--engine", help="transformers, or fake to try a command out.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
@@ -60,7 +62,7 @@ def ifeval(
     as_json: Json = False,
 ) -> None:
     """Instruction following that a program can check (IFEval), by prompt and by instruction."""
-    _one_of(responses, model, limit, directory)
+    one_of(responses, model, limit, directory)
     require_packages()
     known = tasks.load_tasks(data) if data else tasks.shipped_tasks()
     if responses:
@@ -89,7 +91,7 @@ def gsm8k(
     as_json: Json = False,
 ) -> None:
     """Grade-school arithmetic (GSM8K): exact match, in three readings of the answer."""
-    _one_of(responses, model, limit, directory)
+    one_of(responses, model, limit, directory)
     known = problems.load_problems(data) if data else problems.shipped_problems()
     if responses:
         result = _score_gsm8k(responses, known, allow_missing, details)
@@ -102,7 +104,8 @@ def gsm8k(
     _print(result, as_json, _gsm8k_table)
 
 
-def _one_of(responses: Path | None, model: str | None, limit: int | None, directory: Path | None) -> None:
+def one_of(responses: Path | None, model: str | None, limit: int | None, directory: Path | None) -> None:
+    """ConfigError unless either a file is scored or a model is asked, with the options of that."""
     if (responses is None) == (model is None):
         raise ConfigError("give either --responses FILE, to score a file, or --model NAME, to ask a model")
     if responses is not None and (limit is not None or directory is not None):
@@ -144,23 +147,23 @@ def _print(result: dict[str, Any], as_json: bool, table: Any) -> None:
         return
     for name, score in result.get("models", {result.get("model", ""): result}).items():
         render.out.print(table(score, name))
-        render.out.print(Text(_notes(score)), soft_wrap=True)
+        render.out.print(Text(notes(score)), soft_wrap=True)
 
 
 def _ifeval_table(score: Mapping[str, Any], name: str) -> Table:
     table = _table("IFEval", name, ("strict", "loose"))
     for level in ("prompt", "instruction"):
-        table.add_row(level, *(_cell(score[way][level]) for way in ("strict", "loose")))
+        table.add_row(level, *(cell(score[way][level]) for way in ("strict", "loose")))
     table.add_section()
     for category in score["strict"]["by_category"]:
-        cells = [_cell(score[way]["by_category"][category]) for way in ("strict", "loose")]
+        cells = [cell(score[way]["by_category"][category]) for way in ("strict", "loose")]
         table.add_row(Text(category), *cells)
     return table
 
 
 def _gsm8k_table(score: Mapping[str, Any], name: str) -> Table:
     table = _table("GSM8K", name, problems.READINGS)
-    table.add_row("accuracy", *(_cell(score[reading]) for reading in problems.READINGS))
+    table.add_row("accuracy", *(cell(score[reading]) for reading in problems.READINGS))
     return table
 
 
@@ -172,16 +175,20 @@ def _table(title: str, name: str, columns: Iterable[str]) -> Table:
     return table
 
 
-def _cell(share: Mapping[str, Any]) -> str:
+def cell(share: Mapping[str, Any]) -> str:
+    """An accuracy with its interval."""
     low, high = 100 * share["lower"], 100 * share["upper"]
     return f"{100 * share['accuracy']:.2f} % [{low:.1f}, {high:.1f}] of {share['n']}"
 
 
-def _notes(score: Mapping[str, Any]) -> str:
+def notes(score: Mapping[str, Any]) -> str:
+    """How many responses there are, and what is to be known of them."""
     notes = [f"{score['n']} responses"]
     if "sampled_from" in score:
         notes.append(f"a sample of {score['sampled_from']} by seed {score['seed']}")
-    notes += [f"{score[name]} {name}" for name in ("missing", "empty", "truncated") if score.get(name)]
+    notes += [
+        f"{score[name]} {name}" for name in ("missing", "empty", "unread", "truncated") if score.get(name)
+    ]
     if agreement := score.get("agreement_with_file"):
         notes.append(f"{agreement['equal']} of {agreement['verdicts']} verdicts equal those in the file")
     return ", ".join(notes) + ". Intervals are of 95 %."

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from metareward.cli import render, render_lab
+from metareward.cli import places, render, render_lab
 from metareward.cli.failures import told
 from metareward.cli.stopping import Stopping
 from metareward.disk import json_text, replace, write_json
@@ -55,9 +55,9 @@ def lab(
     ] = None,
     list_: Annotated[bool, typer.Option("--list", help="Say what the conditions are, and no more.")] = False,
     jobs: Annotated[int | None, typer.Option(help="Loops side by side; as many as there are cores.")] = None,
-    directory: Annotated[Path, typer.Option("--directory", "-d", help="Where everything is kept.")] = Path(
-        "runs/lab"
-    ),
+    directory: Annotated[
+        Path, typer.Option("--directory", "-d", parser=places.path, help="Where everything is kept.")
+    ] = Path("runs/lab"),
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")] = False,
 ) -> None:
     """Run recipes side by side where the truth is known. Stopped anywhere, the same command goes on."""

@@ -21,7 +21,7 @@ from rich.tree import Tree
 from metareward.cli.screen import Screen
 from metareward.display import one_line, plain
 from metareward.events import Event, Listener, Noticed, StepFinished, StepProgress, StepStarted, ignore
-from metareward.paper import Paper
+from metareward.paper import Paper, PlannedStep
 from metareward.provenance import engine_said
 from metareward.secrets import scrub
 from metareward.store import Finding
@@ -149,13 +149,12 @@ def plan(paper: Paper) -> None:
     """Every step with its calls, tokens and time."""
     table = Table(title="Plan (upper bounds: identical responses are judged once)")
     for title in ("section", "step", "asks for", "prompt tokens", "output tokens", "state", "time left"):
-        table.add_column(
-            title, justify="left" if title in ("section", "step", "state") else "right", no_wrap=True
-        )
+        left = title in ("section", "step", "state")
+        table.add_column(title, justify="left" if left else "right", no_wrap=title != "step")
     for step in paper.steps:
         read, written = _short(step.prompt_tokens), _short(step.output_tokens)
         asks = f"{step.calls:,} {step.makes}"
-        shown = (step.section, step.step, asks, read, written, step.state, _duration(step.seconds))
+        shown = (step.section, _step(step), asks, read, written, step.state, _duration(step.seconds))
         table.add_row(*cells(*shown))
     out.print(table)
     say(f"engine: {engine_said(paper.engine)}")
@@ -166,11 +165,19 @@ def plan(paper: Paper) -> None:
         say(f"trained models that will be kept on the disk: {left}{size}")
     total = paper.total_seconds()
     say(f"time left: {_duration(total)}" + ("" if total is not None else _UNKNOWN_SPEED))
+    for note in paper.notes:
+        say(plain(note))
 
 
 _UNKNOWN_SPEED = (
     " (not every step was measured yet; give prompt_, output_ and train_tokens_per_second in [plan])"
 )
+
+
+def _step(step: PlannedStep) -> str:
+    """A step by who is asked, and about whose work where that is not its own."""
+    own = not step.about or step.about.endswith(f" of {step.by}")
+    return f"{step.step} by {step.by}" + ("" if own else f", on {step.about}") if step.by else step.step
 
 
 def _short(tokens: int) -> str:

@@ -4,10 +4,12 @@ Two forms are read: the benchmark's own (`instruction`, `output_1` of the baseli
 `preference`), and a short one without texts (`i`, `preference`, `len_baseline`, `len_model`).
 """
 
+import hashlib
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from metareward.errors import DataError
 from metareward.evaluate.jsonrows import Row, complain, read_rows, require_fields
 
 ALLOWED_MISSING = 0.01  # the leaderboard's models lack up to 4 of 805 rows
+_DIGITS = 10  # of the SHA-256 of an instruction
 _SHORT = ("i", "preference", "len_baseline", "len_model")
 _FULL = ("instruction", "preference", "output_1", "output_2")
 _WANTED = (
@@ -76,7 +79,8 @@ def read_instructions(path: Path) -> tuple[Instruction, ...]:
 
 
 def read_annotations(path: Path, instructions: Sequence[Instruction] = ()) -> Annotations:
-    """Read either form. Numbered rows are put in the order of the set; others keep the file's order.
+    """Read either form. Numbered rows are put in the order of the set, and so are rows whose instructions are
+    all AlpacaEval's; others keep the file's order.
 
     instructions: the set, to number rows by their text and to name their datasets. DataError counts what
     cannot be used: another form, a preference off the scale, an output that is not a text, an instruction
@@ -92,7 +96,20 @@ def read_annotations(path: Path, instructions: Sequence[Instruction] = ()) -> An
     read = [_annotation(row, number, datasets) for row, number in zip(rows, placed, strict=True)]
     if all(annotation.number is not None for annotation in read):
         read.sort(key=lambda annotation: annotation.number or 0)
+    elif (order := _published_order(rows)) is not None:
+        read = [read[place] for place in order]
     return Annotations(tuple(read), *names)
+
+
+def _published_order(rows: Sequence[Row]) -> list[int] | None:
+    """The places of rows in the order of AlpacaEval's 805 instructions; None if any is not one of them."""
+    listed = resources.files("metareward").joinpath("evaluate", "alpaca_eval_order.txt").read_text().split()
+    known = {digest: number for number, digest in enumerate(listed)}
+    texts = [row["instruction"] if isinstance(row.get("instruction"), str) else "" for row in rows]
+    digests = [hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:_DIGITS] for text in texts]
+    if not all(digest in known for digest in digests):
+        return None
+    return sorted(range(len(rows)), key=lambda place: known[digests[place]])
 
 
 def check_coverage(

@@ -12,6 +12,8 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from metareward.errors import DataError
 from metareward.settings import require
@@ -76,6 +78,11 @@ def battles_of(
     return fought, unread
 
 
+def is_verdict(label: str) -> bool:
+    """Whether it is one of the benchmark's verdicts, by display."""
+    return label.strip() in _LABELS
+
+
 def _verdict(label: str | None) -> tuple[float, int] | None:
     if label is None:
         return None
@@ -94,6 +101,8 @@ def score(
 ) -> dict[str, dict[str, Any]]:
     """For each model but the baseline `score`, `lower` and `upper` (all 0..100), and its `battles`.
 
+    They are None for a model that met neither the baseline nor, over others, anyone who did.
+
     seed: of numpy's legacy generator, which both scripts use (v0.1 seeds it with 42). Raises DataError where
     the baseline fought no battle, or a model cannot be compared with it.
     """
@@ -107,12 +116,13 @@ def score(
     generator = np.random.RandomState(seed)
     measure = _by_mean if method == "mean" else _by_bradley_terry
     found = measure(table, baseline, rounds, generator)
+    met = table.met(baseline)
     low, high = _PERCENTILES[method]
     return {
         name: {
-            "score": center,
-            "lower": float(np.percentile(samples, low)),
-            "upper": float(np.percentile(samples, high)),
+            "score": center if name in met else None,
+            "lower": float(np.percentile(samples, low)) if name in met else None,
+            "upper": float(np.percentile(samples, high)) if name in met else None,
             "battles": int(table.involves(name).sum()),
         }
         for name, (center, samples) in found.items()
@@ -132,6 +142,13 @@ class _Table:
 
     def involves(self, name: str) -> NDArray[np.bool_]:
         return (self.first_N == self.place[name]) | (self.second_N == self.place[name])
+
+    def met(self, name: str) -> set[str]:
+        """Those that can be compared with a model: who fought it, who fought one of these, and so on."""
+        count, ones = len(self.names), np.ones(len(self.first_N))
+        graph = coo_array((ones, (self.first_N, self.second_N)), shape=(count, count))
+        _, group_K = connected_components(graph, directed=False)
+        return {other for other, place in self.place.items() if group_K[place] == group_K[self.place[name]]}
 
     def wins(self, rows_N: NDArray[np.int64] | slice) -> NDArray[np.float64]:
         """[K, K]: how much each model won of each other one in these battles."""

@@ -1,25 +1,32 @@
 """Rows of a JSON or JSON Lines file, read strictly: a file that is not one says so, with the place."""
 
-import codecs
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from metareward import files
 from metareward.errors import DataError
+from metareward.rows import BadRow
+from metareward.rows.arrow import parquet_rows
 
 Row = Mapping[str, Any]
 _SHOWN = 3
+_LARGEST = 2**30
 
 
 def read_rows(path: Path) -> list[Row]:
-    """The objects of a file: one a line, or one array of them. DataError names the line that is wrong."""
-    data = _data(path)
-    if not data.lstrip().startswith(b"["):
-        rows = [row for _, row in numbered_rows(path)]
+    """The objects of a file: one a line, or one array of them, also within gzip; or the rows of Parquet.
+
+    DataError names the line that is wrong.
+    """
+    if path.suffix.lower() == ".parquet":
+        rows = _of_parquet(path)
+    elif (text := _text(path)).lstrip().startswith("["):
+        rows = _array(path, text)
     else:
-        rows = _array(path, data)
+        rows = [row for _, row in _numbered(path, text)]
     if not rows:
         raise DataError(f"{path}: there are no rows in it")
     return rows
@@ -30,25 +37,43 @@ def numbered_rows(path: Path) -> list[tuple[str, Row]]:
 
     Raises DataError, with the place, for what is not one object a line.
     """
-    numbered = ((f"{path.name}:{number}", line) for number, line in enumerate(_data(path).split(b"\n"), 1))
+    return _numbered(path, _text(path))
+
+
+def _numbered(path: Path, text: str) -> list[tuple[str, Row]]:
+    numbered = ((f"{path.name}:{number}", line) for number, line in enumerate(text.split("\n"), 1))
     return [(where, _object(line, where)) for where, line in numbered if line.strip()]
 
 
-def _data(path: Path) -> bytes:
-    """The bytes of a file, without a byte-order mark."""
+def _text(path: Path) -> str:
+    """The text of a file, without a byte-order mark; DataError says why there is none."""
     try:
-        return path.read_bytes().removeprefix(codecs.BOM_UTF8)
-    except FileNotFoundError:
-        raise DataError(f"{path}: there is no such file") from None
-    except IsADirectoryError:
-        raise DataError(f"{path} is a directory; name a .jsonl file in it") from None
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
+        data = files.read_bytes(path, _LARGEST, unpack=True)
+        files.check_encoding(data)
+        return data.decode("utf-8-sig")
+    except files.UnreadableError as error:
+        raise DataError(f"{path}: {error}") from None
+    except UnicodeDecodeError as error:
+        line, byte = data.count(b"\n", 0, error.start) + 1, error.start - data.rfind(b"\n", 0, error.start)
+        raise DataError(f"{path}:{line}: not UTF-8 (byte {byte}: {error.reason})") from None
 
 
-def _array(path: Path, data: bytes) -> list[Row]:
+def _of_parquet(path: Path) -> list[Row]:
     try:
-        rows = json.loads(data.decode("utf-8"))
+        files.check_plain(path)
+    except files.UnreadableError as error:
+        raise DataError(f"{path}: {error}") from None
+    found = []
+    for _, row in parquet_rows(path, str(path)):
+        if isinstance(row, BadRow):
+            raise row
+        found.append(row)
+    return found
+
+
+def _array(path: Path, text: str) -> list[Row]:
+    try:
+        rows = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: not valid JSON: {error}") from None
     for number, row in enumerate(rows, 1):
@@ -57,11 +82,9 @@ def _array(path: Path, data: bytes) -> list[Row]:
     return rows
 
 
-def _object(line: bytes, where: str) -> Row:
+def _object(line: str, where: str) -> Row:
     try:
-        row = json.loads(line.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        raise DataError(f"{where}: not UTF-8 (byte {error.start + 1}: {error.reason})") from None
+        row = json.loads(line)
     except (ValueError, RecursionError) as error:
         raise DataError(f"{where}: not JSON: {error}; one object a line is wanted") from None
     if not isinstance(row, dict):

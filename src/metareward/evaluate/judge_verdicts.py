@@ -5,31 +5,49 @@ from pathlib import Path
 from typing import Any
 
 from metareward.errors import DataError
+from metareward.evaluate import benchmark_verdicts as benchmarks
 from metareward.evaluate import judge_pairs
 from metareward.evaluate.jsonrows import Row, complain, read_rows
-from metareward.evaluate.judge_data import labels_of, majority
+from metareward.evaluate.judge_data import labels_of
 from metareward.evaluate.judge_pairs import Judged
+from metareward.evaluate.pair_forms import require_certain
 from metareward.evaluate.votes import agreement_of
 from metareward.stats.agreement import cohen_kappa
 
 _WANTED = (
     'verdicts are rows {"label", "verdicts"} (1, 2 or "tie"; of both orders, told of the same first), '
     'LLMBar\'s {"subset", "winners_order1", "winners_order2_unswapped"}, MT-Bench votes {"judge", '
-    '"model_a", "model_b", "winner"}, or PandaLM\'s {"annotator1", "gpt35", ...}'
+    '"model_a", "model_b", "winner"}, or those of PandaLM, JudgeBench, Auto-J or RM-Bench'
 )
 _SAID = {1: 1.0, "1": 1.0, 2: 0.0, "2": 0.0, 0: 0.5, "0": 0.5, "tie": 0.5, None: None, "None": None}
-_PANDALM = {"gpt35": lambda row: row["gpt35"], "pandalm7b": lambda row: row["pandalm7b"]["pandalm_result"]}
+_PANDALM = {"gpt35": "gpt_result", "pandalm7b": "pandalm_result"}
 
 
 def score_file(
-    path: Path, pairs: Path | None = None, against: Path | None = None, seed: int = 0
+    path: Path,
+    pairs: Path | None = None,
+    against: Path | None = None,
+    seed: int = 0,
+    swapped: Path | None = None,
 ) -> dict[str, Any]:
     """The numbers of every judge in a file of verdicts.
 
-    pairs: LLMBar's own pairs, which hold the labels; looked for beside the verdicts if not given. against:
-    votes of others, for MT-Bench votes. Raises DataError, with counts, where a file does not fit.
+    pairs: the benchmark's own pairs where those hold the labels; LLMBar's are looked for beside the verdicts.
+    against: votes of others, for MT-Bench votes. swapped: Auto-J's outputs on the swapped pairs. Raises
+    DataError, with counts, where a file does not fit.
     """
     rows = read_rows(path)
+    if all({"judgments", "label"} <= row.keys() for row in rows):
+        return {"benchmark": "judgebench", **benchmarks.judge_bench(path, rows, seed)}
+    if all(row.keys() == {"output"} for row in rows):
+        return {"benchmark": "auto-j", **benchmarks.auto_j(path, rows, pairs, swapped, seed)}
+    if all("score_chosen" in row and "score_rejected" in row for row in rows):
+        return {"benchmark": "rm-bench", **benchmarks.rm_bench(path, rows)}
+    if all("pandalm_result" in row or "gpt_result" in row for row in rows):
+        return {"benchmark": "pandalm", **benchmarks.pandalm(path, rows, pairs, seed)}
+    if all({"results", "label"} <= row.keys() for row in rows):
+        run = _llmbar_run(*benchmarks.llmbar_result(path, rows), {}, seed)
+        return {"benchmark": "llmbar", "runs": [run]}
     if all("winners_order1" in row for row in rows):
         return {"benchmark": "llmbar", "runs": llmbar(path, rows, pairs or _beside(path), seed)}
     if all({"judge", "model_a", "model_b", "winner"} <= row.keys() for row in rows):
@@ -56,11 +74,15 @@ def llmbar(path: Path, rows: Sequence[Row], pairs: Path, seed: int = 0) -> list[
     for row in rows:
         gold, first, second = labels[row["subset"]], row["winners_order1"], row["winners_order2_unswapped"]
         about = {name: row[name] for name in ("subset", "judge", "prompt") if name in row}
-        judged = [_judged(label, a, b) for label, a, b in zip(gold, first, second, strict=True)]
-        runs.append(
-            {**about, "statistics": llmbar_statistics(gold, first, second), **judge_pairs.score(judged, seed)}
-        )
+        runs.append(_llmbar_run(gold, first, second, about, seed))
     return runs
+
+
+def _llmbar_run(
+    gold: Sequence[int], first: Sequence[Any], second: Sequence[Any], about: Row, seed: int
+) -> dict[str, Any]:
+    judged = [_judged(label, a, b) for label, a, b in zip(gold, first, second, strict=True)]
+    return {**about, "statistics": llmbar_statistics(gold, first, second), **judge_pairs.score(judged, seed)}
 
 
 def llmbar_statistics(gold: Sequence[int], first: Sequence[Any], second: Sequence[Any]) -> dict[str, Any]:
@@ -101,8 +123,13 @@ def _run_fault(row: Row, labels: Mapping[str, Sequence[int]]) -> str | None:
         return "are of a subset that the pairs do not have"
     if not len(first) == len(second) == len(gold):
         return "have another number of winners than their subset has pairs"
-    known = all(isinstance(verdict, str | int | None) and verdict in _SAID for verdict in (*first, *second))
+    known = all(map(_is_said, (*first, *second)))
     return None if known else "have a winner that is not 1, 2, tie or None"
+
+
+def _is_said(verdict: Any) -> bool:
+    plain = isinstance(verdict, str | int | None) and not isinstance(verdict, bool)
+    return plain and verdict in _SAID
 
 
 def _judged(label: Any, first: Any, second: Any) -> Judged:
@@ -114,9 +141,9 @@ def _judged(label: Any, first: Any, second: Any) -> Judged:
 def _beside(path: Path) -> Path:
     """LLMBar's pairs, where they lie in the directory of the verdicts."""
     for other in sorted(path.parent.glob("*.jsonl")):
-        if other != path:
+        if other != path and other.is_file():
             with other.open(encoding="utf-8", errors="replace") as lines:
-                head = lines.readline()
+                head = lines.readline(2**20)
             if '"output_1"' in head and '"label"' in head:
                 return other
     raise DataError(
@@ -127,6 +154,8 @@ def _beside(path: Path) -> Path:
 def _plain(path: Path, rows: Sequence[Row]) -> list[Judged]:
     faults = [(fault, f"row {number}") for number, row in enumerate(rows, 1) if (fault := _row_fault(row))]
     complain(path, faults, len(rows), _WANTED)
+    require_certain([row["label"] for row in rows], f"{path}: the labels")
+    require_certain([verdict for row in rows for verdict in row["verdicts"]], f"{path}: the verdicts")
     found = []
     for row in rows:
         verdicts = [*row["verdicts"], "missing"][:2]
@@ -154,7 +183,7 @@ def _row_fault(row: Row) -> str | None:
         return "are of another form"
     if not 1 <= len(verdicts) <= 2:
         return "have not one or two verdicts"
-    if not all(isinstance(said, str | int | None) and said in _SAID for said in (row["label"], *verdicts)):
+    if not all(map(_is_said, (row["label"], *verdicts))):
         return "have a label or a verdict that is not 1, 2, tie or None"
     if row["label"] in (None, "None"):
         return "have no label"
@@ -163,20 +192,15 @@ def _row_fault(row: Row) -> str | None:
 
 
 def _pandalm(path: Path, rows: Sequence[Row], seed: int) -> dict[str, Any]:
+    """Judges whose results stand beside the votes, as a text or as the judge's own row."""
     judges = [name for name in _PANDALM if all(name in row for row in rows)]
     if not judges:
         raise DataError(f"{path}: these rows of PandaLM hold no judge's verdicts ({', '.join(_PANDALM)})")
     found: dict[str, Any] = {}
     for name in judges:
-        judged = []
-        for row in rows:
-            votes = [row[key] for key in sorted(row) if key.startswith("annotator")]
-            try:
-                said = _SAID.get(_PANDALM[name](row))
-            except (TypeError, KeyError):
-                said = None
-            lengths = (len(str(row.get("response1"))), len(str(row.get("response2"))))
-            category = str(row.get("motivation_app", ""))
-            judged.append(Judged(majority(votes), said, None, category, lengths, unread=said is None))
-        found[name] = judge_pairs.score(judged, seed)
+        results = [
+            row[name].get(_PANDALM[name]) if isinstance(row[name], Mapping) else row[name] for row in rows
+        ]
+        pairs = list(zip(rows, results, strict=True))
+        found[name] = benchmarks.pandalm_judged(pairs, path, seed)
     return found

@@ -72,6 +72,7 @@ def score_file(
         if known and str(row["question_id"]) not in known
     ]
     names = ("model",) if single else ("model_1", "model_2")
+    rows, repeated = _latest(rows, lambda row: (_asked(row), frozenset(row[name] for name in names)), single)
     repeats = _repeats(rows, lambda row: (_asked(row), frozenset(row[name] for name in names)))
     complain(path, [*strange, *repeats], len(rows), "Each is to be judged once, on these questions.")
     wanted = {(one, turn) for one in known for turn in TURNS} or {_asked(row) for row in rows}
@@ -80,7 +81,8 @@ def score_file(
     score: Callable[..., dict[str, Any]] = score_ratings if single else score_matches
     models = {name: _scored(path, name, found[name], score, seed) for name in sorted(found)}
     models = {name: {**one, "missing": missing[name]} for name, one in models.items()}
-    return {"benchmark": "mt-bench", "form": "single" if single else "pairwise", "models": models}
+    told = {"repeated": repeated} if repeated else {}
+    return {"benchmark": "mt-bench", "form": "single" if single else "pairwise", **told, "models": models}
 
 
 def _scored(path: Path, name: str, rows: Any, score: Callable[..., dict[str, Any]], seed: int) -> Any:
@@ -206,6 +208,32 @@ def _faults(rows: Sequence[Row], fault: Callable[[Row], str | None]) -> list[tup
         for said, number, row in found
         if said
     ]
+
+
+def _latest(rows: Sequence[Row], key: Callable[[Row], Any], single: bool) -> tuple[list[Row], int]:
+    """Rows without those that are said again: FastChat appends, and its `tstamp` tells which is the newer.
+
+    What is said again in the same way counts once also without a time; what is not is left for a complaint.
+    """
+    said = (lambda row: row["score"]) if single else (lambda row: [row[name] for name in sorted(_PAIR)])
+    kept: list[Row] = []
+    place: dict[Any, int] = {}
+    for row in rows:
+        at = place.setdefault(key(row), len(kept))
+        if at == len(kept):
+            kept.append(row)
+            continue
+        before, times = kept[at], [_time(kept[at]), _time(row)]
+        if None not in times:
+            kept[at] = row if times[1] >= times[0] else before  # type: ignore[operator]
+        elif said(row) != said(before):
+            kept.append(row)
+    return kept, len(rows) - len(kept)
+
+
+def _time(row: Row) -> float | None:
+    found = row.get("tstamp")
+    return float(found) if isinstance(found, int | float) and math.isfinite(found) else None
 
 
 def _repeats(rows: Sequence[Row], key: Callable[[Row], Any]) -> list[tuple[str, str]]:

@@ -1,6 +1,7 @@
 """The tables of numbers that a length-controlled win rate needs, read from CSV files the user points to."""
 
 import csv
+import io
 import math
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from metareward import files
 from metareward.errors import DataError
 from metareward.evaluate.length_control import Array, BaselineRows, Weights
 
@@ -77,11 +79,11 @@ def read_weights(path: Path, model: str) -> Weights:
 
 def _table(path: Path, columns: Sequence[str], wanted: str) -> list[dict[str, str]]:
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file, restval=""))
-    except FileNotFoundError:
-        raise DataError(f"{path}: there is no such file") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        text = files.decode(files.read_bytes(path, unpack=True))
+        rows = list(csv.DictReader(io.StringIO(text, newline=""), restval=""))
+    except files.UnreadableError as error:
+        raise DataError(f"{path}: {error}") from None
+    except csv.Error as error:
         raise DataError(f"{path}: cannot be read as a table: {error}") from None
     missing = [name for name in columns if not rows or name not in rows[0]]
     if missing:

@@ -15,6 +15,7 @@ from metareward.provenance import engine_of, supervision_of
 from metareward.store import Manifest
 from metareward.train.job import RESULT, TrainResult, read_result
 
+SPLITS = ("train", "held_out")
 _ITERATION = re.compile(r"iteration (\d+)")
 _LONG = 200  # characters of a setting; a longer one is named by its fingerprint
 _PLACES = {"pairs": ("actor_pairs", "judge_pairs")}
@@ -26,6 +27,7 @@ _ABOUT = {
     "responses": "every sampled response, duplicates and failures included",
     "judgments": "every sampled judgment; `score` is null where `unread` says why it could not be read",
     "battles": "every comparison of two judgments by the meta-judge; `outcome` is by position",
+    "prompts": "every prompt that was asked about; `prompt_id` of the others names them by `id`",
 }
 _HEAD = """\
 ---
@@ -46,17 +48,18 @@ by no human and may be wrong, biased or offensive. The prompts come from the sou
 licences of the prompts and of the models apply; a lone surrogate in a text was replaced by U+FFFD.
 
 Load with `datasets.load_dataset(folder, "pairs", split="train")`; TRL's `DPOTrainer` takes `pairs`,
-`actor_pairs` and `judge_pairs` as they are.
+`actor_pairs` and `judge_pairs` as they are. The split `held_out` has what was asked about prompts that no
+model was trained on.
 """
 
 
-def write_card(file: Path, run: Path, steps: Sequence[Manifest], counts: Mapping[str, int]) -> None:
-    """Write the card of an export of the run in directory `run`.
+def write_card(folder: Path, run: Path, steps: Sequence[Manifest], counts: Mapping[str, int]) -> None:
+    """Write the card of an export of the run in directory `run`, whose tables lie in `folder` already.
 
     counts: rows of each config that has any. Raises StoreError if a file of the run is damaged.
     """
     sections = [
-        _HEAD.format(configs="\n".join(_config(name, name == next(iter(counts))) for name in counts)),
+        _HEAD.format(configs="\n".join(_config(folder, name, name == next(iter(counts))) for name in counts)),
         f"Supervision: {_one_line(supervision_of(run))}.\n",
         f"Engine: {_one_line(engine_of(run))}.\n",
         "## Configs\n\n" + _table(("config", "rows", "what"), [(n, c, _ABOUT[n]) for n, c in counts.items()]),
@@ -65,7 +68,13 @@ def write_card(file: Path, run: Path, steps: Sequence[Manifest], counts: Mapping
         "## Left out, by reason\n\n" + _dropped(run, steps),
         "## Settings\n\n" + _settings(run, steps),
     ]
-    file.write_text("\n".join(sections), encoding="utf-8", errors="replace")
+    text = "\n".join(sections)
+    (folder / "README.md").write_text(text, encoding="utf-8", errors="replace")
+
+
+def split_of(step: Manifest) -> str:
+    """Which split a step's rows belong to: those of a look at held-out prompts were never trained on."""
+    return "held_out" if step.section.startswith("held-out ") else "train"
 
 
 def iteration_of(step: Manifest, last: bool = False) -> Any:
@@ -79,10 +88,13 @@ def _one_line(text: str) -> str:
     return re.sub(r"([\\`*_{}\[\]<>#|])", r"\\\1", " ".join(text.split()))
 
 
-def _config(name: str, default: bool) -> str:
+def _config(folder: Path, name: str, default: bool) -> str:
     lines = [f"- config_name: {name}", *(["  default: true"] if default else []), "  data_files:"]
-    lines += ["  - split: train", "    path:"]
-    lines += [f"    - {place}/train-*.parquet" for place in _PLACES.get(name, (name,))]
+    for split in SPLITS:
+        places = [place for place in _PLACES.get(name, (name,)) if any((folder / place).glob(f"{split}-*"))]
+        if places:
+            lines += [f"  - split: {split}", "    path:"]
+            lines += [f"    - {place}/{split}-*.parquet" for place in places]
     return "\n".join(lines)
 
 

@@ -4,7 +4,9 @@ Rows are streamed from the run's parts into Parquet files; the folder appears wh
 """
 
 import errno
+import os
 import re
+import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -18,9 +20,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from metareward.errors import StoreError, UserError
-from metareward.export.card import iteration_of, write_card
+from metareward.export.card import SPLITS, iteration_of, split_of, write_card
 from metareward.ids import file_digest
-from metareward.records import Battle, Judgment, Message, PreferencePair, Response, Role
+from metareward.records import Battle, Judgment, Message, PreferencePair, Prompt, Response, Role
 from metareward.show.archive import KINDS, ids_of
 from metareward.stages.cap import WeighJudgePairs
 from metareward.store import Artifact, Manifest, Store, columns
@@ -58,7 +60,8 @@ def export_run(run_directory: Path, target: Path) -> Exported:
     """Write the finished steps of a run as a dataset folder.
 
     Configs: `pairs` (the default; TRL's conversational preference format), `actor_pairs`, `judge_pairs`,
-    `responses`, `judgments`, `battles`; one without rows is left out. Lone surrogates become U+FFFD.
+    `responses`, `judgments`, `battles`, `prompts`; one without rows is left out. What was asked about
+    held-out prompts is in the split `held_out`, all else in `train`. Lone surrogates become U+FFFD.
     Raises UserError if `target` is not empty or the run has nothing to export, StoreError if a file of
     the run is damaged or the target cannot be written.
     """
@@ -77,10 +80,11 @@ def export_run(run_directory: Path, target: Path) -> Exported:
         raise UserError(f"{run_directory} holds no finished step of a run, so there is nothing to export")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as aside:
+        _sweep(target)
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=_aside(target)) as aside:
             folder = Path(aside) / "dataset"
             counts = _write_tables(steps, folder)
-            write_card(folder / "README.md", run_directory, [step for _, step in steps], counts)
+            write_card(folder, run_directory, [step for _, step in steps], counts)
             folder.replace(target)
     except OSError as error:
         if error.errno in _NO_PLACE:
@@ -89,6 +93,29 @@ def export_run(run_directory: Path, target: Path) -> Exported:
             f"{target}: cannot write: {error.strerror or error}; mend that and export again"
         ) from error
     return Exported(tuple(sorted(path for path in target.rglob("*") if path.is_file())), counts)
+
+
+def _aside(target: Path) -> str:
+    return f".{target.name}.export-{os.getpid()}-"
+
+
+def _sweep(target: Path) -> None:
+    """Remove what exports to this place left behind that were killed."""
+    left = re.compile(rf"\.{re.escape(target.name)}\.export-(\d+)-[a-z0-9_]+")
+    for path in target.parent.iterdir():
+        match = left.fullmatch(path.name)
+        if match and path.is_dir() and not path.is_symlink() and not _lives(int(match[1])):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        pass  # it is somebody else's
+    return True
 
 
 def _order(step: Manifest) -> tuple[Any, ...]:
@@ -108,17 +135,22 @@ def _write_tables(steps: Sequence[Step], folder: Path) -> dict[str, int]:
     counts = {}
     for name, (record, role) in tables.items():
         schema = _PAIR if record is PreferencePair else _schema(record)
-        counts[name] = _write_files(folder / name, schema, _rows(steps, record, role))
+        counts[name] = sum(
+            _write_files(folder / name, split, schema, _rows(steps, record, role, split)) for split in SPLITS
+        )
+    counts["prompts"] = sum(
+        _write_files(folder / "prompts", split, _schema(Prompt), _prompts(steps, split)) for split in SPLITS
+    )
     pairs = counts["actor_pairs"] + counts["judge_pairs"]
     return {name: count for name, count in {"pairs": pairs, **counts}.items() if count}
 
 
-def _write_files(folder: Path, schema: pa.Schema, rows: Iterator[dict[str, Any]]) -> int:
+def _write_files(folder: Path, split: str, schema: pa.Schema, rows: Iterator[dict[str, Any]]) -> int:
     """Write all rows with one batch of them in memory; returns their number."""
     total = 0
     for number, first in enumerate(iter(lambda: list(islice(rows, 1)), [])):
         folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"train-{number:05d}.parquet"
+        path = folder / f"{split}-{number:05d}.parquet"
         with pq.ParquetWriter(path, schema, compression="zstd") as writer:
             total += _fill(writer, schema, chain(first, islice(rows, _FILE_ROWS - 1)))
     return total
@@ -132,7 +164,24 @@ def _fill(writer: pq.ParquetWriter, schema: pa.Schema, rows: Iterable[dict[str, 
     return written
 
 
-def _rows(steps: Sequence[Step], record: type[Any], role: Role | None) -> Iterator[dict[str, Any]]:
+def _prompts(steps: Sequence[Step], split: str) -> Iterator[dict[str, Any]]:
+    """The prompts of a split, each once, with the first section that asked about them."""
+    given: set[str] = set()
+    for directory, step in (item for item in steps if item[1].record == Prompt.__name__):
+        users = [user for _, user in steps if step.key in user.inputs]
+        if not users or split_of(users[0]) != split:
+            continue
+        _require_whole(directory, step)
+        place = {"section": users[0].section, "iteration": iteration_of(users[0]), "step_key": step.key}
+        for row in Artifact(directory, step.key, Prompt):
+            if row.id not in given:
+                given.add(row.id)
+                yield {**_plain(row), **place}
+
+
+def _rows(
+    steps: Sequence[Step], record: type[Any], role: Role | None, split: str
+) -> Iterator[dict[str, Any]]:
     """The rows of a kind that models or pair rules gave, each id once (steps may share rows).
 
     Pairs that were weighed for a training are given with that weight, and not a second time without it.
@@ -143,6 +192,8 @@ def _rows(steps: Sequence[Step], record: type[Any], role: Role | None) -> Iterat
     weighed = {key for _, s in given if s.name == WeighJudgePairs.name for key in s.inputs[:1]}
     given = [s for s in given if s[1].key not in weighed]
     for number, (directory, step) in enumerate(given):
+        if split_of(step) != split:
+            continue
         _require_whole(directory, step)
         place = {"section": step.section, "iteration": iteration_of(step), "step_key": step.key}
         repeated = _repeated((directory, step), given[:number])

@@ -11,6 +11,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import pyarrow as pa
 
 from metareward.records import Message
+from metareward.store import buffers
 
 POSITION = "position"
 _MESSAGE = pa.struct([("role", pa.string()), ("content", pa.string())])
@@ -30,11 +31,11 @@ def schema_of(record: type[Any]) -> pa.Schema:
 
 def to_table(record: type[Any], rows: Iterable[tuple[int, Any]]) -> pa.Table:
     """Rows of (position, record) as an Arrow table."""
-    plain = [
-        {POSITION: position, **{f.name: _store(getattr(row, f.name)) for f in fields(row)}}
-        for position, row in rows
-    ]
-    return pa.Table.from_pylist(plain, schema=schema_of(record))
+    taken, schema = list(rows), schema_of(record)
+    values: dict[str, list[Any]] = {POSITION: [position for position, _ in taken]}
+    values |= {f.name: [_store(getattr(row, f.name)) for _, row in taken] for f in fields(record)}
+    columns = [buffers.array_of(values[column.name], column.type) for column in schema]
+    return pa.Table.from_arrays(columns, schema=schema)
 
 
 def from_batch(record: type[Any], batch: pa.RecordBatch) -> Iterator[tuple[int, Any]]:

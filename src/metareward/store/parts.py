@@ -60,6 +60,11 @@ class Part:
         """Where its rows belong, in the order of the file."""
         return pq.read_table(self.path, columns=[POSITION])[POSITION].to_pylist()
 
+    def ids(self) -> list[str]:
+        """The ids of its rows, in the order of the file; what was left out has none."""
+        names = pq.read_schema(self.path).names
+        return pq.read_table(self.path, columns=["id"])["id"].to_pylist() if "id" in names else []
+
     def cost(self) -> dict[str, Any]:
         """What the rows of this part cost, as written with them."""
         return {name: value for name, value in self._about().items() if name != _SESSION}

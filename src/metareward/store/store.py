@@ -54,6 +54,14 @@ class Store:
                     if part.is_whole():
                         yield from (row for _, row in read(part, artifact.record))
 
+    def answered_ids(self, artifact: Artifact[Any], question_key: str) -> set[str]:
+        """The ids of such rows, which are much cheaper to read than the rows."""
+        found: set[str] = set()
+        for directory in (self.root / "artifacts").glob("*"):
+            if directory != artifact.directory and question_of(directory) == question_key:
+                found.update(*(part.ids() for part in parts.find(directory) if part.is_whole()))
+        return found
+
     def mark(self, artifact: Artifact[Any], question_key: str) -> None:
         """Say which question an artifact's rows answer, before the first row."""
         disk.make_directory(artifact.directory)
