@@ -38,6 +38,17 @@ def identity(value: Any) -> dict[str, Any]:
     }
 
 
+def later(value: Any, where: str = "") -> set[str]:
+    """The dotted names of all `added` fields within a dataclass that are left at their default."""
+    if isinstance(value, list | tuple):
+        return {name for number, each in enumerate(value) for name in later(each, f"{where}[{number}]")}
+    if not dataclasses.is_dataclass(value) or isinstance(value, type):
+        return set()
+    named = identity(value)
+    found = {f"{where}.{field.name}" for field in dataclasses.fields(value) if field.name not in named}
+    return found.union(*(later(part, f"{where}.{name}") for name, part in named.items()))
+
+
 def seed_of(*parts: Any) -> int:
     """A seed in [0, 2^63) that depends on nothing but `parts`."""
     return int(hashlib.sha256(fingerprint(*parts).encode()).hexdigest()[:16], 16) >> 1

@@ -11,7 +11,7 @@ from typing import Any
 from metareward import disk
 from metareward.config import Config
 from metareward.errors import ConfigError, StoreError
-from metareward.ids import fingerprint
+from metareward.ids import fingerprint, later
 from metareward.provenance.records import CONFIGS
 from metareward.store import claim
 from metareward.store.confine import check_confined
@@ -72,7 +72,13 @@ def _check_config(config: Config, directory: Path, change: bool) -> None:
         before = disk.read_checked(file)
     except StoreError as error:
         raise StoreError(f"{error}; remove it to go on: the rows are kept") from None
-    differing = differences({name: before.get(name) for name in config.meaning()}, config.meaning())
+    since = later(config.method, "method")  # the directory may be older than these settings
+    now = config.meaning()
+    differing = [
+        f"{name}: {_brief(old)} -> {_brief(new)}"
+        for name, old, new in changed({name: before.get(name) for name in now}, now)
+        if not (old is None and name in since)
+    ]
     if differing and not change:
         more = f"\n  and {len(differing) - _SHOWN} more" if len(differing) > _SHOWN else ""
         raise ConfigError(

@@ -7,6 +7,7 @@ from metareward.evaluate.bank import Bank
 from metareward.evaluate.base import Evaluations
 from metareward.history import Look
 from metareward.models.base import Model
+from metareward.recipes.degenerate import HELD_OUT, Degenerate, noticed
 from metareward.recipes.settings import Watch
 from metareward.runner import Runner
 from metareward.stages.generate import Generate
@@ -16,7 +17,10 @@ from metareward.stages.meta_judge import MetaJudge
 
 @dataclass(frozen=True)
 class Watcher:
-    """Looks at each model in the same way, with the first model as the referee that never changes."""
+    """Looks at each model in the same way, with the first model as the referee that never changes.
+
+    answers: what is done where a model's answers look degenerate, before they are judged.
+    """
 
     watch: Watch
     generate: Generate
@@ -25,6 +29,7 @@ class Watcher:
     held_out: Any | None
     meta_judge: MetaJudge | None = None
     evaluations: Evaluations = Evaluations()
+    answers: Degenerate = Degenerate()
 
     def look(self, run: Runner, model: Model) -> None:
         """Ask `model` what there is to ask and note it in the run's history."""
@@ -54,6 +59,7 @@ class Watcher:
             return None
         generate = replace(self.generate, samples=self.watch.responses)
         answers = run.ask(generate, self.held_out, of=model)
+        noticed(run, self.answers, self.judge, model, HELD_OUT, self.held_out, answers)
         judgments = run.ask(self._judging, self.held_out, answers, of=model)
         battles = None
         if self.meta_judge is not None:
