@@ -35,7 +35,7 @@ def test_what_does_not_answer_is_told(kind, prompts):
 @pytest.mark.parametrize("form", HEALTHY)
 def test_no_healthy_form_of_answer_raises_anything(form, prompts):
     for seed in range(2):
-        for samples, finish in ((1, Finish.STOP), (4, Finish.STOP), (1, Finish.LENGTH)):
+        for samples, finish in ((1, Finish.STOP), (1 if prompts > 32 else 4, Finish.LENGTH)):
             asked = rows(made(HEALTHY[form], prompts, seed), samples, finish)
             assert not failed(look(*asked, TEMPLATE)), (seed, samples)
 
@@ -68,7 +68,7 @@ def test_what_rises_is_told_below_its_limit():
     """Loops in nine of twenty are no alarm by themselves; where the first model never loops, they are."""
     draw = random.Random(0)
     first = [(question(draw), prose(draw)) for _ in range(100)]
-    now = [(prompt, "so it is " * 30 if n % 20 < 9 else text) for n, (prompt, text) in enumerate(first)]
+    now = [(prompt, f"{prose(draw, 3, 5)} " * 30 if n % 20 < 9 else text) for n, (prompt, text) in enumerate(first)]
     assert not failed(look(*rows(now)))
     assert failed(look(*rows(now)), look(*rows(first))) == {"loops"}
     signs = {sign.name: sign for sign in hold(Degenerate(), look(*rows(now)), look(*rows(first)))}
