@@ -95,7 +95,7 @@ def _polite(draw: random.Random) -> Asked:
 
 
 def _choice(draw: random.Random) -> Asked:
-    return question(draw), f"The correct answer is {draw.choice('ABCD')}) {prose(draw, 1, 3)}"
+    return question(draw), f"The correct answer is {draw.choice('ABCD')}) {prose(draw, 1, 7)}"
 
 
 def _chinese(draw: random.Random) -> Asked:

@@ -11,10 +11,12 @@ from answer_worlds import CHINESE, DEGENERATE, HEALTHY, made, prose, question, r
 from hostile import hostile
 from metareward.answers import alike
 from metareward.answers.measure import PROMPTS, SAMPLES, Answers, change, look
+from metareward.engines.stopping import Stopping
 from metareward.recipes.degenerate import Degenerate, hold
 from metareward.records import Finish, Message, Prompt, Response
 from metareward.templates import shipped
 from published_data import published
+from tokenizer_families import FAMILIES, family
 
 SIZES = (8, 32, 200)
 TEMPLATE = shipped("judge")
@@ -48,6 +50,16 @@ def test_no_healthy_form_is_degenerate_where_the_first_model_answered_in_prose(n
     assert not failed(look(*rows(asked)), look(*rows(first)))
 
 
+@pytest.mark.parametrize("name", FAMILIES)
+def test_text_as_the_tokenizers_of_all_families_give_it_back_raises_nothing(name):
+    """Blanks in front, letters lost, lower case: none of it makes answers alike, or a header."""
+    tokenizer = family(name)
+    stopping, spoken = Stopping(tokenizer), []
+    for prompt, text in made(HEALTHY["prose"], 32):
+        spoken.append((prompt, stopping.text(tokenizer.encode(text, add_special_tokens=False))))
+    assert not failed(look(*rows(spoken), TEMPLATE))
+
+
 @pytest.mark.parametrize("cut", [4, 8, 16])
 @pytest.mark.parametrize("form", HEALTHY)
 def test_short_answers_that_are_all_cut_off_raise_nothing(form, cut):
@@ -68,7 +80,10 @@ def test_what_rises_is_told_below_its_limit():
     """Loops in nine of twenty are no alarm by themselves; where the first model never loops, they are."""
     draw = random.Random(0)
     first = [(question(draw), prose(draw)) for _ in range(100)]
-    now = [(prompt, f"{prose(draw, 3, 5)} " * 30 if n % 20 < 9 else text) for n, (prompt, text) in enumerate(first)]
+    now = [
+        (prompt, f"{prose(draw, 3, 5)} " * 30 if n % 20 < 9 else text)
+        for n, (prompt, text) in enumerate(first)
+    ]
     assert not failed(look(*rows(now)))
     assert failed(look(*rows(now)), look(*rows(first))) == {"loops"}
     signs = {sign.name: sign for sign in hold(Degenerate(), look(*rows(now)), look(*rows(first)))}
@@ -226,15 +241,18 @@ def test_changes_are_over_the_prompts_that_both_answered():
 
 
 def test_common_phrases_by_hand():
-    """'a b c d e' stands in two of three texts, each of eight words."""
-    texts = [
-        ["a", "b", "c", "d", "e", "x", "y", "z"],
-        ["q", "a", "b", "c", "d", "e", "r", "s"],
-        ["k", "l", "m", "n", "o", "p", "t", "u"],
-    ]
-    assert alike.shared(["1", "2", "3"], texts) == [5 / 8, 5 / 8, 0.0]
+    """'a b c d e' stands in two of three texts, each of twelve words."""
+    texts = [list("abcdepqrstuv"), list("xyabcdez1234"), list("ghijklmnopqr")]
+    assert alike.shared(["1", "2", "3"], texts) == [5 / 12, 5 / 12, 0.0]
     assert alike.shared(["1", "1", "3"], texts) == [0.0, 0.0, 0.0], "both of one prompt"
-    assert alike.shared(["1", "2", "3"], [text[:7] for text in texts]) == [0.0] * 3, "too short"
+    assert alike.shared(["1", "2", "3"], [text[:11] for text in texts]) == [0.0] * 3, (
+        "short, and half of it is other"
+    )
+    eight = [*"abcdefgh"]
+    assert alike.shared(["1", "2"], [[*eight, "i"], [*eight, "j"]]) == [8 / 9, 8 / 9], (
+        "short, and nearly all of it"
+    )
+    assert alike.shared(["1", "2"], [eight[:7], eight[:7]]) == [0.0, 0.0], "too short"
 
 
 def test_prompts_of_several_turns_are_asked_in_the_last():

@@ -99,9 +99,10 @@ def test_without_held_out_prompts_the_answers_of_the_iteration_are_looked_at(tmp
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_warning_comes_before_the_first_judgment_and_changes_nothing(tmp_path, name):
-    one, asked, heard = run(tmp_path / "a", name, world=planted.World())
-    off, asked_off, heard_off = run(tmp_path / "b", name, Degenerate(enabled=False), planted.World())
+def test_healthy_answers_raise_nothing_and_the_gate_changes_nothing(tmp_path, name):
+    few = {"world": planted.World(), "held_out": 4, "prompts": 4}
+    one, asked, heard = run(tmp_path / "a", name, **few)
+    off, asked_off, heard_off = run(tmp_path / "b", name, Degenerate(enabled=False), **few)
     assert not said(heard)
     assert not said(heard_off)
     assert not off.history.answers

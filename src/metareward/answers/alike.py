@@ -8,20 +8,25 @@ from metareward.answers.units import grams
 
 Words = Sequence[str]
 OPENING = 4  # words
-_PHRASE = 5  # words in a row
+_PHRASE = 4  # words in a row
 MANY_WORDS = 5  # fewer can be the right answer to many prompts: yes, 17, positive
 _COMMON = 0.2  # a phrase is common that so many of the other prompts' answers have, and at least one
-_LONG = 8  # words; of a shorter answer the right form may well be all
+_SHORT, _LONG = 8, 12  # words: of a shorter answer the right form may be much of it, of one below 8 all
+_NEARLY_ALL = 0.8
 _CHARACTERS = 4_000  # of an answer that are packed
 
 
 def shared(keys: Sequence[str], texts: Sequence[Words]) -> list[float]:
     """Of each text's words, the share within phrases that texts of other keys have in common with it.
 
-    0 for a text of fewer than eight words.
+    0 for a text of fewer than eight words, and of fewer than twelve where it is less than four fifths.
     """
     common = _common(keys, texts)
-    return [_covered(text, common) if len(text) >= _LONG else 0.0 for text in texts]
+    shares = [_covered(text, common) for text in texts]
+    return [
+        share if len(text) >= (_SHORT if share >= _NEARLY_ALL else _LONG) else 0.0
+        for text, share in zip(texts, shares, strict=True)
+    ]
 
 
 def of_prompts(texts: Mapping[str, Words]) -> float:
