@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metareward.ids import LENGTH, added, file_digest, fingerprint, identity, seed_of
+from metareward.ids import LENGTH, added, file_digest, fingerprint, identity, later, seed_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,6 +58,18 @@ def test_a_setting_that_came_later_changes_no_name_while_it_is_not_used():
     assert identity(Grown(later=2)) == {"n": 1, "later": 2}
     assert fingerprint(Grown()) == fingerprint(dataclasses.make_dataclass("Grown", [("n", int)])(1))
     assert fingerprint(Grown(later=2)) != fingerprint(Grown(later=3)) != fingerprint(Grown())
+
+
+@dataclasses.dataclass(frozen=True)
+class Outer:
+    parts: tuple[Grown, ...]
+    inner: Grown = added(Grown())
+
+
+def test_settings_that_came_later_are_known_by_their_names():
+    assert later(Outer((Grown(), Grown(later=2)))) == {".inner", ".parts[0].later"}
+    assert later(Outer((), Grown(later=2)), "method") == set()
+    assert later(Outer((), Grown(3)), "method") == {"method.inner.later"}
 
 
 def test_what_has_no_content_is_refused():

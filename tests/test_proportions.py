@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from metareward.stats.proportions import clustered_wilson, effective_trials, wilson
+from metareward.stats.proportions import apart, clustered_wilson, effective_trials, wilson
 
 
 @given(st.integers(1, 3000), st.data(), st.sampled_from([0.8, 0.95, 0.99]))
@@ -67,6 +67,24 @@ def test_coverage_of_correlated_trials():
         plain += lower <= truth <= upper
     assert 0.925 <= held / rounds <= 0.975
     assert plain / rounds < 0.85
+
+
+@pytest.mark.parametrize(
+    ("now", "then", "lower", "upper"),
+    [
+        ((56, 70), (48, 80), 0.0524, 0.3339),
+        ((9, 10), (3, 10), 0.1705, 0.8090),
+        ((6, 7), (2, 7), 0.0582, 0.8062),
+        ((5, 56), (0, 29), -0.0381, 0.1926),
+        ((0, 10), (0, 20), -0.1611, 0.2775),
+        ((10, 10), (0, 20), 0.6791, 1.0),
+    ],
+)
+def test_the_difference_of_two_shares_is_as_published(now, then, lower, upper):
+    """Newcombe 1998 (Statistics in Medicine 17, 873), table II, method 10."""
+    sides = [(won / tried, *wilson(won, tried)) for won, tried in (now, then)]
+    assert apart(*sides) == pytest.approx((lower, upper), abs=6e-5)
+    assert apart(*sides[::-1]) == pytest.approx((-upper, -lower), abs=6e-5)
 
 
 def test_it_agrees_with_a_bootstrap_of_clusters():

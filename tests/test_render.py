@@ -54,6 +54,37 @@ def iteration(**changes):
     return entry | changes
 
 
+def test_what_answers_look_like_is_told_beside_them(screen, tmp_path):
+    """The main shares always, others where they failed; the held-out ones before those of an iteration."""
+
+    def sign(value, state="passed"):
+        return {"value": value, "lower": None, "upper": None, "n": 9, "state": state}
+
+    names = (
+        "verdict",
+        "alike",
+        "opening",
+        "one_answer",
+        "loops",
+        "empty",
+        "echo",
+        "turns",
+        "header",
+        "cut_off",
+    )
+    fine = {name: sign(0.0) for name in names} | {"verdict": sign(None, "cannot tell")}
+    bad = fine | {"verdict": sign(0.75, "failed"), "header": sign(1.0, "failed"), "opening": sign(0.5)}
+    answers = [{"held-out": {"signs": bad, "opening": "graded \x1b[31m on"}, "training": {"signs": fine}}]
+    answers.append({"training": {"signs": fine, "opening": ""}})
+    models = [model(f"M{n}", answers=each) for n, each in enumerate(answers)]
+    render_summary.summary(NOTHING | {"models": models}, SimpleNamespace(directory=tmp_path))  # type: ignore[arg-type]
+    lines = [" ".join(line.replace("│", " ").split()) for line in screen.export_text().splitlines()]
+    assert "answers that read as a verdict or a rubric 75 % ! -" in lines
+    assert "answers that begin with a role's header 100 % ! 0 %" in lines
+    assert "most common opening 50 % graded \\x1b[31m on 0 %" in lines
+    assert not any("same again" in line for line in lines)
+
+
 def test_the_table_shows_numbers_with_intervals_and_a_dash_for_nothing(screen, tmp_path):
     result = {"models": [model("M0"), model("M1")], "iterations": [iteration()]}
     result |= {"checkpoint": "models/k", "supervision": "none"}

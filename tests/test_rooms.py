@@ -27,6 +27,7 @@ ROOMS = [
     "models",
     "engines",
     "stats",
+    "answers",
     "stages",
     "train",
     "history",

@@ -144,9 +144,24 @@ class Gated:
     left_out: tuple[Any, ...] = ()
 
 
+@dataclass(frozen=True)
+class Answered:
+    """What a model's answers looked like before they were judged, and what was done ("none" if they passed).
+
+    kind: "held-out", or an iteration's: "training", or by another model "past" or "future" (see `Beside`).
+    iteration: the number of those before it. report: a `recipes.degenerate.AnswersReport`.
+    """
+
+    kind: str
+    iteration: int
+    model: Model
+    action: str
+    report: Any
+
+
 @dataclass
 class History:
-    """Looks, rounds, attacks and judge gates in the order in which they were finished.
+    """Looks, rounds, attacks, judge gates and answers in the order in which they were finished.
 
     newest: the last model's judgments of every look's answers, by the name of the model that answered.
     contaminated: the prompts found to resemble an evaluation's items, as `evaluate.contamination` says them.
@@ -160,6 +175,7 @@ class History:
     rounds: list[Round] = field(default_factory=list)
     attacks: list[Attacked] = field(default_factory=list)
     judge_gates: list[Gated] = field(default_factory=list)
+    answers: list[Answered] = field(default_factory=list)
     supervision: Supervision = Supervision()
     engine: str = ""
     tuned: Tuned | None = None

@@ -26,13 +26,15 @@ def summarise(history: History, root: Path) -> dict[str, Any]:
     """The summary of a run that lies in `root`; paths in it are relative to `root`."""
     looks = {look.model.name: look for look in history.looks}
     rounds = {round.start.name: round for round in history.rounds}
-    names = list(dict.fromkeys([*rounds, *looks]))
+    answers = _answers(history)
+    names = list(dict.fromkeys([*answers, *rounds, *looks]))
     last = next((round.trained for round in reversed(history.rounds) if not round.skipped), None)
     return {
         "models": [
             {
                 **_model(name, looks.get(name), rounds.get(name)),
                 "accuracy": anchors.accuracy(looks.get(name), history),
+                "answers": answers.get(name, {}),
             }
             for name in names
         ],
@@ -225,6 +227,16 @@ def _gated(gated: Gated) -> dict[str, Any]:
         "left_out": sum(map(len, gated.left_out)),
         "signals": gated.report.as_dict(),
     }
+
+
+def _answers(history: History) -> dict[str, dict[str, Any]]:
+    """By model and by kind, what its answers looked like; another model's stand with the iteration's own."""
+    found: dict[str, dict[str, Any]] = {}
+    for one in history.answers:
+        beside = one.kind in ("past", "future")
+        name = f"M{one.iteration}" if beside else one.model.name
+        found.setdefault(name, {})[one.kind] = {"action": one.action, **one.report.as_dict()}
+    return found
 
 
 def _attacked(attacked: Attacked) -> dict[str, Any]:

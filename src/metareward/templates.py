@@ -81,6 +81,11 @@ def transcript(messages: Sequence[Message]) -> str:
     return "\n\n".join(f"[{message.role}]\n{text}" for message, text in zip(messages, texts, strict=True))
 
 
+def literal(template: str) -> list[str]:
+    """What a template says itself, in pieces between the places where it shows data."""
+    return [piece for piece in _pieces(_ENVIRONMENT.parse(template)) if piece is not None]
+
+
 @lru_cache(maxsize=64)
 def _compiled(template: str) -> Template:
     return _ENVIRONMENT.from_string(template)

@@ -55,6 +55,8 @@ CASES = [
     setting(
         "[dpo]\nscheduler = 'cosin'", "dpo.scheduler must be 'cosine', 'linear' or 'constant', not 'cosin'"
     ),
+    setting("[answers]\naction = 'drop'", "answers.action must be 'warn' or 'stop', not 'drop'"),
+    setting("[answers]\nmax_loops = 2", "answers.max_loops must be between 0 and 1, not 2.0"),
     setting("prior = nan", f"prior {ABOVE}, not nan"),
     setting("iterations = []", "iterations must be given as [[iterations]] tables, one for each iteration"),
     setting(

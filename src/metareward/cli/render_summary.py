@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from metareward.cli import render, render_epochs, render_samples
+from metareward.cli.render_answers import answer_rows
 from metareward.cli.render_gates import gate_rows, legend
 from metareward.config import Config
 from metareward.display import one_line
@@ -55,6 +56,7 @@ def _model_rows(models: list[dict[str, Any]]) -> Iterator[tuple[str, list[str]]]
     yield "mean score by the first model", [_with_error(m, "referee_score") for m in models]
     yield "mean length (characters)", [_number(m["mean_length"], ".0f") for m in models]
     yield "answers cut off", [_percent(m["cut_off_rate"]) for m in models]
+    yield from answer_rows(models)
     yield "unreadable judgments", [_percent(m["unreadable_rate"]) for m in models]
     if any(m.get("disarmed_rate") for m in models):
         yield "judge prompts with a fence in the data", [_percent(m.get("disarmed_rate")) for m in models]

@@ -10,9 +10,11 @@ from typing import Any
 
 from metareward.evaluate.base import Evaluations
 from metareward.history import Round, Trained
+from metareward.ids import added
 from metareward.models.base import Model
 from metareward.recipes.anchoring import temporal_pairs
 from metareward.recipes.answering import answered, judged_again
+from metareward.recipes.degenerate import Degenerate
 from metareward.recipes.eft import EFT, fine_tuned
 from metareward.recipes.gate import Gate, attacked
 from metareward.recipes.judge_gate import JudgeGate
@@ -47,6 +49,7 @@ class Combined:
         `MetaRewarding`; a pair of judgments is settled over both orders, so that position decides none, and
         scores are hidden from the meta-judge, so that it cannot go by them.
     evaluate: evaluations of every model, besides the look on held-out prompts. eft: see `recipes.eft`.
+    answers: what is done where answers look degenerate; see `recipes.degenerate`.
     """
 
     generate: Generate = Generate()
@@ -64,6 +67,7 @@ class Combined:
     meta_judge_by: By = "first"
     settle: Settle = Settle("together")
     eft: EFT = EFT()
+    answers: Degenerate = added(Degenerate())
 
     def __post_init__(self) -> None:
         check_per("consistency", self.consistency)
@@ -91,7 +95,14 @@ def combined(
     previous, first = None, replace(model, name="M0")
     model = first
     watcher = Watcher(
-        recipe.watch, recipe.generate, recipe.judge, first, held_out, recipe.meta_judge, recipe.evaluate
+        recipe.watch,
+        recipe.generate,
+        recipe.judge,
+        first,
+        held_out,
+        recipe.meta_judge,
+        recipe.evaluate,
+        recipe.answers,
     )
     seen = Dev(recipe.watch, recipe.generate, recipe.judge, first, dev)
     watcher.look(run, model)

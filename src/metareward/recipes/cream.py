@@ -6,8 +6,10 @@ from typing import Any
 
 from metareward.evaluate.base import Evaluations
 from metareward.history import Round
+from metareward.ids import added
 from metareward.models.base import Model
 from metareward.recipes.answering import answered, judged_again
+from metareward.recipes.degenerate import Degenerate
 from metareward.recipes.eft import EFT, fine_tuned
 from metareward.recipes.gate import Gate, attacked, check_no_judge
 from metareward.recipes.pairing import actor_pairs
@@ -36,6 +38,7 @@ class Cream:
     ranks, with the settings of `SelfRewarding`.
     consistency: "iteration" gives all pairs the mean consistency, "prompt" each that of its prompt.
     evaluate: evaluations of every model, besides the look on held-out prompts. eft: see `recipes.eft`.
+    answers: what is done where answers look degenerate; see `recipes.degenerate`.
     """
 
     generate: Generate = Generate(samples=5, temperature=0.8, top_p=0.95, max_tokens=768)
@@ -47,6 +50,7 @@ class Cream:
     evaluate: Evaluations = Evaluations()
     attack: Gate = Gate()
     eft: EFT = EFT()
+    answers: Degenerate = added(Degenerate())
 
     def __post_init__(self) -> None:
         check_per("consistency", self.consistency)
@@ -73,7 +77,13 @@ def cream(
     previous, first = None, replace(model, name="M0")
     model = first
     watcher = Watcher(
-        recipe.watch, recipe.generate, recipe.judge, first, held_out, evaluations=recipe.evaluate
+        recipe.watch,
+        recipe.generate,
+        recipe.judge,
+        first,
+        held_out,
+        evaluations=recipe.evaluate,
+        answers=recipe.answers,
     )
     seen = Dev(recipe.watch, recipe.generate, recipe.judge, first, dev)
     watcher.look(run, model)

@@ -6,7 +6,9 @@ from typing import Any
 
 from metareward.evaluate.base import Evaluations
 from metareward.history import Round, Trained
+from metareward.ids import added
 from metareward.models.base import Model
+from metareward.recipes.degenerate import TRAINING, Degenerate, noticed
 from metareward.recipes.eft import EFT, fine_tuned
 from metareward.recipes.gate import Gate, attacked
 from metareward.recipes.judge_gate import JudgeGate
@@ -43,6 +45,7 @@ class MetaRewarding:
     """The settings of the recipe. With nothing set they are the paper's.
 
     evaluate: evaluations of every model, besides the look on held-out prompts. eft: see `recipes.eft`.
+    answers: what is done where answers look degenerate; see `recipes.degenerate`.
     prior: precision of the Gaussian prior on Elo (the paper states none; see `stats.bradley_terry`).
     attack, judge_gate, settle: see `recipes.gate`, `recipes.judge_gate` and `stages.settle`.
     meta_judge_by: who holds the battles: the "current" model (the paper), or the "first", frozen.
@@ -61,6 +64,7 @@ class MetaRewarding:
     meta_judge_by: By = "current"
     settle: Settle = Settle()
     eft: EFT = EFT()
+    answers: Degenerate = added(Degenerate())
 
     def __post_init__(self) -> None:
         check_trains_judge(self)
@@ -87,7 +91,14 @@ def meta_rewarding(
     model = fine_tuned(run, recipe.eft, recipe.judge, model, recipe.generate)
     first = model = replace(model, name="M0")
     watcher = Watcher(
-        recipe.watch, recipe.generate, recipe.judge, first, held_out, recipe.meta_judge, recipe.evaluate
+        recipe.watch,
+        recipe.generate,
+        recipe.judge,
+        first,
+        held_out,
+        recipe.meta_judge,
+        recipe.evaluate,
+        recipe.answers,
     )
     seen = Dev(recipe.watch, recipe.generate, recipe.judge, first, dev)
     watcher.look(run, model)
@@ -95,6 +106,7 @@ def meta_rewarding(
         verdict = attacked(run, recipe.attack, recipe.judge, model)
         with run.within(f"iteration {t}"):
             answers = run.ask(recipe.generate, prompts, of=model)
+            noticed(run, recipe.answers, recipe.judge, model, TRAINING, prompts, answers)
             responses = run.derive(KeepDistinct(), answers)
             judgments = run.ask(recipe.judge, prompts, responses, of=model)
             pairs = []

@@ -6,7 +6,9 @@ from typing import Any
 
 from metareward.evaluate.base import Evaluations
 from metareward.history import Round
+from metareward.ids import added
 from metareward.models.base import Model
+from metareward.recipes.degenerate import TRAINING, Degenerate, noticed
 from metareward.recipes.eft import EFT, fine_tuned
 from metareward.recipes.gate import Gate, attacked, check_no_judge
 from metareward.recipes.pairing import actor_pairs
@@ -36,6 +38,7 @@ class SelfRewarding:
     judge_by: who judges: the "current" model (the paper), or the "first", frozen: a baseline of every judge
         that is trained.
     evaluate: evaluations of every model, besides the look on held-out prompts. eft: see `recipes.eft`.
+    answers: what is done where answers look degenerate; see `recipes.degenerate`.
     """
 
     generate: Generate = Generate(samples=4, temperature=0.7, top_p=0.9)
@@ -47,6 +50,7 @@ class SelfRewarding:
     attack: Gate = Gate()
     judge_by: By = "current"
     eft: EFT = EFT()
+    answers: Degenerate = added(Degenerate())
 
     def __post_init__(self) -> None:
         require(self.judge_by in BYS, "judge_by", one_of(BYS), self.judge_by)
@@ -79,7 +83,13 @@ def self_rewarding(
     model = fine_tuned(run, recipe.eft, recipe.judge, model, recipe.generate)
     first = model = replace(model, name="M0")
     watcher = Watcher(
-        recipe.watch, recipe.generate, recipe.judge, first, held_out, evaluations=recipe.evaluate
+        recipe.watch,
+        recipe.generate,
+        recipe.judge,
+        first,
+        held_out,
+        evaluations=recipe.evaluate,
+        answers=recipe.answers,
     )
     seen = Dev(recipe.watch, recipe.generate, recipe.judge, first, dev)
     watcher.look(run, model)
@@ -87,6 +97,7 @@ def self_rewarding(
         attacked(run, recipe.attack, recipe.judge, model)
         with run.within(f"iteration {t}"):
             answers = run.ask(recipe.generate, prompts, of=model)
+            noticed(run, recipe.answers, recipe.judge, model, TRAINING, prompts, answers)
             responses = run.derive(KeepDistinct(), answers)
             by = first if recipe.judge_by == "first" else model
             judgments = judged(run, recipe, by, prompts, responses)

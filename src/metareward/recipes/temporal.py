@@ -6,9 +6,11 @@ from typing import Any
 
 from metareward.evaluate.base import Evaluations
 from metareward.history import Round
+from metareward.ids import added
 from metareward.models.base import Model
 from metareward.recipes.anchoring import temporal_pairs
 from metareward.recipes.answering import answered
+from metareward.recipes.degenerate import Degenerate
 from metareward.recipes.eft import EFT, fine_tuned
 from metareward.recipes.gate import Gate, attacked, check_no_judge
 from metareward.recipes.possible import begin, check_possible
@@ -36,6 +38,7 @@ class Temporal:
     future_guided: whether a temporary model is trained ahead and its better responses are chosen; without
         it only the rejected responses are anchored (an ablation of the paper).
     evaluate: evaluations of every model, besides the look on held-out prompts. eft: see `recipes.eft`.
+    answers: what is done where answers look degenerate; see `recipes.degenerate`.
     """
 
     generate: Generate = Generate(samples=7, temperature=1.0, top_p=1.0)
@@ -47,6 +50,7 @@ class Temporal:
     evaluate: Evaluations = Evaluations()
     attack: Gate = Gate()
     eft: EFT = EFT()
+    answers: Degenerate = added(Degenerate())
 
     def __post_init__(self) -> None:
         check_no_judge(self.attack, "temporal")
@@ -71,7 +75,13 @@ def temporal(
     model = fine_tuned(run, recipe.eft, recipe.judge, model, recipe.generate)
     first = model = replace(model, name="M0")
     watcher = Watcher(
-        recipe.watch, recipe.generate, recipe.judge, first, held_out, evaluations=recipe.evaluate
+        recipe.watch,
+        recipe.generate,
+        recipe.judge,
+        first,
+        held_out,
+        evaluations=recipe.evaluate,
+        answers=recipe.answers,
     )
     seen = Dev(recipe.watch, recipe.generate, recipe.judge, first, dev)
     watcher.look(run, model)

@@ -5,8 +5,10 @@ from typing import Any
 
 from metareward.evaluate.bank import Bank
 from metareward.evaluate.base import Evaluations
+from metareward.evaluate.verifiable import Verifiable
 from metareward.history import Look
 from metareward.models.base import Model
+from metareward.recipes.degenerate import HELD_OUT, Degenerate, noticed
 from metareward.recipes.settings import Watch
 from metareward.runner import Runner
 from metareward.stages.generate import Generate
@@ -16,7 +18,10 @@ from metareward.stages.meta_judge import MetaJudge
 
 @dataclass(frozen=True)
 class Watcher:
-    """Looks at each model in the same way, with the first model as the referee that never changes."""
+    """Looks at each model in the same way, with the first model as the referee that never changes.
+
+    answers: what is done where a model's answers look degenerate, before they are judged.
+    """
 
     watch: Watch
     generate: Generate
@@ -25,6 +30,7 @@ class Watcher:
     held_out: Any | None
     meta_judge: MetaJudge | None = None
     evaluations: Evaluations = Evaluations()
+    answers: Degenerate = Degenerate()
 
     def look(self, run: Runner, model: Model) -> None:
         """Ask `model` what there is to ask and note it in the run's history."""
@@ -32,9 +38,16 @@ class Watcher:
             seen = self._held_out(run, model)
             grader = self.evaluations.judge or self.referee
             asked = tuple((one, one.ask(run, model, grader)) for one in self.evaluations.chosen)
+            self._notice_problems(run, model, asked)
         if seen is not None or asked:
             seen = seen or Look(model, None, None, None, None)
             run.history.looks.append(replace(seen, evaluated=asked))
+
+    def _notice_problems(self, run: Runner, model: Model, asked: tuple[tuple[Any, Any], ...]) -> None:
+        """Without held-out prompts the answers to problems show what a model writes."""
+        for one, rows in asked if self.held_out is None else ():
+            if isinstance(one, Verifiable):
+                noticed(run, self.answers, self.judge, model, HELD_OUT, rows[0], rows[1])
 
     def look_back(self, run: Runner, newest: Model) -> None:
         """The newest model judges the answers of all before it: has the criterion moved, or the answers?"""
@@ -54,6 +67,7 @@ class Watcher:
             return None
         generate = replace(self.generate, samples=self.watch.responses)
         answers = run.ask(generate, self.held_out, of=model)
+        noticed(run, self.answers, self.judge, model, HELD_OUT, self.held_out, answers)
         judgments = run.ask(self._judging, self.held_out, answers, of=model)
         battles = None
         if self.meta_judge is not None:
