@@ -190,7 +190,8 @@ class Run:
         if output.is_dir() and not (output / RESULT).is_file() and any(output.iterdir()):
             self._notice(disk.set_aside(output))
         rows = chain.from_iterable(pairs)
-        return TrainJob(key, training, self._machine, start.path, reference.path, rows, output, work)
+        named = (key, training, self._machine, start.path, reference.path, rows, output, work)
+        return TrainJob(*named, reasoning=start.reasoning)
 
     @property
     def _number(self) -> int | None:

@@ -73,6 +73,7 @@ def _execute(
     session.note(model=models.origin(config.model, model), data=data_facts(config, loaded, fit, split))
     open_engine, trainer = machinery(config.machine)
     session.note(gpus=gpus())
+    model = model.with_reasoning(config.reasoning)
     watchdog = Watchdog(config.machine.stall_minutes, last_resort)
     said = (listen, session, config.supervision, watchdog)
     with Run(config.directory, open_engine, trainer, config.machine.training, *said) as run:
@@ -115,6 +116,7 @@ def sketch(config: Config) -> Paper:
         raise ConfigError(f"{config.directory}: is a file, not a run directory; give another --directory")
     paper = Paper(config.directory, config.plan.guess, config.plan.speeds)
     model = Model("fake", "", "fake") if config.machine.engine == "fake" else models.describe(config.model)
+    model = model.with_reasoning(config.reasoning)
     chosen = config.evaluate.build(config.path.parent)
     split = split_at_hand(config, chosen)
     if split is not None:

@@ -47,11 +47,24 @@ def _model_rows(models: list[dict[str, Any]]) -> Iterator[tuple[str, list[str]]]
     yield "mean score by the first model", [_with_error(m, "referee_score") for m in models]
     yield "mean length (characters)", [_number(m["mean_length"], ".0f") for m in models]
     yield "answers cut off", [_percent(m["cut_off_rate"]) for m in models]
+    yield from _reasoning_rows(models)
     yield "unreadable judgments", [_percent(m["unreadable_rate"]) for m in models]
     if any(m.get("disarmed_rate") for m in models):
         yield "judge prompts with a fence in the data", [_percent(m.get("disarmed_rate")) for m in models]
     yield "battles tied", [_percent(m["tie_rate"]) for m in models]
     yield "battles won by the first shown", [_percent(m["first_position_win_rate"]) for m in models]
+
+
+def _reasoning_rows(models: list[dict[str, Any]]) -> Iterator[tuple[str, list[str]]]:
+    """Reasoning before answers and before verdicts; only what there was."""
+    for name, whose in (("", "answers"), ("judgment_", "judgments")):
+        if any(m.get(f"{name}reasoning_rate") for m in models):
+            yield f"{whose} with reasoning", [_percent(m.get(f"{name}reasoning_rate")) for m in models]
+            lengths = [_number(m.get(f"mean_{name}reasoning_length"), ".0f") for m in models]
+            yield "  its mean length (characters)", lengths
+        if any(m.get(f"{name}reasoning_cut_off_rate") for m in models):
+            cut = [_percent(m.get(f"{name}reasoning_cut_off_rate")) for m in models]
+            yield f"{whose} whose reasoning was cut off", cut
 
 
 def _anchor_rows(result: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:

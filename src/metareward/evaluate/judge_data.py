@@ -9,6 +9,7 @@ from typing import Any
 from metareward.errors import DataError
 from metareward.evaluate.jsonrows import Row, complain, read_rows
 from metareward.ids import fingerprint
+from metareward.reasoning import AUTO
 from metareward.records import Message
 from metareward.sources import prompt_of
 
@@ -129,6 +130,7 @@ def _pair(row: Row) -> KnownPair | str:
         return "have a label that is not 1, 2 or 0"
     if not all(isinstance(text, str) for text in texts):
         return "have a response that is no text"
+    texts = tuple(AUTO.answer(text) for text in texts)
     category = next((row[name] for name in ("category", "subset", "motivation_app") if name in row), "")
     messages = _messages(prompt)
     return messages if isinstance(messages, str) else KnownPair(messages, *texts, better, str(category))  # type: ignore[arg-type]
@@ -163,7 +165,7 @@ def _ranked(row: Row) -> Ranked | str | None:
     if not isinstance(response, str):
         return "have a response that is no text"
     messages = _messages(prompt)
-    return messages if isinstance(messages, str) else Ranked(messages, response, float(quality))
+    return messages if isinstance(messages, str) else Ranked(messages, AUTO.answer(response), float(quality))
 
 
 def _messages(prompt: Any) -> tuple[Message, ...] | str:

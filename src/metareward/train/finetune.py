@@ -20,7 +20,7 @@ def finetune(job: TrainJob, stop: StopSignal, report: Reporter) -> TrainResult:
     assert isinstance(job.dpo, SFT)
     worker.check_processes(job)
     tokenizer = load_tokenizer(job.start)
-    answers = encode_answers(job.pairs, worker.coder_of(tokenizer), job.dpo.max_length)
+    answers = encode_answers(job.pairs, worker.coder_of(tokenizer, job.reasoning), job.dpo.max_length)
     model = worker.load_weights(job.start)
     before = copy.deepcopy(model.config), copy.deepcopy(model.generation_config)
     folder = job.work_dir / "checkpoints"

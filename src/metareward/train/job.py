@@ -10,7 +10,8 @@ from typing import Any, Protocol
 
 from metareward import disk
 from metareward.errors import ConfigError, StoreError
-from metareward.ids import fingerprint
+from metareward.ids import fingerprint, identity
+from metareward.reasoning import AUTO, Reasoning
 from metareward.records import Demonstration, Message, PreferencePair, Role
 from metareward.train.dpo import DPO, TrainMachine
 from metareward.train.sft import SFT
@@ -48,6 +49,7 @@ class TrainJob:
     pairs: read once, and only when there is something to train.
     work_dir: checkpoints and logs; belongs to this job alone until the result is whole.
     epochs: earlier epochs whose weights are kept as models, too, in order. They change nothing else.
+    reasoning: how `start` was asked, so that it is trained on the prompts and tokens that it answered.
     """
 
     key: str
@@ -59,6 +61,7 @@ class TrainJob:
     output_dir: Path
     work_dir: Path
     epochs: tuple[EpochOutput, ...] = ()
+    reasoning: Reasoning = AUTO
 
     def ending(self, epoch: EpochOutput) -> "TrainJob":
         """The training that would end with an earlier epoch, on the same schedule."""
@@ -164,7 +167,7 @@ def write_pairs(file: Path, pairs: Iterable[PreferencePair | Demonstration]) -> 
     try:
         with partial.open("wb") as out:
             for pair in pairs:
-                line = (json.dumps(asdict(pair)) + "\n").encode()
+                line = (json.dumps(_plain(pair)) + "\n").encode()
                 digest.update(line)
                 out.write(line)
     except OSError as error:
@@ -172,6 +175,12 @@ def write_pairs(file: Path, pairs: Iterable[PreferencePair | Demonstration]) -> 
     disk.sync(partial)
     disk.rename(partial, file)
     return digest.hexdigest()
+
+
+def _plain(pair: PreferencePair | Demonstration) -> dict[str, Any]:
+    """A pair as plain data, without later fields that say nothing: so the digest stays what it was."""
+    plain = asdict(pair)
+    return {name: plain[name] for name in identity(pair)}
 
 
 def read_pairs(file: Path) -> Iterable[PreferencePair]:
@@ -219,6 +228,8 @@ def write_job(job: TrainJob) -> Path:
         "machine": asdict(job.machine),
         "epochs": epochs,
     }
+    if job.reasoning != AUTO:
+        settings["reasoning"] = asdict(job.reasoning)
     disk.write_checked(file, {**names, **places, **own, **settings})
     return file
 
@@ -255,7 +266,13 @@ def read_job(file: Path) -> TrainJob:
         epochs=tuple(
             EpochOutput(**{**each, "output_dir": Path(each["output_dir"])}) for each in row["epochs"]
         ),
+        reasoning=_reasoning(row["reasoning"]) if "reasoning" in row else AUTO,
     )
+
+
+def _reasoning(settings: Mapping[str, Any]) -> Reasoning:
+    markers = settings["markers"]
+    return Reasoning(markers if isinstance(markers, str) else tuple(markers), settings["thinking"])  # type: ignore[arg-type]
 
 
 def _sft(settings: Mapping[str, Any]) -> SFT:

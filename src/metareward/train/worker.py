@@ -20,7 +20,9 @@ from datasets import Dataset
 from transformers import AutoModelForCausalLM, PrinterCallback
 
 from metareward.engines.chat import encode_chat, encode_text, load_tokenizer
+from metareward.engines.stopping import Stopping
 from metareward.errors import ConfigError, MetarewardError, StoreError
+from metareward.reasoning import AUTO, Reasoning
 from metareward.secrets import scrub, scrub_output
 from metareward.train import reference
 from metareward.train.checkpoints import facts_of, last_complete, last_unharmed, remove
@@ -41,7 +43,7 @@ VERSIONS = ("metareward", "torch", "transformers", "trl", "accelerate")
 def train(job: TrainJob, stop: StopSignal, report: Reporter) -> TrainResult:
     """Train, or continue from the last complete checkpoint, and store the result."""
     tokenizer = load_tokenizer(job.start)
-    pairs = encode_pairs(job.pairs, coder_of(tokenizer), job.dpo.max_length)
+    pairs = encode_pairs(job.pairs, coder_of(tokenizer, job.reasoning), job.dpo.max_length)
     model = load_weights(job.start)
     before = copy.deepcopy(model.config), copy.deepcopy(model.generation_config)
     trainer = build(job, pairs, model, tokenizer, report)
@@ -94,14 +96,12 @@ def _left_behind(job: TrainJob, checkpoint: Path) -> bool:
     return any(each.epoch <= epoch for each in wanted)
 
 
-def coder_of(tokenizer: Any) -> Coder:
-    """What `encode_pairs` needs of a tokenizer."""
+def coder_of(tokenizer: Any, reasoning: Reasoning = AUTO) -> Coder:
+    """What `encode_pairs` needs of a tokenizer: prompts and texts as the engine has them."""
     return Coder(
-        chat=lambda messages: encode_chat(tokenizer, messages),
+        chat=lambda messages: encode_chat(tokenizer, messages, reasoning),
         text=lambda text: encode_text(tokenizer, text),
-        decode=lambda ids: tokenizer.decode(
-            ids, skip_special_tokens=True, clean_up_tokenization_spaces=False
-        ),
+        decode=Stopping(tokenizer, reasoning).text,
         end=tokenizer.eos_token_id,
     )
 
