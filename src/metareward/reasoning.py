@@ -90,13 +90,16 @@ class Reasoning:
         opening, closing = (text.strip() for text in self.markers)
         return (Markers(opening, closing),)
 
-    def split(self, text: str, opened: bool | None = None) -> Split:
+    def split(self, text: str, opened: bool | None = None, writing: bool = False) -> Split:
         """Where the answer begins. Takes linear time.
 
         opened: whether the prompt left a block open, in which the text begins. None if that is not known:
         then it did if a closing marker that nothing opened stands at the beginning or the end of a line.
+        writing: there is more to come, so a block in which another was opened has not ended before both have.
         """
-        blocks = _Blocks(text, self.known)
+        if self.markers == "keep":
+            return Split()
+        blocks = _Blocks(text, self.known, writing)
         begins = blocks.at(0) is not None  # where the prompt opened a block, that is the same one once more
         inside = opened or (opened is None and blocks.is_stray())
         done = blocks.inside() if inside and not begins else Split()
@@ -121,8 +124,8 @@ AUTO = Reasoning()
 class _Blocks:
     """The blocks of a text. Each pair of markers is looked for once, so that all of it takes linear time."""
 
-    def __init__(self, text: str, known: Sequence[Markers]) -> None:
-        self._text, self._known = text, known
+    def __init__(self, text: str, known: Sequence[Markers], writing: bool) -> None:
+        self._text, self._known, self._writing = text, known, writing
         self._ends: dict[Markers, _Ends] = {}
 
     def at(self, begin: int) -> Markers | None:
@@ -147,7 +150,7 @@ class _Blocks:
 
     def _ends_of(self, markers: Markers) -> "_Ends":
         if markers not in self._ends:
-            self._ends[markers] = _Ends(self._text, markers)
+            self._ends[markers] = _Ends(self._text, markers, self._writing)
         return self._ends[markers]
 
     def _until(self, end: int | None, markers: Markers | None) -> Split:
@@ -160,19 +163,20 @@ class _Ends:
     """Where the blocks of one pair of markers end in a text: each opening one with its own closing one.
 
     A block that never comes to its own end, because its text mentions an opening marker, ends at the first
-    closing one.
+    closing one, if nothing is to come any more (`writing`).
     """
 
-    def __init__(self, text: str, markers: Markers) -> None:
+    def __init__(self, text: str, markers: Markers, writing: bool) -> None:
         self._own: dict[int, int] = {}
-        self._closes: list[int] = []  # the ends of all closing markers
+        self._closes: list[int] = []  # the ends of all closing markers that may end a block not their own
         self._outer: int | None = None  # the end of the first closing marker that nothing in the text opened
         open_ones: list[int] = []
         for found in re.finditer(f"({re.escape(markers.open)})|{re.escape(markers.close)}", text):
             if found[1]:
                 open_ones.append(found.start())
                 continue
-            self._closes.append(found.end())
+            if not writing:
+                self._closes.append(found.end())
             if open_ones:
                 self._own[open_ones.pop()] = found.end()
             elif self._outer is None:

@@ -111,7 +111,8 @@ def opened_by(
 
 def known_markers(tokenizer: "PreTrainedTokenizerBase", reasoning: Reasoning = AUTO) -> Markers | None:
     """The markers that a model's vocabulary or chat template names: those it will use, if it reasons."""
-    added, template = tokenizer.get_added_vocab(), str(tokenizer.chat_template)
+    added: dict[str, int] = tokenizer.get_added_vocab()  # pyright: ignore
+    template = str(tokenizer.chat_template)
     named = (m for m in reasoning.known if m.close in added or m.close in template or m.open in template)
     opened = opened_by(tokenizer, [Message("user", "a")], reasoning)
     return opened or next(named, reasoning.known[0] if len(reasoning.known) == 1 else None)

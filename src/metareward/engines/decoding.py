@@ -126,10 +126,12 @@ class _Batch:
         if not (row.turn_ended or full or self._stopped(row)):
             return False
         answer = row.sampled[:-1] if row.turn_ended else row.sampled
-        row.kept, row.text, stopped = self._stopping.cut(answer, sampling.stop, row.job.opened)
+        row.kept, row.text, stopped = self._stopping.cut(
+            answer, sampling.stop, row.job.opened, writing=not (row.turn_ended or full)
+        )
         row.turn_ended = row.turn_ended and not stopped
         if not (row.turn_ended or full or stopped):
-            row.inside = not self._stopping.split(row.text, row.job.opened).ended
+            row.inside = not self._stopping.split(row.text, row.job.opened, writing=True).ended
             return False  # the tail looked like a stop string, the whole text does not, or it is reasoning
         row.finish = Finish.STOP if row.turn_ended or stopped else Finish.LENGTH
         return True

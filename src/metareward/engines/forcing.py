@@ -66,7 +66,8 @@ def tokenise(
 
 def _marker(tokenizer: "PreTrainedTokenizerBase", text: str) -> tuple[int, ...]:
     """The tokens of a marker on a new line, those of its parts that are tokens of their own as these."""
-    added = {name: index for name, index in tokenizer.get_added_vocab().items() if name in text}
+    vocabulary: dict[str, int] = tokenizer.get_added_vocab()  # pyright: ignore
+    added = {name: index for name, index in vocabulary.items() if name in text}
     names = sorted(map(re.escape, added), key=len, reverse=True)
     pieces = re.split(f"({'|'.join(names)})", f"\n{text}") if added else [f"\n{text}"]
     ids: list[int] = []

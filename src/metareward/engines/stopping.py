@@ -1,7 +1,7 @@
 """Where an answer ends: its text, without the end-of-turn token and without any stop string."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from metareward.reasoning import AUTO, Reasoning, Split
 
@@ -27,9 +27,9 @@ class Stopping:
         kept = [token for token in ids if self._hidden is None or token not in self._hidden]
         return str(self._tokenizer.decode(kept, skip_special_tokens=skip, clean_up_tokenization_spaces=False))
 
-    def split(self, text: str, opened: bool) -> Split:
-        """Where the answer begins in a text, and whether it has begun."""
-        return self._reasoning.split(text, opened)
+    def split(self, text: str, opened: bool, writing: bool = False) -> Split:
+        """Where the answer begins in a text that was written, or is being written."""
+        return self._reasoning.split(text, opened, writing)
 
     def may_end_reasoning(self, ids: Sequence[int]) -> bool:
         """Whether the newest token may have completed a marker that ends reasoning."""
@@ -43,14 +43,17 @@ class Stopping:
         tail = self.text(ids[-(4 * max(map(len, stop)) + 4) :])
         return any(string in tail for string in stop)
 
-    def cut(self, ids: Sequence[int], stop: tuple[str, ...], opened: bool = False) -> tuple[int, str, bool]:
+    def cut(
+        self, ids: Sequence[int], stop: tuple[str, ...], opened: bool = False, writing: bool = False
+    ) -> tuple[int, str, bool]:
         """How many tokens to keep, their text, and whether a stop string cut them.
 
         The text ends before the first stop string of the answer, at the end of a token, so that decoding the
-        kept tokens gives the text. opened: whether the text begins inside reasoning.
+        kept tokens gives the text. opened: whether the text begins inside reasoning. writing: whether more
+        would come but for a stop string.
         """
         text = self.text(ids)
-        split = self.split(text, opened) if stop else Split()
+        split = self.split(text, opened, writing) if stop else Split()
         places = [p for string in stop if split.ended and (p := text.find(string, split.begin)) >= 0]
         if not places:
             return len(ids), text, False
@@ -75,7 +78,7 @@ class Stopping:
 def _hidden(tokenizer: "PreTrainedTokenizerBase", reasoning: Reasoning) -> frozenset[int] | None:
     """The special tokens to leave out of texts, where some stay in; None where none does."""
     names = {index: token.content for index, token in tokenizer.added_tokens_decoder.items() if token.special}
-    never = {tokenizer.eos_token_id, tokenizer.bos_token_id, tokenizer.pad_token_id}
+    never: set[Any] = {tokenizer.eos_token_id, tokenizer.bos_token_id, tokenizer.pad_token_id}
     shown: set[int] = set()
     for markers in reasoning.known:
         both = f"{markers.open} {markers.close}"

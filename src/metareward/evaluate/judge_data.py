@@ -130,7 +130,7 @@ def _pair(row: Row) -> KnownPair | str:
         return "have a label that is not 1, 2 or 0"
     if not all(isinstance(text, str) for text in texts):
         return "have a response that is no text"
-    texts = tuple(AUTO.answer(text) for text in texts)
+    texts = tuple(AUTO.answer(str(text)) for text in texts)
     category = next((row[name] for name in ("category", "subset", "motivation_app") if name in row), "")
     messages = _messages(prompt)
     return messages if isinstance(messages, str) else KnownPair(messages, *texts, better, str(category))  # type: ignore[arg-type]
