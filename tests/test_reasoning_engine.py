@@ -81,9 +81,9 @@ def whole(completion: Completion, choice: str) -> list[int]:
 
 
 @torch.inference_mode()
-def log_prob(network, context: list[int], ids: list[int]) -> float:
-    """Of some tokens after others, by one plain pass."""
-    logits = network(input_ids=torch.tensor([[*context, *ids]])).logits[0, :, : len(tiny_tokenizer()) + 2]
+def log_prob(network, known: int, context: list[int], ids: list[int]) -> float:
+    """Of some tokens after others, by one plain pass; `known` is the size of the vocabulary."""
+    logits = network(input_ids=torch.tensor([[*context, *ids]])).logits[0, :, :known]
     log_probs = logits.float().log_softmax(-1)
     return sum(float(log_probs[len(context) - 1 + place, token]) for place, token in enumerate(ids))
 
@@ -125,7 +125,7 @@ def check_reading(network, tokenizer, found: Completion) -> None:
             if not Stopping(tokenizer).text(tokens[: place + 1]).endswith(choice)
         )
         context = [*encode_chat(tokenizer, ASKED), *tokens[:length]]
-        expected = log_prob(network, context, tokens[length:])
+        expected = log_prob(network, len(tokenizer), context, tokens[length:])
         assert found.choice_log_probs[choice] == pytest.approx(expected, abs=2e-3)
 
 

@@ -40,8 +40,7 @@ def pairs_of(run) -> list[PreferencePair]:
     return [pair for round in run.history.rounds for part in round.pairs for pair in part]
 
 
-@pytest.mark.parametrize("opened", [False, True])
-@pytest.mark.parametrize("reading", ["free", "forced"])
+@pytest.mark.parametrize(("reading", "opened"), [("free", False), ("forced", True)])
 @pytest.mark.parametrize("name", sorted(loops.RECIPES))
 def test_a_run_that_reasons_makes_the_pairs_of_one_that_does_not(tmp_path, name, reading, opened):
     settings = loops.RECIPES[name][1](reading)

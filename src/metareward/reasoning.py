@@ -9,7 +9,6 @@ import re
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from metareward.settings import require
 
@@ -43,7 +42,6 @@ KNOWN = (
     Markers(*_HARMONY),  # gpt-oss
 )
 _SPACE = re.compile(r"\s*")
-_NAMES = ("auto", "keep")
 _BLANK = re.compile(r"[ \t\r\f\v]*")
 
 
@@ -70,17 +68,17 @@ class Reasoning:
         nothing, so that the template does what it does by default.
     """
 
-    markers: Literal["auto", "keep"] | tuple[str, str] = "auto"
+    markers: str | tuple[str, ...] = "auto"
     thinking: bool | None = None
 
     def __post_init__(self) -> None:
+        wanted = "'auto', 'keep' or two texts, neither of them in the other, such as <plan> and </plan>"
+        fit = self.markers in ("auto", "keep")
         if not isinstance(self.markers, str):
-            opening, closing = (text.strip() for text in self.markers)
+            opening, closing = [text.strip() for text in self.markers] if len(self.markers) == 2 else ("", "")
             fit = bool(opening) and bool(closing) and opening not in closing and closing not in opening
-            wanted = "'auto', 'keep' or two texts of which neither is in the other, as <plan> and </plan>"
-            require(fit, "reasoning.markers", wanted, list(self.markers))
-        else:
-            require(self.markers in _NAMES, "reasoning.markers", "'auto', 'keep' or two texts", self.markers)
+        given = self.markers if isinstance(self.markers, str) else list(self.markers)
+        require(fit, "reasoning.markers", wanted, given)
 
     @property
     def known(self) -> tuple[Markers, ...]:

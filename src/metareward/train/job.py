@@ -272,7 +272,7 @@ def read_job(file: Path) -> TrainJob:
 
 def _reasoning(settings: Mapping[str, Any]) -> Reasoning:
     markers = settings["markers"]
-    return Reasoning(markers if isinstance(markers, str) else tuple(markers), settings["thinking"])  # type: ignore[arg-type]
+    return Reasoning(markers if isinstance(markers, str) else tuple(markers), settings["thinking"])
 
 
 def _sft(settings: Mapping[str, Any]) -> SFT:
