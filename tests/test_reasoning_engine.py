@@ -1,6 +1,7 @@
 """Reasoning on a real (tiny) model: nothing stops it, no forced reading falls inside it, its tokens stay."""
 
 import copy
+from importlib import resources
 from typing import Any
 
 import pytest
@@ -159,7 +160,7 @@ def test_a_reading_without_sampling_is_not_inside(monkeypatch, network):
     engine = TransformersEngine(network, tokenizer, Limits(8, 10_000, 90))
     request = Request("r", ASKED, Sampling(0.0, 1.0, 0), 1, Forced("", ("A", "B")))
     (found,) = engine.complete([request])
-    assert (found.text, found.closing) == ("", "\n</think>\n")
+    assert (found.text, found.closing) == ("", "\n</think>\n\n")
     assert Stopping(tokenizer).text(whole(found, "A")) == "\n</think>\n\nA"
 
 
@@ -309,3 +310,26 @@ def test_special_tokens_that_mark_no_reasoning_stay_hidden():
     assert Stopping(tokenizer).text(ids) == "<think>a"
     assert Stopping(tokenizer, Reasoning("keep")).text(ids) == "a"
     assert encode_text(tokenizer, "</think>") != trusted(tokenizer, "</think>"), "and text spells no marker"
+
+
+def test_every_template_of_trl_forgets_what_it_would_forget_and_no_more():
+    folder = resources.files("trl").joinpath("chat_templates")
+    wrong, forgetting, tried = [], [], 0
+    for file in sorted(folder.iterdir(), key=lambda file: file.name):
+        if not file.name.endswith(".jinja"):
+            continue
+        tokenizer = tokenizer_of("added", file.read_text(encoding="utf-8"))
+        turns: Any = [{"role": turn.role, "content": turn.content} for turn in EARLIER]
+        try:
+            rendered = str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
+        except Exception:  # noqa: BLE001 - it takes other content than text
+            continue
+        if "One." not in rendered:
+            continue
+        tried += 1
+        forgetting += [file.name] if "hidden" not in rendered else []
+        ours = tokenizer.decode(encode_chat(tokenizer, EARLIER))
+        wrong += [file.name] if ("hidden" in ours) != ("hidden" in rendered) else []
+    assert wrong == []
+    assert tried > 40
+    assert len(forgetting) > 12

@@ -23,6 +23,10 @@ class Markers:
     open: str
     close: str
 
+    def ending(self, following: str) -> str:
+        """What ends reasoning for a model: its marker on a line of its own, a blank line, then `following`."""
+        return f"\n{self.close}\n" + ("" if following.startswith("\n") else "\n")
+
 
 _HARMONY = "<|channel|>analysis<|message|>", "<|start|>assistant<|channel|>final<|message|>"
 KNOWN = (

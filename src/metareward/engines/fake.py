@@ -102,7 +102,7 @@ class FakeEngine:
         if whole and request.forced is None:
             ids += (END_OF_TURN,)
         written = begin("".join(tokens))
-        closing = "" if written.ended or not request.forced else _closing(written, reasoning)
+        closing = "" if written.ended or not request.forced else _closing(written, reasoning, request.forced)
         return Completion(
             request_id=request.id,
             text="".join(tokens),
@@ -169,7 +169,6 @@ def _endings(forced: Forced, closing: str) -> dict[str, tuple[int, ...]]:
     return {choice: (*map(token_id, words(text)), END_OF_TURN) for choice, text in texts.items()}
 
 
-def _closing(split: Split, reasoning: Reasoning) -> str:
-    """What ends reasoning that is still open, on a line of its own."""
-    markers = split.markers or reasoning.known[0]
-    return f"\n{markers.close}\n"
+def _closing(split: Split, reasoning: Reasoning, forced: Forced) -> str:
+    """What ends reasoning that is still open."""
+    return (split.markers or reasoning.known[0]).ending(forced.prefix)

@@ -50,7 +50,9 @@ def tokenise(
     inside: of the reasoning that is to be ended first, by its own marker on a line of its own.
     """
     lead = _marker(tokenizer, inside.close) if inside else ()
-    prefix = "\n" + forced.prefix if inside else forced.prefix  # joined, as the model would write it
+    closing = inside.ending(forced.prefix) if inside else ""
+    # What follows the marker is encoded in one piece, as the model would write it.
+    prefix = closing.removeprefix(f"\n{inside.close}") + forced.prefix if inside else forced.prefix
     whole = {
         choice: tuple(encode_text(tokenizer, prefix + choice, continuing=True)) for choice in forced.choices
     }
@@ -60,7 +62,6 @@ def tokenise(
         common = common[:-1]
     remainders = {choice: ids[len(common) :] for choice, ids in whole.items()}
     endings = {choice: (*lead, *ids, end) for choice, ids in whole.items()}
-    closing = f"\n{inside.close}\n" if inside else ""
     return ForcedTokens((*lead, *common), remainders, endings, closing)
 
 
