@@ -18,6 +18,7 @@ ROOMS = [
     "disk",
     "settings",
     "watchdog",
+    "reasoning",
     "records",
     "readers",
     "fences",

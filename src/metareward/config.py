@@ -19,6 +19,7 @@ from metareward.options import Machine, Plan, Prompts, eft_settings
 from metareward.overlay import known_names, names, near, overlay, table, text, typed
 from metareward.paper import Speeds
 from metareward.provenance.records import at_home
+from metareward.reasoning import AUTO, Reasoning
 from metareward.recipes.combined import Combined, combined
 from metareward.recipes.cream import Cream, cream
 from metareward.recipes.meta_rewarding import MetaRewarding, meta_rewarding
@@ -56,6 +57,7 @@ class Config:
     plan: Plan
     path: Path
     directory: Path
+    reasoning: Reasoning = AUTO
     supervision: Supervision = Supervision()  # the one place: what [supervision] and the recipe say
 
     def meaning(self) -> dict[str, Any]:
@@ -65,6 +67,7 @@ class Config:
         method = told(dataclasses.replace(self.method, evaluate=Evaluations()))
         method["eft"]["source"] = at_home(method["eft"]["source"])
         del method["evaluate"]  # stands below as it was given: built, it holds whole benchmarks
+        plain["reasoning"] = None if self.reasoning == AUTO else dataclasses.asdict(self.reasoning)
         plain |= {"prompts": prompts, "method": method, "evaluate": told(self.evaluate)}
         return json.loads(json.dumps(plain))
 
@@ -124,7 +127,7 @@ def _resolve(given: dict[str, Any], path: Path, directory: Path | None) -> Confi
     if recipe not in RECIPES:
         raise ConfigError(f"recipe must be {one_of(RECIPES)}, not {shown(recipe)}{near(recipe, RECIPES)}")
     method = RECIPES[recipe][0]()
-    apart = ("supervision", "evaluate", "eft")
+    apart = ("supervision", "evaluate", "eft", "reasoning")
     parts = [field.name for field in dataclasses.fields(method) if field.name not in apart]
     own = ["recipe", "model", "seed", "directory", "prompts", "machine", "plan", *apart]
     known_names(given, [*own, *parts], "at the top level")
@@ -154,6 +157,7 @@ def _resolve(given: dict[str, Any], path: Path, directory: Path | None) -> Confi
         plan=_plan(given.get("plan", {})),
         path=path,
         directory=_home(directory or Path(where), "directory"),
+        reasoning=overlay(AUTO, given.get("reasoning", {}), "reasoning"),
         supervision=_strongest(supervision, method),
     )
 

@@ -66,12 +66,17 @@ def fitting(config: Config, model: Model, prompts: list[Prompt]) -> list[Prompt]
     """
     if config.machine.engine == "fake":
         return prompts  # what can be told without a tokenizer is told by `check_limits`
-    from metareward.engines.chat import context_length, encode_chat, load_tokenizer
+    from metareward.engines.chat import check_thinking, context_length, encode_chat, load_tokenizer
 
     context, room = context_length(model.path), config.method.generate.max_tokens
     tokenizer = load_tokenizer(model.path)
-    _check_rooms(config, context, lambda text: len(encode_chat(tokenizer, [Message("user", text)])))
-    lengths = _lengths(prompts, lambda messages: len(encode_chat(tokenizer, messages)))
+    check_thinking(tokenizer, config.reasoning)
+
+    def length(messages: Sequence[Message]) -> int:
+        return len(encode_chat(tokenizer, messages, config.reasoning))
+
+    _check_rooms(config, context, lambda text: length([Message("user", text)]))
+    lengths = _lengths(prompts, length)
     if context is None:
         return prompts
     too_long = [(length, prompt) for length, prompt in lengths if length + room > context]

@@ -1,7 +1,8 @@
 """The records that flow through a run: frozen, typed, and named by their causes.
 
 A record's id is known before its text exists (see `stages.base`), it names its parents, and what
-could not be read is said so (`None`, `Outcome.UNREADABLE`), never taken for zero.
+could not be read is said so (`None`, `Outcome.UNREADABLE`), never taken for zero. A `text` is all that was
+sampled, reasoning included; whatever reads an answer reads the record's `answer`, which comes after it.
 """
 
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from enum import StrEnum
 from typing import Literal, TypeVar
 
 from metareward.errors import DataError
+from metareward.ids import added
 from metareward.settings import shown
 
 R = TypeVar("R")
@@ -58,7 +60,11 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """One sampled answer. `token_ids` are the tokens as sampled, the end-of-turn token included."""
+    """One sampled answer. `token_ids` are the tokens as sampled, the end-of-turn token included.
+
+    reasoning: so many characters at the beginning of `text` are reasoning, markers and the blank lines
+        behind them included. reasoning_ended: false where the model did not end it; then there is no answer.
+    """
 
     id: str
     prompt_id: str
@@ -68,6 +74,13 @@ class Response:
     token_ids: tuple[int, ...] | None
     finish: Finish
     error: str | None = None
+    reasoning: int = added(0)
+    reasoning_ended: bool = added(True)
+
+    @property
+    def answer(self) -> str:
+        """What was said: the text without the reasoning before it."""
+        return self.text[self.reasoning :]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +89,8 @@ class Judgment:
 
     `messages` is the exact judge prompt. `score` is None exactly when `unread` says why. In a forced
     reading `score` is the expected value over the stage's scale and `text` ends in the verdict line nearest
-    to it; `confidence` is the probability the model gave to all allowed verdicts together.
+    to it; `confidence` is the probability the model gave to all allowed verdicts together. `reasoning` is as
+    a response's; where the model did not end it, a forced reading did.
     """
 
     id: str
@@ -91,13 +105,21 @@ class Judgment:
     score: float | None
     unread: str | None
     confidence: float | None = None
+    reasoning: int = added(0)
+    reasoning_ended: bool = added(True)
+
+    @property
+    def answer(self) -> str:
+        """What was said: the text without the reasoning before it."""
+        return self.text[self.reasoning :]
 
 
 @dataclass(frozen=True, slots=True)
 class Battle:
     """Two judgments of one response shown to the meta-judge, `first_id` on top.
 
-    `p_first` is the probability that the first is better, in a forced reading only.
+    `p_first` is the probability that the first is better, in a forced reading only. `reasoning` is as a
+    response's.
     """
 
     id: str
@@ -110,6 +132,13 @@ class Battle:
     finish: Finish
     outcome: Outcome
     p_first: float | None = None
+    reasoning: int = added(0)
+    reasoning_ended: bool = added(True)
+
+    @property
+    def answer(self) -> str:
+        """What was said: the text without the reasoning before it."""
+        return self.text[self.reasoning :]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +146,7 @@ class Comparison:
     """Two responses to one prompt shown to a judge, `first_id` on top.
 
     `messages` is the exact prompt. In a forced reading `p_first` is the probability that the first is
-    better, and `text` ends in the verdict line that agrees with `outcome`.
+    better, and `text` ends in the verdict line that agrees with `outcome`. `reasoning` is as a judgment's.
     """
 
     id: str
@@ -132,6 +161,13 @@ class Comparison:
     finish: Finish
     outcome: Outcome
     p_first: float | None = None
+    reasoning: int = added(0)
+    reasoning_ended: bool = added(True)
+
+    @property
+    def answer(self) -> str:
+        """What was said: the text without the reasoning before it."""
+        return self.text[self.reasoning :]
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +199,9 @@ class PreferencePair:
 
     weight: what the pair's loss is multiplied with, 0 or more. certainty: the probability, in [0, 1], that
     chosen really is the better one (`train.weights` has the loss).
+
+    chosen_reasoning, rejected_reasoning: so many characters at their beginning are reasoning. It is trained
+        on with the answer, for it was sampled; length control and every statistic have the answers alone.
     """
 
     id: str
@@ -180,6 +219,18 @@ class PreferencePair:
     rejected_score: float
     weight: float = 1.0
     certainty: float = 1.0
+    chosen_reasoning: int = added(0)
+    rejected_reasoning: int = added(0)
+
+    @property
+    def chosen_answer(self) -> str:
+        """`chosen` without the reasoning before it."""
+        return self.chosen[self.chosen_reasoning :]
+
+    @property
+    def rejected_answer(self) -> str:
+        """`rejected` without the reasoning before it."""
+        return self.rejected[self.rejected_reasoning :]
 
 
 @dataclass(frozen=True, slots=True)

@@ -202,7 +202,8 @@ class Run:
             self._notice(disk.set_aside(output))
         named = Tracked.training(self.store.root, self.section, key)
         given = (start.path, reference.path, chain.from_iterable(pairs), output, work)
-        return TrainJob(key, training, self._machine, *given, tracked=named)
+        also = {"tracked": named, "reasoning": start.reasoning}
+        return TrainJob(key, training, self._machine, *given, **also)
 
     @property
     def _number(self) -> int | None:

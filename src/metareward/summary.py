@@ -77,6 +77,7 @@ def _model(name: str, look: Look | None, round: Round | None) -> dict[str, Any]:
         "referee_score": referee,
         "referee_score_standard_error": referee_error,
         **_lengths(answers),
+        **_reasoned(answers, judgments),
         **_readability(judgments),
         **_battle_rates(battles),
         **anchors.of_model(look),
@@ -106,9 +107,27 @@ def mean_score(judgments: Iterable[Judgment]) -> tuple[float | None, float | Non
 def _lengths(answers: Iterable[Response]) -> dict[str, Any]:
     kept = [answer for answer in answers if answer.finish is not Finish.FAILED]
     return {
-        "mean_length": float(np.mean([len(answer.text) for answer in kept])) if kept else None,
+        "mean_length": float(np.mean([len(answer.answer) for answer in kept])) if kept else None,
         "cut_off_rate": _share(sum(answer.finish is Finish.LENGTH for answer in kept), len(kept)),
     }
+
+
+def _reasoned(answers: Iterable[Response], judgments: Iterable[Judgment]) -> dict[str, Any]:
+    """How often there is reasoning before an answer and before a verdict; nothing where there never is.
+
+    mean_reasoning_length: characters, over the answers with reasoning. Of those that did not end there is no
+    answer, and a forced verdict was read after they were ended.
+    """
+    kept = [answer for answer in answers if answer.finish is not Finish.FAILED]
+    found: dict[str, Any] = {}
+    for name, rows in (("", kept), ("judgment_", list(judgments))):
+        lengths = [row.reasoning for row in rows if row.reasoning or not row.reasoning_ended]
+        if lengths:
+            found[f"{name}reasoning_rate"] = _share(len(lengths), len(rows))
+            found[f"mean_{name}reasoning_length"] = float(np.mean(lengths))
+            unended = sum(not row.reasoning_ended for row in rows)
+            found[f"{name}reasoning_cut_off_rate"] = _share(unended, len(rows))
+    return found
 
 
 def _readability(judgments: Iterable[Judgment]) -> dict[str, Any]:

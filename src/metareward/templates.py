@@ -14,6 +14,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from metareward.errors import ConfigError
 from metareward.fences import Fences, fences_around, roles
+from metareward.reasoning import AUTO
 from metareward.records import Message
 
 _ENVIRONMENT = ImmutableSandboxedEnvironment(
@@ -73,9 +74,10 @@ def disarm(template: str, text: str) -> str:
 def transcript(messages: Sequence[Message]) -> str:
     """A conversation as one text: a single user turn as it is, several turns with their roles.
 
-    A line in a message that looks like the mark of a turn, such as `[user]`, is disarmed.
+    Of an assistant's turn only the answer is shown, not the reasoning before it (between markers of
+    `reasoning.KNOWN`). A line in a message that looks like the mark of a turn, such as `[user]`, is disarmed.
     """
-    texts = [_TURNS.disarm(message.content) for message in messages]
+    texts = [_TURNS.disarm(_said(message)) for message in messages]
     if len(messages) == 1 and messages[0].role == "user":
         return texts[0]
     return "\n\n".join(f"[{message.role}]\n{text}" for message, text in zip(messages, texts, strict=True))
@@ -84,6 +86,10 @@ def transcript(messages: Sequence[Message]) -> str:
 def literal(template: str) -> list[str]:
     """What a template says itself, in pieces between the places where it shows data."""
     return [piece for piece in _pieces(_ENVIRONMENT.parse(template)) if piece is not None]
+
+
+def _said(message: Message) -> str:
+    return AUTO.answer(message.content) if message.role == "assistant" else message.content
 
 
 @lru_cache(maxsize=64)

@@ -228,6 +228,9 @@ LOADED = [
           change=lambda text: text.replace("[judge]\nmax_tokens = 8", "[judge]\nmax_tokens = 8192")),
     model("a device that is not there", unread, "machine.device is 'cuda:99', and PyTorch … finds … on this machine; set it to "
           "'auto' or 'cpu', or mend the driver…", True, change=lambda text: text.replace('"cpu"', '"cuda:99"')),
+    model("`thinking` where the template has no such switch", unread, "…/m: reasoning.thinking is false, and the chat template "
+          "knows no such switch (enable_thinking or thinking). Leave thinking out of [reasoning], or take a model…", True,
+          change=lambda text: text + "[reasoning]\nthinking = false\n"),
 ]  # fmt: skip
 TUNED = """
 [eft]

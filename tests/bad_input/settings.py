@@ -12,6 +12,12 @@ def both(more: str) -> str:
 
 
 CASES = [
+    setting(
+        "[reasoning]\nmarkers = ['<think>']",
+        "reasoning.markers must be 'auto', 'keep' or two texts, neither of them in the other, such as <plan> and "
+        '</plan>, not ["<think>"]',
+    ),
+    setting("[reasoning]\nthinking = 'no'", "reasoning.thinking must be true or false, not 'no'"),
     setting("[judge]\nsamples = 'three'", "judge.samples must be a whole number, not 'three'"),
     setting("[judge]\nsamples = 2.5", "judge.samples must be a whole number, not 2.5"),
     setting("[judge]\nsamples = true", "judge.samples must be a whole number, not true"),

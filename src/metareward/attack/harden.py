@@ -176,6 +176,8 @@ def _between(rule: object, case: Case, told: list[_Told]) -> PreferencePair | Dr
         rejected_token_ids=rejected.token_ids,
         chosen_score=best.credit,
         rejected_score=worst.credit,
+        chosen_reasoning=chosen.reasoning,
+        rejected_reasoning=rejected.reasoning,
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from metareward import files
 from metareward.errors import DataError
 from metareward.ids import fingerprint
+from metareward.reasoning import AUTO
 from metareward.records import Message
 from metareward.sources import prompt_of
 
@@ -99,9 +100,10 @@ def _text(row: Mapping[str, Any], name: str, where: str) -> str:
     value = row.get(name)
     if isinstance(value, list) and value and isinstance(value[-1], dict):  # the answer as a last message
         value = value[-1].get("content")
-    if not isinstance(value, str) or not value.strip():
+    answer = AUTO.answer(value) if isinstance(value, str) else ""
+    if not answer.strip():
         raise DataError(f"{where}: {name!r} must be a text that is not blank; {_FORM}")
-    return value
+    return answer
 
 
 def _conversation(value: Any, where: str) -> str | list[Message]:

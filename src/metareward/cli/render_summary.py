@@ -57,6 +57,7 @@ def _model_rows(models: list[dict[str, Any]]) -> Iterator[tuple[str, list[str]]]
     yield "mean length (characters)", [_number(m["mean_length"], ".0f") for m in models]
     yield "answers cut off", [_percent(m["cut_off_rate"]) for m in models]
     yield from answer_rows(models)
+    yield from _reasoning_rows(models)
     yield "unreadable judgments", [_percent(m["unreadable_rate"]) for m in models]
     if any(m.get("disarmed_rate") for m in models):
         yield "judge prompts with a fence in the data", [_percent(m.get("disarmed_rate")) for m in models]
@@ -79,6 +80,18 @@ def _signed(numbers: Mapping[str, Any] | None) -> str:
         return "-"
     value, lower, upper = (100 * numbers[name] for name in ("value", "lower", "upper"))
     return f"{value:+.1f} % [{lower:+.1f}, {upper:+.1f}]"
+
+
+def _reasoning_rows(models: list[dict[str, Any]]) -> Iterator[tuple[str, list[str]]]:
+    """Reasoning before answers and before verdicts; only what there was."""
+    for name, whose in (("", "answers"), ("judgment_", "judgments")):
+        if any(m.get(f"{name}reasoning_rate") for m in models):
+            yield f"{whose} with reasoning", [_percent(m.get(f"{name}reasoning_rate")) for m in models]
+            lengths = [_number(m.get(f"mean_{name}reasoning_length"), ".0f") for m in models]
+            yield "  its mean length (characters)", lengths
+        if any(m.get(f"{name}reasoning_cut_off_rate") for m in models):
+            cut = [_percent(m.get(f"{name}reasoning_cut_off_rate")) for m in models]
+            yield f"{whose} whose reasoning was cut off", cut
 
 
 def _anchor_rows(result: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:

@@ -52,7 +52,7 @@ class Asking:
         """The exact judge prompt."""
         drawn = seed_of("other template", self.seed, response.id) / 2**63
         template = self.other_template if drawn < self.other_share else self.template
-        said = {"conversation": templates.transcript(prompt.messages), "response": response.text}
+        said = {"conversation": templates.transcript(prompt.messages), "response": response.answer}
         return (Message("user", templates.render(template, **said)),)
 
 
@@ -156,7 +156,7 @@ class FromRanks:
         for bundle in bundles(prompts, responses, judgments):
             known = {response.id: response for response in bundle.responses}
             for response, judgment in self._subjects(bundle):
-                said = NEUTRAL if judgment is None else justification_of(judgment.text)
+                said = NEUTRAL if judgment is None else justification_of(judgment.answer)
                 if not said:
                     yield Dropped(judgment.id if judgment else response.id, NO_JUSTIFICATION)
                     continue
@@ -222,7 +222,7 @@ def _demonstration(
         token_ids=judgment.token_ids if judgment and judgment.text == text else None,
         score=score,
         quality=quality,
-        length=len(response.text),
+        length=len(response.answer),
     )
 
 

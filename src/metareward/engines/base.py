@@ -7,16 +7,20 @@ depends on its own seed and never on the batch it happened to be in.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from metareward.models.base import Model
+from metareward.reasoning import Reasoning, Split
 from metareward.records import Finish, Message
 
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How to draw tokens. `temperature` 0 is greedy; sampling ends before any `stop` string."""
+    """How to draw tokens. `temperature` 0 is greedy; sampling ends before any `stop` string of the answer.
+
+    In reasoning a stop string stops nothing.
+    """
 
     temperature: float = 0.8
     top_p: float = 0.95
@@ -26,7 +30,10 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class Forced:
-    """After the sampled text, append `prefix` and read the probability of each of `choices`."""
+    """After the sampled answer, append `prefix` and read the probability of each of `choices`.
+
+    Never inside reasoning: what the model has not ended is ended first.
+    """
 
     prefix: str
     choices: tuple[str, ...]
@@ -56,6 +63,9 @@ class Completion:
     endings: for each choice, the token ids of `forced.prefix + choice` and the end-of-turn token, to
         append to `token_ids`. None unless forced and known.
     error: why `finish` is FAILED.
+    opened: whether the prompt left a block of reasoning open, in which `text` begins; None if not known.
+    closing: what was put after `text`, before `forced.prefix`, to end reasoning that the model had not ended;
+        `endings` have its tokens, too. A forced reading that could not end it has no `choice_log_probs`.
     """
 
     request_id: str
@@ -67,6 +77,13 @@ class Completion:
     choice_log_probs: Mapping[str, float] | None = None
     endings: Mapping[str, tuple[int, ...]] | None = None
     error: str | None = None
+    opened: bool | None = None
+    closing: str = ""
+
+    def split(self, reasoning: Reasoning) -> Split:
+        """Where the answer begins, in `text + closing`."""
+        found = reasoning.split(self.text, self.opened)
+        return replace(found, begin=len(self.text) + len(self.closing)) if self.closing else found
 
 
 def failed(request: Request, error: str) -> Completion:

@@ -13,16 +13,23 @@ _LEVEL_TOKENS = 24  # what one more forward pass costs at least, as tokens
 
 @dataclass(frozen=True)
 class Job:
-    """A request with its prompt's tokens and, if forced, the tokens of its reading."""
+    """A request with its prompt's tokens and, if forced, the tokens of its reading.
+
+    opened: whether the prompt leaves reasoning open. ending: the reading that ends reasoning first, where the
+    model's markers are known.
+    """
 
     request: Request
     prompt: Ids
     forced: ForcedTokens | None = None
+    opened: bool = False
+    ending: ForcedTokens | None = None
 
     @property
     def new_tokens(self) -> int:
         """Most tokens that can follow the prompt."""
-        return self.request.sampling.max_tokens + (self.forced.longest if self.forced else 0)
+        readings = (reading.longest for reading in (self.forced, self.ending) if reading)
+        return self.request.sampling.max_tokens + max(readings, default=0)
 
 
 @dataclass(frozen=True)

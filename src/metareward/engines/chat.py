@@ -12,6 +12,7 @@ from metareward.engines import clock
 from metareward.engines.inert import NONCE, twin
 from metareward.engines.quiet import quiet
 from metareward.errors import MetarewardError, ModelError
+from metareward.reasoning import AUTO, Markers, Reasoning
 from metareward.records import Message
 
 if TYPE_CHECKING:
@@ -73,43 +74,60 @@ def _check_template(tokenizer: "PreTrainedTokenizerBase") -> None:
         )
 
 
-def encode_chat(tokenizer: "PreTrainedTokenizerBase", messages: Sequence[Message]) -> list[int]:
+def encode_chat(
+    tokenizer: "PreTrainedTokenizerBase", messages: Sequence[Message], reasoning: Reasoning = AUTO
+) -> list[int]:
     """Token ids of the conversation, up to where the assistant's next turn begins.
 
     Those of transformers for the rendered template, except that the control tokens in it are exactly those
     that the template writes around harmless messages: one that is spelled out in a message, or that comes
     about where a message meets the template, is encoded as ordinary text. Templates see only the white
-    space at the ends of a message. Lone surrogates become U+FFFD. Raises ModelError if the template refuses
-    the messages (some know no system role), or leaves one out.
+    space at the ends of a message. The reasoning of an earlier turn is left out where the template leaves
+    that of such a turn out. Lone surrogates become U+FFFD. Raises ModelError if the template refuses the
+    messages (some know no system role), or leaves one out.
     """
-    contents = [_SURROGATES.sub("\ufffd", message.content) for message in messages]
-    pieces = shape(tokenizer, messages)
-    if lost := left_out(messages, pieces):
-        raise ModelError(_lost(tokenizer, messages, lost))
+    texts = _remembered(tokenizer, messages, reasoning)
+    kept = [Message(message.role, text) for message, text in zip(messages, texts, strict=True)]
+    contents = [_SURROGATES.sub("\ufffd", text) for text in texts]
+    pieces = shape(tokenizer, kept, thinking=reasoning.thinking)
+    if lost := left_out(kept, pieces):
+        raise ModelError(_lost(tokenizer, kept, lost))
     cores = [content.strip() for content in contents]
     text = "".join(piece if isinstance(piece, str) else cores[piece] for piece in pieces)
     return twin(tokenizer, len(tokenizer)).encode(text)
 
 
 def shape(
-    tokenizer: "PreTrainedTokenizerBase", messages: Sequence[Message], *, ask: bool = True
+    tokenizer: "PreTrainedTokenizerBase",
+    messages: Sequence[Message],
+    *,
+    ask: bool = True,
+    thinking: bool | None = None,
 ) -> tuple[str | int, ...]:
     """What the template writes around messages: text, control tokens in it by their secret names, and the
     numbers of the messages in their places.
 
-    ask: up to where the assistant's next turn begins; else to the end of the last message's turn. Raises
-    ModelError if the template refuses the messages.
+    ask: up to where the assistant's next turn begins; else to the end of the last message's turn. thinking:
+    for the template's own switch, if it has one. Raises ModelError if the template refuses the messages.
     """
     contents = [_SURROGATES.sub("\ufffd", message.content) for message in messages]
     edges = tuple((message.role, *_edges(text)) for message, text in zip(messages, contents, strict=True))
     template = str(tokenizer.chat_template)
-    return _skeleton(tokenizer, template, len(tokenizer), edges, ask, clock.now())
+    return _skeleton(tokenizer, template, len(tokenizer), edges, ask, clock.now(), thinking)
 
 
-def written_around(tokenizer: "PreTrainedTokenizerBase", turns: list[dict[str, str]], *, ask: bool) -> str:
+def written_around(
+    tokenizer: "PreTrainedTokenizerBase",
+    turns: list[dict[str, str]],
+    *,
+    ask: bool,
+    thinking: bool | None = None,
+) -> str:
     """What the template writes, told the run's moment and not allowed to draw at random."""
     clock.steady(tokenizer.get_chat_template())
-    return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=ask))
+    switch: Any = {} if thinking is None else {"enable_thinking": thinking, "thinking": thinking}
+    turned: Any = turns
+    return str(tokenizer.apply_chat_template(turned, tokenize=False, add_generation_prompt=ask, **switch))
 
 
 def left_out(messages: Sequence[Message], pieces: Sequence[str | int]) -> list[int]:
@@ -124,6 +142,36 @@ def encode_text(tokenizer: "PreTrainedTokenizerBase", text: str, *, continuing: 
     a tokenizer puts a blank in front of every text and takes it away in decoding (SentencePiece).
     """
     return twin(tokenizer, len(tokenizer), continuing).encode(_SURROGATES.sub("\ufffd", text))
+
+
+def opened_by(
+    tokenizer: "PreTrainedTokenizerBase", messages: Sequence[Message], reasoning: Reasoning = AUTO
+) -> Markers | None:
+    """The markers of the reasoning that the template opens for the answer to a conversation, if any."""
+    roles = tuple(message.role for message in messages)
+    return reasoning.opening(_asking(tokenizer, str(tokenizer.chat_template), roles, reasoning.thinking))
+
+
+def known_markers(tokenizer: "PreTrainedTokenizerBase", reasoning: Reasoning = AUTO) -> Markers | None:
+    """The markers that a model's vocabulary or chat template names: those it will use, if it reasons."""
+    added: dict[str, int] = tokenizer.get_added_vocab()  # pyright: ignore
+    template = str(tokenizer.chat_template)
+    named = (m for m in reasoning.known if m.close in added or m.close in template or m.open in template)
+    opened = opened_by(tokenizer, [Message("user", "a")], reasoning)
+    return opened or next(named, reasoning.known[0] if len(reasoning.known) == 1 else None)
+
+
+def check_thinking(tokenizer: "PreTrainedTokenizerBase", reasoning: Reasoning) -> None:
+    """ModelError if the chat template does the same whether it is asked for reasoning or not."""
+    if reasoning.thinking is None:
+        return
+    on, off = (_render(tokenizer, ["user"], ["a"], thinking=thinking) for thinking in (True, False))
+    if on == off:
+        raise ModelError(
+            f"{tokenizer.name_or_path}: reasoning.thinking is {str(reasoning.thinking).lower()}, and the "
+            "chat template knows no such switch (enable_thinking or thinking). Leave thinking out of "
+            "[reasoning], or take a model whose template has the switch."
+        )
 
 
 def end_of_turn(tokenizer: "PreTrainedTokenizerBase", generation_config: Any = None) -> tuple[int, ...]:
@@ -202,11 +250,16 @@ def context_of(config: Mapping[str, Any]) -> int | None:
 
 
 def _render(
-    tokenizer: "PreTrainedTokenizerBase", roles: Sequence[str], contents: Sequence[str], ask: bool
+    tokenizer: "PreTrainedTokenizerBase",
+    roles: Sequence[str],
+    contents: Sequence[str],
+    *,
+    ask: bool = True,
+    thinking: bool | None = None,
 ) -> str:
     turns = [{"role": role, "content": content} for role, content in zip(roles, contents, strict=True)]
     try:
-        return written_around(tokenizer, turns, ask=ask)
+        return written_around(tokenizer, turns, ask=ask, thinking=thinking)
     except MetarewardError as error:
         raise type(error)(f"{tokenizer.name_or_path}: {error}") from error
     except Exception as error:  # a template, sandboxed by transformers, raises what its expressions do
@@ -233,6 +286,7 @@ def _skeleton(
     edges: tuple[tuple[str, ...], ...],
     ask: bool,
     moment: datetime,
+    thinking: bool | None,
 ) -> tuple[str | int, ...]:
     """What the template writes, control tokens by their secret names, and the messages' places in it.
 
@@ -241,9 +295,52 @@ def _skeleton(
     template that writes the date, are looked at again.
     """
     contents = [f"{NONCE}h{number}h".join(around) for number, (_, *around) in enumerate(edges)]
-    text = _named(tokenizer, _render(tokenizer, [role for role, *_ in edges], contents, ask))
+    roles = [role for role, *_ in edges]
+    text = _named(tokenizer, _render(tokenizer, roles, contents, ask=ask, thinking=thinking))
     pieces = re.split(f"{NONCE}h([0-9]+)h", text)
     return tuple(int(piece) if place % 2 else piece for place, piece in enumerate(pieces))
+
+
+@lru_cache(maxsize=256)
+def _asking(
+    tokenizer: "PreTrainedTokenizerBase", template: str, roles: tuple[str, ...], thinking: bool | None
+) -> str:
+    """What the template writes after the last message. template is there as for `_skeleton`."""
+    return _render(tokenizer, roles, [NONCE] * len(roles), thinking=thinking).rpartition(NONCE)[2]
+
+
+def _remembered(
+    tokenizer: "PreTrainedTokenizerBase", messages: Sequence[Message], reasoning: Reasoning
+) -> list[str]:
+    """What the messages say, without the reasoning that the template would leave out.
+
+    The template itself never sees what they say, so it is asked about a turn of that kind at that place.
+    """
+    contents = [message.content for message in messages]
+    roles = tuple(message.role for message in messages)
+    for place, message in enumerate(messages):
+        if message.role == "assistant" and (split := reasoning.split(message.content)).markers:
+            about = (roles, place, split.markers, reasoning.thinking)
+            if split.ended and _forgets(tokenizer, str(tokenizer.chat_template), *about):
+                contents[place] = message.content[split.begin :]
+    return contents
+
+
+@lru_cache(maxsize=256)
+def _forgets(
+    tokenizer: "PreTrainedTokenizerBase",
+    template: str,
+    roles: tuple[str, ...],
+    place: int,
+    markers: Markers,
+    thinking: bool | None,
+) -> bool:
+    """Whether the template leaves the reasoning of the turn at a place out, and not its answer."""
+    thought, said = f"{NONCE}r", f"{NONCE}a"
+    contents = [f"{NONCE}o"] * len(roles)
+    contents[place] = f"{markers.open}\n{thought}\n{markers.close}\n\n{said}"
+    text = _render(tokenizer, roles, contents, thinking=thinking)
+    return thought not in text and said in text
 
 
 def _named(tokenizer: "PreTrainedTokenizerBase", text: str) -> str:

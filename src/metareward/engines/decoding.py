@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from metareward.engines.batching import Job, Plan
+from metareward.engines.forcing import ForcedTokens
 from metareward.engines.prefill import Network, prefill
 from metareward.engines.sampling import draw, uniforms
 from metareward.engines.stopping import Stopping
@@ -24,7 +25,9 @@ class Row:
     """One answer in the making.
 
     sampled: every token drawn. kept: how many of them belong to the answer. pending: what is still to be
-    fed before the choices are read; None while sampling. fault: why there is no answer.
+    fed before the choices are read; None while sampling. reading: what is forced after the answer, if that
+    can be done outside reasoning. inside: reasoning was seen to be open, and no marker since that may end it.
+    fault: why there is no answer.
     """
 
     job: Job
@@ -35,6 +38,8 @@ class Row:
     finish: Finish = Finish.LENGTH
     turn_ended: bool = False
     pending: list[int] | None = None
+    reading: ForcedTokens | None = None
+    inside: bool = False
     choice_log_probs: dict[str, float] | None = None
     done: bool = False
     fault: str | None = None
@@ -116,10 +121,11 @@ class _Batch:
                 row.sampled.append(drawn)
             if not self._ended(row):
                 return drawn
-            if row.job.forced is None or not row.job.forced.single:
+            row.reading = self._reading(row)
+            if row.reading is None or not row.reading.single:
                 row.done = True
                 return 0
-            row.pending = self._rewind(index, row)
+            row.pending = self._rewind(index, row, row.reading)
         if row.pending:
             return row.pending.pop()
         self._read(index, row)
@@ -130,26 +136,46 @@ class _Batch:
         sampling = row.job.request.sampling
         row.turn_ended = bool(row.sampled) and row.sampled[-1] in self._ends
         full = len(row.sampled) >= sampling.max_tokens
-        hit = bool(sampling.stop and row.sampled) and self._stopping.hit(row.sampled, sampling.stop)
-        if not (row.turn_ended or full or hit):
+        if not (row.turn_ended or full or self._stopped(row)):
             return False
         answer = row.sampled[:-1] if row.turn_ended else row.sampled
-        row.kept, row.text, stopped = self._stopping.cut(answer, sampling.stop)
+        row.kept, row.text, stopped = self._stopping.cut(
+            answer, sampling.stop, row.job.opened, writing=not (row.turn_ended or full)
+        )
         row.turn_ended = row.turn_ended and not stopped
         if not (row.turn_ended or full or stopped):
-            return False  # the tail looked like a stop string, the whole text does not
+            row.inside = not self._stopping.split(row.text, row.job.opened, writing=True).ended
+            return False  # the tail looked like a stop string, the whole text does not, or it is reasoning
         row.finish = Finish.STOP if row.turn_ended or stopped else Finish.LENGTH
         return True
 
-    def _rewind(self, index: int, row: Row) -> list[int]:
+    def _stopped(self, row: Row) -> bool:
+        """Whether the newest token may have completed a stop string of the answer."""
+        stop = row.job.request.sampling.stop
+        if not stop or not row.sampled:
+            return False
+        row.inside = row.inside and not self._stopping.may_end_reasoning(row.sampled)
+        return not row.inside and self._stopping.hit(row.sampled, stop)
+
+    def _reading(self, row: Row) -> ForcedTokens | None:
+        """What is forced now that sampling is over: after the answer, or after reasoning that it ends."""
+        job = row.job
+        if job.forced is None:
+            return None
+        split = self._stopping.split(row.text, job.opened)
+        if split.ended:
+            return job.forced
+        is_known = job.ending is not None and job.ending.ends(split.markers)
+        return job.ending if is_known else None
+
+    def _rewind(self, index: int, row: Row, reading: ForcedTokens) -> list[int]:
         """What to feed before the choices can be read, last token first.
 
         The cache holds every sampled token but the last. Those behind a cut are hidden from attention
         and their positions used again; at least one token is fed, for only that gives fresh logits.
         """
-        assert row.job.forced is not None
         prompt = len(row.job.prompt)
-        target = [*row.job.prompt, *row.sampled[: row.kept], *row.job.forced.common]
+        target = [*row.job.prompt, *row.sampled[: row.kept], *reading.common]
         cached = prompt + max(0, len(row.sampled) - 1)
         valid = min(cached, prompt + row.kept, len(target) - 1)
         hidden = slice(self._first + valid - prompt, self._slot)
@@ -158,9 +184,9 @@ class _Batch:
         return target[valid:][::-1]
 
     def _read(self, index: int, row: Row) -> None:
-        assert row.job.forced is not None
+        assert row.reading is not None
         log_probs_V = self._logits_BV[index].float().log_softmax(-1)
-        remainders = row.job.forced.remainders
+        remainders = row.reading.remainders
         values = log_probs_V[[ids[0] for ids in remainders.values()]].tolist()
         row.choice_log_probs = dict(zip(remainders, values, strict=True))
         row.done = True

@@ -1,6 +1,7 @@
 """An engine without a model: deterministic, scriptable, quick. Whole runs are tried and tested with it."""
 
 import dataclasses
+import functools
 import itertools
 import math
 import re
@@ -13,6 +14,7 @@ from metareward.engines.base import Completion, Forced, OpenEngine, Request, fai
 from metareward.engines.checks import fault_of
 from metareward.ids import seed_of
 from metareward.models.base import Model
+from metareward.reasoning import Reasoning, Split
 from metareward.records import Finish
 
 END_OF_TURN = 2
@@ -38,12 +40,14 @@ class Reply:
     """What a script answers: a text that would end by itself, or why the request fails.
 
     choice_probabilities: for a forced request; what is missing has probability (almost) 0, and None
-    leaves it to the request's seed.
+    leaves it to the request's seed. opened: whether the prompt left reasoning open, in which the text begins;
+    None leaves that to the text.
     """
 
     text: str = ""
     choice_probabilities: Mapping[str, float] | None = None
     fail: str | None = None
+    opened: bool | None = None
 
 
 Script = Callable[[Request, Model], Reply | str]
@@ -91,10 +95,14 @@ class FakeEngine:
         reply = Reply(reply) if isinstance(reply, str) else reply
         if reply.fail is not None:
             return failed(request, reply.fail)
-        tokens, finish, whole = _sampled(reply.text, sampling.max_tokens, sampling.stop)
+        reasoning = self._model.reasoning
+        begin = functools.partial(reasoning.split, opened=reply.opened)
+        tokens, finish, whole = _sampled(reply.text, sampling.max_tokens, sampling.stop, begin)
         ids = tuple(map(token_id, tokens))
         if whole and request.forced is None:
             ids += (END_OF_TURN,)
+        written = begin("".join(tokens))
+        closing = "" if written.ended or not request.forced else _closing(written, reasoning, request.forced)
         return Completion(
             request_id=request.id,
             text="".join(tokens),
@@ -103,7 +111,9 @@ class FakeEngine:
             prompt_tokens=asked,
             output_tokens=len(tokens) + whole,
             choice_log_probs=_log_probs(seen, reply) if request.forced else None,
-            endings=_endings(request.forced) if request.forced else None,
+            endings=_endings(request.forced, closing) if request.forced else None,
+            opened=reply.opened,
+            closing=closing,
         )
 
 
@@ -127,11 +137,15 @@ def token_id(word: str) -> int:
     return 3 + zlib.crc32(word.encode("utf-8", "surrogatepass")) % 1_000_000
 
 
-def _sampled(text: str, max_tokens: int, stop: tuple[str, ...]) -> tuple[list[str], Finish, bool]:
+def _sampled(
+    text: str, max_tokens: int, stop: tuple[str, ...], begin: Callable[[str], Split]
+) -> tuple[list[str], Finish, bool]:
     """The words that are kept, why they end, and whether the text came to its own end."""
     written = words(text)[:max_tokens]
     whole = len(written) == len(words(text)) and len(written) < max_tokens  # the end is a token, too
-    places = [place for string in stop if (place := "".join(written).find(string)) >= 0]
+    said = "".join(written)
+    split = begin(said)
+    places = [p for string in stop if split.ended and (p := said.find(string, split.begin)) >= 0]
     if not places:
         return written, Finish.STOP if whole else Finish.LENGTH, whole
     while len("".join(written)) > min(places):
@@ -150,5 +164,11 @@ def _log_probs(request: Request, reply: Reply) -> dict[str, float]:
     return {choice: math.log(max(given.get(choice, 0.0), _FLOOR)) for choice in choices}
 
 
-def _endings(forced: Forced) -> dict[str, tuple[int, ...]]:
-    return {choice: (*map(token_id, words(forced.prefix + choice)), END_OF_TURN) for choice in forced.choices}
+def _endings(forced: Forced, closing: str) -> dict[str, tuple[int, ...]]:
+    texts = {choice: closing + forced.prefix + choice for choice in forced.choices}
+    return {choice: (*map(token_id, words(text)), END_OF_TURN) for choice, text in texts.items()}
+
+
+def _closing(split: Split, reasoning: Reasoning, forced: Forced) -> str:
+    """What ends reasoning that is still open."""
+    return (split.markers or reasoning.known[0]).ending(forced.prefix)

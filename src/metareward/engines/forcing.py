@@ -1,11 +1,13 @@
 """Forced reading: which tokens to feed after an answer, and which to read the verdict from."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from metareward.engines.base import Forced
 from metareward.engines.chat import encode_text
+from metareward.reasoning import Markers
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -16,12 +18,18 @@ class ForcedTokens:
     """`prefix + choice`, tokenised jointly for each choice.
 
     common: what all share, to be fed; nothing of a choice is in it. remainders: what is left for each
-    choice, to be scored. endings: the whole of it and the end-of-turn token.
+    choice, to be scored. endings: the whole of it and the end-of-turn token. closing: what stands before the
+    prefix to end reasoning; its tokens are in `common` and `endings`.
     """
 
     common: tuple[int, ...]
     remainders: Mapping[str, tuple[int, ...]]
     endings: Mapping[str, tuple[int, ...]]
+    closing: str = ""
+
+    def ends(self, markers: Markers | None) -> bool:
+        """Whether it ends reasoning between these markers; None: whatever the prompt opened."""
+        return bool(self.closing) and (markers is None or self.closing.strip() == markers.close)
 
     @property
     def single(self) -> bool:
@@ -34,18 +42,39 @@ class ForcedTokens:
         return max((len(ending) - 1 for ending in self.endings.values()), default=len(self.common))
 
 
-def tokenise(tokenizer: "PreTrainedTokenizerBase", forced: Forced, end: int) -> ForcedTokens:
-    """Work out a forced reading. `end` is the end-of-turn token id that closes each ending."""
+def tokenise(
+    tokenizer: "PreTrainedTokenizerBase", forced: Forced, end: int, inside: Markers | None = None
+) -> ForcedTokens:
+    """Work out a forced reading. `end` is the end-of-turn token id that closes each ending.
+
+    inside: of the reasoning that is to be ended first, by its own marker on a line of its own.
+    """
+    lead = _marker(tokenizer, inside.close) if inside else ()
+    closing = inside.ending(forced.prefix) if inside else ""
+    # What follows the marker is encoded in one piece, as the model would write it.
+    prefix = closing.removeprefix(f"\n{inside.close}") + forced.prefix if inside else forced.prefix
     whole = {
-        choice: tuple(encode_text(tokenizer, forced.prefix + choice, continuing=True))
-        for choice in forced.choices
+        choice: tuple(encode_text(tokenizer, prefix + choice, continuing=True)) for choice in forced.choices
     }
     common = _shared(list(whole.values()))
     # With one choice, or choices that begin alike, the shared part reaches into the choice: take that back.
-    while common and len(_decode(tokenizer, common)) > len(forced.prefix):
+    while common and len(_decode(tokenizer, common)) > len(prefix):
         common = common[:-1]
     remainders = {choice: ids[len(common) :] for choice, ids in whole.items()}
-    return ForcedTokens(common, remainders, {choice: (*ids, end) for choice, ids in whole.items()})
+    endings = {choice: (*lead, *ids, end) for choice, ids in whole.items()}
+    return ForcedTokens((*lead, *common), remainders, endings, closing)
+
+
+def _marker(tokenizer: "PreTrainedTokenizerBase", text: str) -> tuple[int, ...]:
+    """The tokens of a marker on a new line, those of its parts that are tokens of their own as these."""
+    vocabulary: dict[str, int] = tokenizer.get_added_vocab()  # pyright: ignore
+    added = {name: index for name, index in vocabulary.items() if name in text}
+    names = sorted(map(re.escape, added), key=len, reverse=True)
+    pieces = re.split(f"({'|'.join(names)})", f"\n{text}") if added else [f"\n{text}"]
+    ids: list[int] = []
+    for piece in pieces:
+        ids += [added[piece]] if piece in added else encode_text(tokenizer, piece, continuing=True)
+    return tuple(ids)
 
 
 def _shared(sequences: list[tuple[int, ...]]) -> tuple[int, ...]:

@@ -12,7 +12,15 @@ import torch
 
 from metareward.engines.base import Completion, OpenEngine, Request, failed, named
 from metareward.engines.batching import Job, Limits, Plan, plan, plan_batches
-from metareward.engines.chat import context_of, encode_chat, end_of_turn, load_tokenizer
+from metareward.engines.chat import (
+    check_thinking,
+    context_of,
+    encode_chat,
+    end_of_turn,
+    known_markers,
+    load_tokenizer,
+    opened_by,
+)
 from metareward.engines.checks import fault_of
 from metareward.engines.decoding import NOT_FINITE, Row, decode
 from metareward.engines.forcing import ForcedTokens, tokenise
@@ -22,6 +30,7 @@ from metareward.engines.probes import require_heading
 from metareward.engines.stopping import Stopping
 from metareward.errors import ModelError
 from metareward.models.base import Model
+from metareward.reasoning import AUTO, Reasoning
 from metareward.records import Message
 
 if TYPE_CHECKING:
@@ -38,19 +47,29 @@ class TransformersEngine:
     until it does; a single request that does not fit fails as a value. A model with a sliding window
     answers as long as prompt and answer fit into the window; its other layers would allow more, this
     engine does not. Models with recurrent layers are refused.
+
+    reasoning: how the model's reasoning is told from its answers. A forced reading ends what the model has
+    not ended by its own marker first; where that is not known there is no reading.
     """
 
     def __init__(
-        self, model: Any, tokenizer: "PreTrainedTokenizerBase", limits: Limits, window: int = _WINDOW
+        self,
+        model: Any,
+        tokenizer: "PreTrainedTokenizerBase",
+        limits: Limits,
+        window: int = _WINDOW,
+        reasoning: Reasoning = AUTO,
     ) -> None:
         _check_fit(model, tokenizer)
+        check_thinking(tokenizer, reasoning)
         self._tokenizer, self._limits, self._window = tokenizer, limits, window
         self._network = Network(model, len(tokenizer))
-        self._stopping = Stopping(tokenizer)
+        self._reasoning, self._stopping = reasoning, Stopping(tokenizer, reasoning)
+        self._markers = known_markers(tokenizer, reasoning)
         self._ends = end_of_turn(tokenizer, getattr(model, "generation_config", None))
         self._context = _context(model.config)
         self._last: tuple[tuple[Message, ...], tuple[int, ...]] | None = None
-        self._readings: dict[object, ForcedTokens] = {}
+        self._readings: dict[object, tuple[ForcedTokens, ForcedTokens | None]] = {}
 
     @property
     def tokenizer(self) -> "PreTrainedTokenizerBase":
@@ -81,9 +100,11 @@ class TransformersEngine:
             return failed(request, fault)
         try:
             prompt = self._encode(request.messages)
+            opened = opened_by(self._tokenizer, request.messages, self._reasoning) is not None
         except ModelError as error:
             return failed(request, str(error))
-        job = Job(request, prompt, self._reading(request))
+        forced, ending = self._reading(request)
+        job = Job(request, prompt, forced, opened, ending)
         if self._context is not None and len(prompt) + job.new_tokens > self._context:
             return failed(
                 request,
@@ -95,15 +116,20 @@ class TransformersEngine:
     def _encode(self, messages: tuple[Message, ...]) -> tuple[int, ...]:
         """The prompt's tokens; samples of one prompt mostly follow one another, so the last is kept."""
         if self._last is None or self._last[0] != messages:
-            self._last = (messages, tuple(encode_chat(self._tokenizer, messages)))
+            self._last = (messages, tuple(encode_chat(self._tokenizer, messages, self._reasoning)))
         return self._last[1]
 
-    def _reading(self, request: Request) -> ForcedTokens | None:
-        if request.forced is None:
-            return None
-        if request.forced not in self._readings:
-            self._readings[request.forced] = tokenise(self._tokenizer, request.forced, self._ends[0])
-        return self._readings[request.forced]
+    def _reading(self, request: Request) -> tuple[ForcedTokens | None, ForcedTokens | None]:
+        """What is forced after an answer, and after reasoning that is to be ended first."""
+        forced, end = request.forced, self._ends[0]
+        if forced is None:
+            return None, None
+        if forced not in self._readings:
+            plain = tokenise(self._tokenizer, forced, end)
+            markers = self._markers
+            ending = tokenise(self._tokenizer, forced, end, markers) if markers else None
+            self._readings[forced] = plain, ending
+        return self._readings[forced]
 
     def _answer(self, batch: Plan) -> Iterator[Completion]:
         """Answer a batch row by row; where memory runs out, what is left of it in halves."""
@@ -142,20 +168,20 @@ class TransformersEngine:
 
     def _read_long_choices(self, row: Row) -> None:
         """Score choices of more than one token, each by a pass of its own: rare, so plain."""
-        forced = row.job.forced
-        if forced is None or row.fault or row.choice_log_probs is not None:
+        reading = row.reading
+        if reading is None or row.fault or row.choice_log_probs is not None:
             return
-        context = [*row.job.prompt, *row.sampled[: row.kept], *forced.common]
+        context = [*row.job.prompt, *row.sampled[: row.kept], *reading.common]
         row.choice_log_probs = {
             choice: self._network.log_prob(context, remainder)
-            for choice, remainder in forced.remainders.items()
+            for choice, remainder in reading.remainders.items()
         }
 
     def _completion(self, row: Row) -> Completion:
-        forced = row.job.forced
+        reading = row.reading
         if row.fault or not all(map(math.isfinite, (row.choice_log_probs or {}).values())):
             return failed(row.job.request, row.fault or NOT_FINITE)
-        with_end = row.turn_ended and forced is None
+        with_end = row.turn_ended and row.job.forced is None
         return Completion(
             request_id=row.job.request.id,
             text=row.text,
@@ -164,7 +190,9 @@ class TransformersEngine:
             prompt_tokens=len(row.job.prompt),
             output_tokens=len(row.sampled),
             choice_log_probs=row.choice_log_probs,
-            endings=forced.endings if forced else None,
+            endings=reading.endings if reading else None,
+            opened=row.job.opened,
+            closing=reading.closing if reading else "",
         )
 
 
@@ -195,7 +223,7 @@ def open_transformers(
             tokens=batch_tokens or _batch_tokens(network, on_cpu),
             chunk=1024 if on_cpu else 16384,
         )
-        engine = TransformersEngine(network, tokenizer, limits, window)
+        engine = TransformersEngine(network, tokenizer, limits, window, model.reasoning)
         del network
         try:
             yield engine

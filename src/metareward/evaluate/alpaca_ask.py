@@ -12,6 +12,7 @@ from metareward.evaluate.annotations import ALLOWED_MISSING, Annotation, Annotat
 from metareward.evaluate.jsonrows import complain, read_rows, require_fields
 from metareward.ids import fingerprint, seed_of
 from metareward.models.base import Model
+from metareward.reasoning import AUTO
 from metareward.records import Comparison, Finish, Prompt, Response
 from metareward.runner import Runner
 from metareward.settings import checked, require
@@ -23,7 +24,7 @@ from metareward.stages.prefer import Prefer
 
 @dataclass(frozen=True)
 class Strip:
-    """Responses without white space at their ends, as the benchmark keeps what a model generated."""
+    """The answers of responses without white space at their ends, as the benchmark keeps them."""
 
     name: ClassVar[str] = "strip"
     record: ClassVar[type[Response]] = Response
@@ -31,7 +32,7 @@ class Strip:
     def apply(self, responses: Iterable[Response]) -> Iterator[Response]:
         """One a response; the tokens are those sampled."""
         for response in responses:
-            yield replace(response, text=response.text.strip())
+            yield replace(response, text=response.answer.strip(), reasoning=0)
 
     def shape(self, *shapes: Shape) -> Shape:
         """As many rows as there were."""
@@ -113,7 +114,7 @@ class AlpacaEval:
         for prompt, instruction, base in zip(self.prompts, self.instructions, self.baseline, strict=True):
             response = written.get(prompt.id)
             verdict = _verdict(response, said.get(prompt.id), base)
-            length = len(response.text) if response else 0
+            length = len(response.answer) if response else 0
             rows.append(Annotation(instruction.number, verdict, len(base), length, instruction.dataset))
         return Annotations(tuple(rows))
 
@@ -145,7 +146,7 @@ def read_outputs(path: Path, instructions: Sequence[Instruction]) -> dict[int, s
         elif number in outputs:
             faults.append(("repeat an instruction", f"row {place}"))
         else:
-            outputs[number] = row["output"]
+            outputs[number] = AUTO.answer(row["output"])
     complain(path, faults, len(rows), wanted)
     return outputs
 
@@ -165,7 +166,7 @@ def _verdict(response: Response | None, comparison: Comparison | None, baseline:
     """How far the model's output is preferred, in 0..1; NaN if that could not be read."""
     if response is None or response.finish is Finish.FAILED:
         return math.nan
-    if response.text == baseline:
+    if response.answer == baseline:
         return 0.5
     if comparison is None or comparison.p_first is None:
         return math.nan

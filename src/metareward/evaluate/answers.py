@@ -28,6 +28,6 @@ def answers_of(prompts: Iterable[Prompt], responses: Iterable[Response]) -> tupl
     for response in responses:
         failed = response.finish is Finish.FAILED
         where = f"response {response.id}: {response.error}" if failed else response.id
-        given.append(Given(where, texts[response.prompt_id], None if failed else response.text))
+        given.append(Given(where, texts[response.prompt_id], None if failed else response.answer))
         truncated += response.finish is Finish.LENGTH
     return given, truncated

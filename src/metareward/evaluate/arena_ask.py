@@ -11,6 +11,7 @@ from metareward.evaluate.arena_hard import Games, Method, battles_of, score
 from metareward.evaluate.jsonrows import Row, complain, read_rows, require_fields
 from metareward.ids import fingerprint
 from metareward.models.base import Model
+from metareward.reasoning import AUTO
 from metareward.records import Comparison, Finish, Outcome, Prompt, Response
 from metareward.runner import Runner
 from metareward.sources import prompt_of
@@ -88,7 +89,7 @@ def _games(comparisons: Iterable[Comparison], models: set[str]) -> Iterable[Game
     found: dict[str, dict[bool, str | None]] = {}
     for row in comparisons:
         unread = row.outcome is Outcome.UNREADABLE
-        label = None if unread else verdict_of(row.text.splitlines()[-1]) or verdict_of(row.text)
+        label = None if unread else verdict_of(row.answer.splitlines()[-1]) or verdict_of(row.answer)
         found.setdefault(row.prompt_id, {})[row.second_id in models] = label
     for prompt, labels in found.items():
         yield Games(prompt, SUBJECT, labels.get(True), labels.get(False))
@@ -110,7 +111,7 @@ def read_answers(path: Path) -> dict[str, str]:
     wanted = "answers have rows with a uid (or question_id) and an answer (or choices, or messages)"
     require_fields(path, rows, lambda row: _uid(row) is not None and _answer(row) is not None, wanted)
     complain(path, _repeats(rows), len(rows), wanted)
-    return {str(_uid(row)): str(_answer(row)) for row in rows}
+    return {str(_uid(row)): AUTO.answer(str(_answer(row))) for row in rows}
 
 
 def paired(

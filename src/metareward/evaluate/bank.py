@@ -56,10 +56,10 @@ class Bank:
             if response is None:
                 yield Dropped(prompt.id, "no usable response")
                 continue
-            yield self._row(prompt, 0, GENUINE, response.text)
+            yield self._row(prompt, 0, GENUINE, response.answer)
             for number, kind in enumerate(KINDS, 1):
-                text = self._worse(kind, prompt, response.text, others.get(prompt.id))
-                if text is None or text.strip() == response.text.strip():
+                text = self._worse(kind, prompt, response.answer, others.get(prompt.id))
+                if text is None or text.strip() == response.answer.strip():
                     yield Dropped(prompt.id, f"cannot be made: {kind}")
                 else:
                     yield self._row(prompt, number, kind, text)
@@ -80,7 +80,7 @@ class Bank:
         if len(order) < 2:
             return {}
         shifted = [*order[1:], order[0]]
-        return {mine.id: other.text for (mine, _), (_, other) in zip(order, shifted, strict=True)}
+        return {mine.id: other.answer for (mine, _), (_, other) in zip(order, shifted, strict=True)}
 
     def _worse(self, kind: str, prompt: Prompt, text: str, other: str | None) -> str | None:
         seed = seed_of("bank", self.seed, kind, prompt.id)
@@ -94,7 +94,7 @@ class Bank:
 
 
 def _usable(responses: Sequence[Response]) -> Response | None:
-    kept = (r for r in responses if r.finish is not Finish.FAILED and r.text.strip())
+    kept = (r for r in responses if r.finish is not Finish.FAILED and r.answer.strip())
     return next(kept, None)
 
 

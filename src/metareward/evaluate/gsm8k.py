@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 
 from metareward.errors import DataError
 from metareward.evaluate.answers import answers_of, chosen
-from metareward.evaluate.responses import Given, Row, join, read_rows, require_fields, text_of
+from metareward.evaluate.responses import Given, Row, answer_of, join, read_rows, require_fields, text_of
 from metareward.evaluate.shares import share
 from metareward.models.base import Model
 from metareward.runner import Runner
@@ -239,7 +239,7 @@ def _given(where: str, question: Any, response: Any) -> Given:
     text = text_of(question, where, "question")
     if text is None:
         raise DataError(f"{where}: 'question' is null")
-    return Given(where, text, text_of(response, where, "response"))
+    return Given(where, text, answer_of(response, where, "response"))
 
 
 def _problem(where: str, row: Mapping[str, Any]) -> Problem:

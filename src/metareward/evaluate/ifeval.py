@@ -12,7 +12,7 @@ from metareward.errors import DataError
 from metareward.evaluate.answers import answers_of, chosen
 from metareward.evaluate.instructions import CHECKS, checked
 from metareward.evaluate.language import require_packages
-from metareward.evaluate.responses import Given, join, read_rows, require_fields, text_of
+from metareward.evaluate.responses import Given, answer_of, join, read_rows, require_fields, text_of
 from metareward.evaluate.shares import clustered_share, share
 from metareward.models.base import Model
 from metareward.runner import Runner
@@ -145,7 +145,7 @@ def load_responses(path: Path, tasks: Sequence[Task]) -> tuple[list[Given], dict
         if prompt is None:
             raise DataError(f"{where}: 'prompt' is null")
         prompt = reworded.get(prompt, prompt)
-        given.append(Given(where, prompt, text_of(row["response"], where, "response")))
+        given.append(Given(where, prompt, answer_of(row["response"], where, "response")))
         verdicts[prompt] = {name: row[name] for name in ("strict", "loose") if name in row}
     return given, verdicts
 

@@ -8,6 +8,7 @@ from typing import Any
 from metareward.evaluate.jsonrows import Row, complain, read_rows
 from metareward.evaluate.pair_forms import FormError, drafts_of, messages_of, require_certain
 from metareward.ids import fingerprint
+from metareward.reasoning import AUTO
 from metareward.records import Message
 
 _PAIRS = (
@@ -122,9 +123,10 @@ def _pairs(row: Row) -> list[KnownPair] | str:
 
 
 def _said(response: Any) -> str:
+    """What a response says, without the reasoning before it."""
     if not isinstance(response, str):
         raise FormError("have a response that is no text")
-    return response
+    return AUTO.answer(response)
 
 
 def _each_response(row: Row) -> list[Row]:
@@ -156,7 +158,7 @@ def _ranked(row: Row) -> Ranked | str | None:
     if not isinstance(response, str):
         return "have a response that is no text"
     try:
-        return Ranked(messages_of(prompt), response, float(quality))
+        return Ranked(messages_of(prompt), AUTO.answer(response), float(quality))
     except FormError as error:
         return str(error)
 

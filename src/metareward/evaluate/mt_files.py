@@ -10,6 +10,7 @@ from typing import Any
 from metareward.errors import DataError
 from metareward.evaluate.jsonrows import Row, complain, read_rows
 from metareward.evaluate.mt_bench import HIGHEST, LOWEST, TURNS, Match, Rated, score_matches, score_ratings
+from metareward.reasoning import AUTO
 
 _SINGLE = {"question_id", "model", "turn", "score"}
 _PAIR = {"question_id", "model_1", "model_2", "g1_winner", "g2_winner", "turn"}
@@ -48,7 +49,7 @@ def read_answers(path: Path) -> dict[str, tuple[str, str]]:
     rows = read_rows(path)
     faults = _faults(rows, lambda row: _turns_fault(_choice(row), row))
     complain(path, [*faults, *_repeats(rows, lambda row: str(row.get("question_id")))], len(rows), _ANSWERS)
-    return {str(row["question_id"]): _two(_choice(row)) for row in rows}
+    return {str(row["question_id"]): _two([AUTO.answer(turn) for turn in _choice(row)]) for row in rows}
 
 
 def score_file(

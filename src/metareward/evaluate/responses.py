@@ -11,6 +11,7 @@ from typing import Any
 
 from metareward.errors import DataError
 from metareward.evaluate.jsonrows import numbered_rows
+from metareward.reasoning import AUTO
 
 _SHOWN = 60
 _FORMS = (  # names that tell whose rows these are, most telling first
@@ -132,6 +133,12 @@ def text_of(value: Any, where: str, name: str) -> str | None:
     if value is None or isinstance(value, str):
         return value
     raise DataError(f"{where}: {name!r} must be a text, not {type(value).__name__} ({_brief(str(value))})")
+
+
+def answer_of(value: Any, where: str, name: str) -> str | None:
+    """The same of a model's response: its answer, without the reasoning that it may begin with."""
+    text = text_of(value, where, name)
+    return None if text is None else AUTO.answer(text)
 
 
 def _brief(text: str) -> str:

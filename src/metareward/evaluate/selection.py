@@ -74,7 +74,7 @@ def seen(
     start_banked: the judgments of the bank by the model that training began with. `bank` is read twice.
     """
     scores = list(scores_by_prompt(refereed).values())
-    lengths = [len(answer.text) for answer in answers if answer.finish is not Finish.FAILED]
+    lengths = [len(answer.answer) for answer in answers if answer.finish is not Finish.FAILED]
     mean, error = _mean(scores)
     length = float(np.mean(lengths)) if lengths else None
     judge = _judge(bank, banked, start_banked)

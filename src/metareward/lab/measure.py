@@ -81,13 +81,13 @@ def of_answers(held: Sequence[Prompt], answers: dict[str, Sequence[Response]]) -
     for kind, rows in answers.items():
         met = _met(held, rows)
         clusters = [[float(sum(met[row.id])) for row in rows if row.prompt_id == each.id] for each in held]
-        words = [row.text.split() for row in rows]
+        words = [row.answer.split() for row in rows]
         found[kind] = {
             "truth": mean_of_clusters(clusters).as_dict(),
             "criteria": _by_criterion(list(met.values())),
             "words": fmean(map(len, words)),
             "praised": fmean(praise(each) > 0 for each in words),
-            "distinct": len({(row.prompt_id, row.text) for row in rows}) / len(rows),
+            "distinct": len({(row.prompt_id, row.answer) for row in rows}) / len(rows),
         }
     return found
 
@@ -102,7 +102,7 @@ def of_judgments(
     """
     met = _met(held, responses)
     right = [
-        tuple(one == other for one, other in zip(met[row.response_id], said(row.text), strict=True))
+        tuple(one == other for one, other in zip(met[row.response_id], said(row.answer), strict=True))
         for row in judgments
     ]
     scores = [row.score for row in judgments if row.score is not None]
@@ -125,7 +125,7 @@ def of_battles(
 ) -> dict[str, Any]:
     """The meta-judge on fixed judgments: how often the one with more right verdicts wins, and its biases."""
     met = _met(held, responses)
-    merit = {row.id: agreeing(met[row.response_id], _signs(row.text)) for row in judgments}
+    merit = {row.id: agreeing(met[row.response_id], _signs(row.answer)) for row in judgments}
     score = {row.id: row.score or 0.0 for row in judgments}
     decided = [row for row in battles if row.outcome in (Outcome.FIRST, Outcome.SECOND)]
     first = [row.outcome is Outcome.FIRST for row in decided]
@@ -140,7 +140,7 @@ def of_battles(
 def _met(held: Sequence[Prompt], responses: Sequence[Response]) -> dict[str, Truth]:
     """The truth of each response, by its id."""
     tasks = {prompt.id: read_task(prompt.messages[0].content) for prompt in held}
-    return {row.id: truth(tasks[row.prompt_id], row.text) for row in responses}
+    return {row.id: truth(tasks[row.prompt_id], row.answer) for row in responses}
 
 
 def said(text: str) -> tuple[bool | None, ...]:
@@ -184,7 +184,7 @@ def fixed_judgments(asked: Sequence[Prompt], judge: Judge) -> list[Judgment]:
 
 
 def _judgment(judge: Judge, prompt: Prompt, response: Response, number: int) -> Judgment:
-    draw, words = random.Random(seed_of("lab judgment", response.id, number)), response.text.split()
+    draw, words = random.Random(seed_of("lab judgment", response.id, number)), response.answer.split()
     met = verdicts(read_task(prompt.messages[0].content), words)
     told = JudgeHabits().judgment(met, praise(words), draw)
     text, score = " ".join(judgment_words(told)), float(sum(told))

@@ -30,7 +30,7 @@ class TrueJudgments:
         for bundle in bundles(prompts, responses):
             task = read_task(bundle.prompt.messages[0].content)
             for response in bundle.responses:
-                met = truth(task, response.text)
+                met = truth(task, response.answer)
                 yield Judgment(
                     id=fingerprint("true", response.id),
                     prompt_id=bundle.prompt.id,

@@ -74,7 +74,10 @@ def of_iteration(number: int, pairs: Any | None, history: History) -> dict[str, 
 
     `actor_score_margin` is in points of the judge, `actor_length_margin` in characters.
     """
-    rows = [(p.chosen_score - p.rejected_score, len(p.chosen) - len(p.rejected)) for p in pairs or ()]
+    rows = [
+        (p.chosen_score - p.rejected_score, len(p.chosen_answer) - len(p.rejected_answer))
+        for p in pairs or ()
+    ]
     score, length = np.mean(rows, axis=0).tolist() if rows else (None, None)
     rho, agreed = history.rhos.get(number), history.consistency.get(number)
     return {

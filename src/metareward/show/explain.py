@@ -26,6 +26,7 @@ from metareward.show.stories import (
     prompt_story,
     response_story,
     title,
+    told,
     word,
 )
 from metareward.store import Manifest, Store
@@ -213,7 +214,7 @@ class _Teller:
 
     def _of_battle(self, battle: Battle) -> Story:
         facts = {"outcome": battle.outcome.value, "probability of first": battle.p_first}
-        facts |= {"finish": battle.finish.value, "text": battle.text}
+        facts |= {"finish": battle.finish.value, **told(battle)}
         rows = {row.id: row for row in self._get(Judgment, "id", [battle.first_id, battle.second_id])}
         sides = [
             judgment_story(rows[name], side) if name in rows else absent_story(side, name)

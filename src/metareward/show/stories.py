@@ -50,6 +50,14 @@ def prompt_story(prompt: Prompt) -> Story:
     return Story(title(prompt), {"source": prompt.source, "conversation": told})
 
 
+def told(record: Response | Judgment | Battle) -> dict[str, Any]:
+    """What a model wrote: its answer as `text`, and the reasoning before it, if any, apart from it."""
+    if not record.reasoning:
+        return {"text": record.text}
+    thoughts = "reasoning" if record.reasoning_ended else "reasoning, which did not end"
+    return {thoughts: record.text[: record.reasoning].strip(), "text": record.answer}
+
+
 def response_story(
     response: Response, judgments: Sequence[Judgment] | None, side: str = "", texts: bool = False
 ) -> Story:
@@ -65,7 +73,7 @@ def response_story(
         scores = [judgment.score for judgment in judgments if judgment.score is not None]
         facts["mean score"] = f"{fmean(scores):.3f}" if scores else None
         facts["readable judgments"] = f"{len(scores)} of {len(judgments)}"
-    facts |= {"characters": len(response.text), "text": response.text}
+    facts |= {"characters": len(response.answer), **told(response)}
     children = tuple(judgment_story(judgment, text=texts) for judgment in judgments or ())
     return Story(title(response, side), facts, children)
 
@@ -78,7 +86,7 @@ def judgment_story(judgment: Judgment, side: str = "", text: bool = True) -> Sto
     if judgment.confidence is not None:
         facts["confidence"] = judgment.confidence
     if text:
-        facts["text"] = judgment.text
+        facts |= told(judgment)
     return Story(title(judgment, side), facts)
 
 

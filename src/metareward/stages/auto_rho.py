@@ -126,7 +126,7 @@ def rho_curve(rule: ActorPairs | AnchoredPairs, rhos: Sequence[float], *inputs: 
             if not isinstance(chosen, str):
                 (good, high), (bad, low) = chosen
                 pairs[place:end] += 1
-                lengths[place:end] += len(good.text) - len(bad.text)
+                lengths[place:end] += len(good.answer) - len(bad.answer)
                 margins[place:end] += high - low
     return tuple(
         RhoPoint(rho, int(n), float(margin / n) if n else nan, float(length / n) if n else nan)

@@ -48,8 +48,8 @@ class Compare:
         text = templates.render(
             self.template,
             conversation=templates.transcript(prompt.messages),
-            response_a=first.text,
-            response_b=second.text,
+            response_a=first.answer,
+            response_b=second.answer,
         )
         return (Message("user", text),)
 
@@ -70,7 +70,8 @@ class Compare:
 
     def read(self, question: Question, completion: Completion, of: Model) -> Comparison:
         """Read the winner by position; in a forced reading write the verdict line that agrees with it."""
-        outcome, p_first = winner.read(self.reading, completion)
+        split = completion.split(of.reasoning)
+        outcome, p_first = winner.read(self.reading, completion, split)
         text, token_ids = completion.text, completion.token_ids
         if p_first is not None:
             text, token_ids = winner.with_verdict(completion, outcome)
@@ -88,6 +89,8 @@ class Compare:
             finish=completion.finish if p_first is None else Finish.STOP,
             outcome=outcome,
             p_first=p_first,
+            reasoning=split.begin,
+            reasoning_ended=split.ended,
         )
 
     def work(self, guess: Guess, *shapes: Shape) -> Work:

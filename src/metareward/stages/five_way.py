@@ -52,7 +52,7 @@ class FiveWay:
         """The exact prompt of one game, `first` on top."""
         conversation = templates.transcript(prompt.messages)
         text = templates.render(
-            self.template, conversation=conversation, response_a=first.text, response_b=second.text
+            self.template, conversation=conversation, response_a=first.answer, response_b=second.answer
         )
         return (Message("user", text),)
 
@@ -80,13 +80,14 @@ class FiveWay:
 
     def read(self, question: Question, completion: Completion, of: Model) -> Comparison:
         """The verdict stands at the end of `text`, also in a forced reading."""
-        text, finish = completion.text, completion.finish
+        text, finish, split = completion.text, completion.finish, completion.split(of.reasoning)
         if completion.choice_log_probs is not None:
             likeliest = max(completion.choice_log_probs, key=lambda one: completion.choice_log_probs[one])  # type: ignore[index]
-            text, finish = f"{text}{_FORCED.prefix}{likeliest}", Finish.STOP
+            text, finish = f"{text}{completion.closing}{_FORCED.prefix}{likeliest}", Finish.STOP
             found = likeliest.removesuffix("]]")
         else:
-            found = verdict_of(text) if self.reading == "free" and finish is Finish.STOP else None
+            readable = self.reading == "free" and finish is Finish.STOP
+            found = verdict_of(text[split.begin :]) if readable else None
         prompt_id, first_id, second_id = question.subject
         return Comparison(
             id=completion.request_id,
@@ -101,6 +102,8 @@ class FiveWay:
             finish=finish,
             outcome=Outcome.UNREADABLE if found is None else _OUTCOMES[VERDICTS.index(found)],
             p_first=None,
+            reasoning=split.begin,
+            reasoning_ended=split.ended,
         )
 
     def work(self, guess: Guess, *shapes: Shape) -> Work:

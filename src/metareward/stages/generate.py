@@ -42,7 +42,8 @@ class Generate:
                 yield Question(request, (prompt.id,), sample)
 
     def read(self, question: Question, completion: Completion, of: Model) -> Response:
-        """A response is what was written, failures included."""
+        """A response is what was written, failures and reasoning included."""
+        split = completion.split(of.reasoning)
         return Response(
             id=completion.request_id,
             prompt_id=question.subject[0],
@@ -52,6 +53,8 @@ class Generate:
             token_ids=completion.token_ids,
             finish=completion.finish,
             error=completion.error,
+            reasoning=split.begin,
+            reasoning_ended=split.ended,
         )
 
     def work(self, guess: Guess, *shapes: Shape) -> Work:

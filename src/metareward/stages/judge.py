@@ -8,6 +8,7 @@ from metareward import readers, templates
 from metareward.engines.base import Completion, Forced, Request, Sampling
 from metareward.ids import fingerprint, seed_of
 from metareward.models.base import Model
+from metareward.reasoning import DID_NOT_END
 from metareward.records import Finish, Judgment, Message, Prompt, Response
 from metareward.settings import check_reading, check_samples, check_sampling, check_seed, checked
 from metareward.stages.base import Guess, Question, Shape, Work, counted, question_key, text_tokens
@@ -50,7 +51,7 @@ class Judge:
     def ask(self, prompt: Prompt, response: Response) -> tuple[Message, ...]:
         """The exact judge prompt for one response."""
         conversation = templates.transcript(prompt.messages)
-        text = templates.render(self.template, conversation=conversation, response=response.text)
+        text = templates.render(self.template, conversation=conversation, response=response.answer)
         return (Message("user", text),)
 
     def questions(
@@ -72,14 +73,17 @@ class Judge:
     def read(self, question: Question, completion: Completion, of: Model) -> Judgment:
         """Read the verdict; in a forced reading write the verdict line that agrees with it."""
         text, token_ids, confidence = completion.text, completion.token_ids, None
+        split = completion.split(of.reasoning)
         if self.reading == "forced" and completion.choice_log_probs is not None:
             score, confidence = readers.expected_score(completion.choice_log_probs)
             text, token_ids = _with_verdict(completion, score)
             reading = readers.Reading(score=score)
+        elif not split.ended:
+            reading = readers.Reading(unread=DID_NOT_END)
         elif self.reading == "forced":
             reading = readers.Reading(unread="engine failure")
         else:
-            reading = readers.read_score(text, completion.finish)
+            reading = readers.read_score(text[split.begin :], completion.finish)
         return Judgment(
             id=completion.request_id,
             prompt_id=question.subject[0],
@@ -93,6 +97,8 @@ class Judge:
             score=reading.score,
             unread=reading.unread,
             confidence=confidence,
+            reasoning=split.begin,
+            reasoning_ended=split.ended,
         )
 
     def work(self, guess: Guess, *shapes: Shape) -> Work:
@@ -104,7 +110,7 @@ class Judge:
 
 def _with_verdict(completion: Completion, score: float) -> tuple[str, tuple[int, ...] | None]:
     verdict = str(int(score + 0.5))
-    text = f"{completion.text}{_FORCED.prefix}{verdict}"
+    text = f"{completion.text}{completion.closing}{_FORCED.prefix}{verdict}"
     if completion.token_ids is None or completion.endings is None:
         return text, None
     return text, completion.token_ids + completion.endings[verdict]

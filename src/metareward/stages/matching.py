@@ -37,7 +37,7 @@ def pairings(
     for first, second in permutations(readable, 2):
         if between != "all" and (stated(first) == stated(second)) != (between == "same"):
             continue
-        if max_length_ratio is None or length_ratio(first.text, second.text) <= max_length_ratio:
+        if max_length_ratio is None or length_ratio(first.answer, second.answer) <= max_length_ratio:
             yield first, second
 
 
@@ -55,7 +55,7 @@ def likeness(one: Judgment, other: Judgment) -> float:
     """
     if stated(one) != stated(other):
         return 0.0
-    ours, theirs = _neighbours(one.text), _neighbours(other.text)
+    ours, theirs = _neighbours(one.answer), _neighbours(other.answer)
     return 2 * (ours & theirs).total() / (ours.total() + theirs.total())
 
 

@@ -63,7 +63,7 @@ class MetaJudge:
         text = templates.render(
             self.template,
             conversation=templates.transcript(prompt.messages),
-            response=response.text,
+            response=response.answer,
             judgment_a=self._shown(first),
             judgment_b=self._shown(second),
         )
@@ -95,11 +95,12 @@ class MetaJudge:
             yield response, first, second
 
     def _shown(self, judgment: Judgment) -> str:
-        return judgment.text if self.show_scores else without_scores(judgment.text)
+        return judgment.answer if self.show_scores else without_scores(judgment.answer)
 
     def read(self, question: Question, completion: Completion, of: Model) -> Battle:
         """Read the winner by position."""
-        outcome, p_first = winner.read(self.reading, completion)
+        split = completion.split(of.reasoning)
+        outcome, p_first = winner.read(self.reading, completion, split)
         prompt_id, response_id, first_id, second_id = question.subject
         return Battle(
             id=completion.request_id,
@@ -108,10 +109,12 @@ class MetaJudge:
             first_id=first_id,
             second_id=second_id,
             model=of.fingerprint,
-            text=completion.text,
+            text=completion.text + completion.closing,
             finish=completion.finish,
             outcome=outcome,
             p_first=p_first,
+            reasoning=split.begin,
+            reasoning_ended=split.ended,
         )
 
     def work(self, guess: Guess, *shapes: Shape) -> Work:

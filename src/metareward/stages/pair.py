@@ -11,6 +11,7 @@ from statistics import fmean, pvariance
 from typing import ClassVar, Protocol, TypeVar
 
 from metareward.ids import added, fingerprint, seed_of
+from metareward.reasoning import NO_ANSWER
 from metareward.records import Dropped, Finish, Judgment, Message, PreferencePair, Prompt, Response, Role
 from metareward.settings import checked, require
 from metareward.stages.base import Shape
@@ -26,7 +27,10 @@ _Subject = TypeVar("_Subject", Response, Judgment)
 
 @dataclass(frozen=True)
 class KeepDistinct:
-    """The first of each identical text a prompt, without failures and blanks. One subject a response."""
+    """The first of each identical answer a prompt, without failures and blanks. One subject a response.
+
+    Answers that differ in the reasoning before them alone are one answer: a judge sees the same of both.
+    """
 
     name: ClassVar[str] = "keep_distinct"
     record: ClassVar[type[Response]] = Response
@@ -38,7 +42,7 @@ class KeepDistinct:
             for response in group:
                 reason = _unusable(response, seen)
                 if reason is None:
-                    seen.add(response.text)
+                    seen.add(response.answer)
                 yield Dropped(response.id, reason) if reason else response
 
     def shape(self, *shapes: Shape) -> Shape:
@@ -53,8 +57,8 @@ class ActorPairs:
 
     With S_max and S_min the best and worst mean score of a prompt's responses, chosen is the shortest
     response that scores in [(1 - rho) S_max + rho S_min, S_max], rejected the longest in
-    [S_min, (1 - rho) S_min + rho S_max]. Length is in characters; among equally long ones the better is
-    chosen, the worse rejected, then the earlier sample.
+    [S_min, (1 - rho) S_min + rho S_max]. Length is in characters of the answer, reasoning not
+    counted; among equally long ones the better is chosen, the worse rejected, then the earlier sample.
 
     rho: width of the two tiers, in [0, 0.5): at 0.5 they would meet. 0 is plain best against worst.
     max_chosen_characters: a pair with a longer chosen response is dropped.
@@ -152,11 +156,11 @@ def choose(rule: Control, sides: Sides) -> tuple[Scored, Scored] | str:
     if sides.best - sides.worst <= SCORE_TOLERANCE:
         return "equal scores"
     chosen, rejected = _chosen(sides, rule.rho), _rejected(sides, rule.rho)
-    if sides.good is not sides.bad and chosen[0].text == rejected[0].text:
+    if sides.good is not sides.bad and chosen[0].answer == rejected[0].answer:
         return "identical responses"  # two models can say the same; what one says was made distinct before
     if chosen[1] - rejected[1] < rule.min_margin - SCORE_TOLERANCE:
         return TOO_CLOSE
-    if too_long(chosen[0].text, rule.max_chosen_characters):
+    if too_long(chosen[0].answer, rule.max_chosen_characters):
         return "chosen response over the length limit"
     return chosen, rejected
 
@@ -168,14 +172,14 @@ def _chosen(sides: Sides, rho: float) -> Scored:
     best, worst = sides.best, sides.worst
     boundary = (1 - rho) * best + rho * worst - SCORE_TOLERANCE
     tier = [(r, s) for r, s in sides.good if s >= boundary and s > (best + worst) / 2]
-    return min(tier, key=lambda row: (len(row[0].text), -row[1], row[0].sample))
+    return min(tier, key=lambda row: (len(row[0].answer), -row[1], row[0].sample))
 
 
 def _rejected(sides: Sides, rho: float) -> Scored:
     best, worst = sides.best, sides.worst
     boundary = (1 - rho) * worst + rho * best + SCORE_TOLERANCE
     tier = [(r, s) for r, s in sides.bad if s <= boundary and s < (best + worst) / 2]
-    return min(tier, key=lambda row: (-len(row[0].text), row[1], row[0].sample))
+    return min(tier, key=lambda row: (-len(row[0].answer), row[1], row[0].sample))
 
 
 def preference(
@@ -203,6 +207,8 @@ def preference(
         rejected_token_ids=rejected.token_ids,
         chosen_score=scores[0],
         rejected_score=scores[1],
+        chosen_reasoning=chosen.reasoning,
+        rejected_reasoning=rejected.reasoning,
     )
 
 
@@ -249,9 +255,9 @@ def require_margin(where: str, margin: float) -> None:
 def _unusable(response: Response, seen: set[str]) -> str | None:
     if response.finish is Finish.FAILED:
         return "engine failure"
-    if not response.text.strip():
-        return "empty response"
-    return "duplicate response" if response.text in seen else None
+    if not response.answer.strip():
+        return NO_ANSWER if response.reasoning else "empty response"
+    return "duplicate response" if response.answer in seen else None
 
 
 def _readable_scores(

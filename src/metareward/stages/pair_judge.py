@@ -116,11 +116,11 @@ class JudgePairs:
             (chosen, chosen_elo), (rejected, rejected_elo) = self._farthest_met(rivals, elo, met)
             if chosen_elo - rejected_elo <= 2 * _ELO_TOLERANCE:
                 return Dropped(prompt.id, "equal Elo")
-        if chosen.text == rejected.text:
+        if chosen.answer == rejected.answer:
             return Dropped(prompt.id, "identical judgments")
         if chosen_elo - rejected_elo < self.min_margin:
             return Dropped(prompt.id, TOO_CLOSE)
-        if too_long(chosen.text, self.max_chosen_characters):
+        if too_long(chosen.answer, self.max_chosen_characters):
             return Dropped(prompt.id, "chosen judgment over the length limit")
         if chosen.messages != rejected.messages:
             raise StoreError(

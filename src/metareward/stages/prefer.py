@@ -58,8 +58,8 @@ class Prefer:
         """The exact prompt of one question, `first` on top."""
         data = {
             "instruction": templates.transcript(prompt.messages),
-            "output_1": first.text,
-            "output_2": second.text,
+            "output_1": first.answer,
+            "output_2": second.answer,
         }
         turns = _TURN.findall(self.template) or [("user", self.template)]
         return tuple(Message(role, templates.render(text, **data)) for role, text in turns)
@@ -81,7 +81,7 @@ class Prefer:
         for base, bundle in zip(bundles(left, baseline), bundles(right, responses), strict=True):
             for reference in base.responses[:1]:
                 for response in bundle.responses:
-                    if response.finish is Finish.FAILED or response.text == reference.text:
+                    if response.finish is Finish.FAILED or response.answer == reference.answer:
                         continue
                     pair = (reference, response)
                     first, second = pair[::-1] if self.switched(bundle.prompt) else pair

@@ -10,6 +10,7 @@ from metareward.engines.base import Completion, Forced, Request, Sampling
 from metareward.ids import fingerprint, seed_of
 from metareward.models.base import Model
 from metareward.readers import Reading
+from metareward.reasoning import DID_NOT_END
 from metareward.records import Finish, Judgment, Message, Prompt, Response
 from metareward.settings import check_reading, check_sampling, check_seed, checked
 from metareward.stages.base import Guess, Question, Shape, Work, question_key, text_tokens
@@ -54,7 +55,7 @@ class Rate:
 
     def ask(self, prompt: Prompt, response: Response, reference: str | None = None) -> tuple[Message, ...]:
         """The exact prompt for one response; of a second turn the whole conversation is shown."""
-        data = {"conversation": templates.transcript(prompt.messages), "response": response.text}
+        data = {"conversation": templates.transcript(prompt.messages), "response": response.answer}
         if reference is None:
             return (Message("user", templates.render(self.template, **data)),)
         return (Message("user", templates.render(self.reference_template, **data, reference=reference)),)
@@ -83,15 +84,19 @@ class Rate:
     def read(self, question: Question, completion: Completion, of: Model) -> Judgment:
         """In a forced reading `text` ends in the verdict line that agrees with the score."""
         text, finish, confidence = completion.text, completion.finish, None
+        split = completion.split(of.reasoning)
         if completion.choice_log_probs is not None:
             logs = {name.removesuffix(_CLOSING): log for name, log in completion.choice_log_probs.items()}
             score, confidence = readers.expected_score(logs)
-            text, finish = f"{text}{_FORCED.prefix}{int(score + 0.5)}{_CLOSING}", Finish.STOP
+            verdict = f"{_FORCED.prefix}{int(score + 0.5)}{_CLOSING}"
+            text, finish = f"{text}{completion.closing}{verdict}", Finish.STOP
             reading = Reading(score=score)
+        elif not split.ended:
+            reading = Reading(unread=DID_NOT_END)
         elif self.reading == "forced":
             reading = Reading(unread="engine failure")
         else:
-            reading = read_rating(text, finish)
+            reading = read_rating(text[split.begin :], finish)
         return Judgment(
             id=completion.request_id,
             prompt_id=question.subject[0],
@@ -105,6 +110,8 @@ class Rate:
             score=reading.score,
             unread=reading.unread,
             confidence=confidence,
+            reasoning=split.begin,
+            reasoning_ended=split.ended,
         )
 
     def work(self, guess: Guess, *shapes: Shape) -> Work:

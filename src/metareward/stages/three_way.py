@@ -88,14 +88,14 @@ class ThreeWay:
 
     def read(self, question: Question, completion: Completion, of: Model) -> Comparison:
         """The verdict by position. In a forced reading it stands at the end of `text`."""
-        text, finish = completion.text, completion.finish
+        text, finish, split = completion.text, completion.finish, completion.split(of.reasoning)
         if (logs := completion.choice_log_probs) is not None:
             likeliest = max(_FORCED.choices, key=lambda choice: logs[choice])
-            text, finish = f"{text}{_FORCED.prefix}{likeliest}", Finish.STOP
+            text, finish = f"{text}{completion.closing}{_FORCED.prefix}{likeliest}", Finish.STOP
             outcome = _OUTCOMES[likeliest]
         else:
             readable = self.reading == "free" and finish is Finish.STOP
-            outcome = winner_of(text) if readable else Outcome.UNREADABLE
+            outcome = winner_of(text[split.begin :]) if readable else Outcome.UNREADABLE
         prompt_id, first_id, second_id = question.subject
         return Comparison(
             id=completion.request_id,
@@ -110,6 +110,8 @@ class ThreeWay:
             finish=finish,
             outcome=outcome,
             p_first=None,
+            reasoning=split.begin,
+            reasoning_ended=split.ended,
         )
 
     def work(self, guess: Guess, *shapes: Shape) -> Work:
@@ -134,4 +136,4 @@ def _answered(prompts: Iterable[Prompt], responses: Iterable[Response]) -> Itera
 
 def _shown(said: Said) -> str:
     prompt, response = said
-    return templates.transcript((*prompt.messages, Message("assistant", response.text)))
+    return templates.transcript((*prompt.messages, Message("assistant", response.answer)))

@@ -31,7 +31,7 @@ class FollowUp:
             if response is None:
                 yield Dropped(bundle.prompt.id, "no answer to the first turn")
             else:
-                yield followed(bundle.prompt, response.text, turn)
+                yield followed(bundle.prompt, response.answer, turn)
 
     def shape(self, *shapes: Shape) -> Shape:
         """At most one a prompt, as long as the prompt and its response."""

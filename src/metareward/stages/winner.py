@@ -4,6 +4,7 @@ import numpy as np
 
 from metareward import readers
 from metareward.engines.base import Completion, Forced, Sampling
+from metareward.reasoning import Split
 from metareward.records import Outcome
 
 _VERDICT = "Winner:"
@@ -17,13 +18,14 @@ def asking(reading: str, temperature: float, top_p: float, max_tokens: int) -> t
     return Sampling(temperature, top_p, max_tokens, (_VERDICT,) if forced else ()), forced
 
 
-def read(reading: str, completion: Completion) -> tuple[Outcome, float | None]:
-    """Who won by position, and in a forced reading the probability of the first.
+def read(reading: str, completion: Completion, split: Split) -> tuple[Outcome, float | None]:
+    """Who won by position, and in a forced reading the probability of the first. Nobody, inside reasoning.
 
     A forced verdict goes to the likelier letter; it is a tie if both are equally likely.
     """
     if reading == "free":
-        return readers.read_winner(completion.text, completion.finish), None
+        answer = completion.text[split.begin :]
+        return readers.read_winner(answer, completion.finish), None
     if completion.choice_log_probs is None:
         return Outcome.UNREADABLE, None
     log_a, log_b = completion.choice_log_probs["A"], completion.choice_log_probs["B"]
@@ -34,7 +36,7 @@ def read(reading: str, completion: Completion) -> tuple[Outcome, float | None]:
 def with_verdict(completion: Completion, outcome: Outcome) -> tuple[str, tuple[int, ...] | None]:
     """The text of a forced verdict with the line that agrees with `outcome`, and its tokens if known."""
     letter = _LETTERS[outcome]
-    text = f"{completion.text}{_FORCED.prefix}{letter}"
+    text = f"{completion.text}{completion.closing}{_FORCED.prefix}{letter}"
     if completion.token_ids is None or completion.endings is None or letter not in completion.endings:
         return text, None
     return text, completion.token_ids + completion.endings[letter]

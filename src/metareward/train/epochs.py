@@ -40,7 +40,7 @@ def ending_with(training: T, epoch: int) -> T:
 
 def model_of(start: Model, output_dir: Path) -> Model:
     """The model that a training from `start` leaves in a directory, which is named by the training's key."""
-    return Model(f"{start.name.split('/')[-1]}+", str(output_dir), output_dir.name)
+    return Model(f"{start.name.split('/')[-1]}+", str(output_dir), output_dir.name, start.reasoning)
 
 
 def note(result: TrainResult) -> str:

@@ -29,7 +29,7 @@ def _finetune(job: TrainJob, stop: StopSignal, report: Reporter) -> TrainResult:
     assert isinstance(job.dpo, SFT)
     worker.check_processes(job)
     tokenizer, model = load_tokenizer(job.start), worker.load_weights(job.start)
-    coder = worker.coder_of(tokenizer, model.generation_config)
+    coder = worker.coder_of(tokenizer, model.generation_config, job.reasoning)
     answers = encode_answers(job.pairs, coder, job.dpo.max_length)
     before = copy.deepcopy(model.config), copy.deepcopy(model.generation_config)
     check_router_loss(model.config, "sft", job.dpo.router_loss)

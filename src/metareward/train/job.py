@@ -11,7 +11,8 @@ from typing import Any, Protocol
 
 from metareward import disk
 from metareward.errors import ConfigError, StoreError
-from metareward.ids import fingerprint
+from metareward.ids import fingerprint, identity
+from metareward.reasoning import AUTO, Reasoning
 from metareward.records import Demonstration, Message, PreferencePair, Role
 from metareward.train.dpo import DPO, TrainMachine
 from metareward.train.sft import SFT
@@ -51,6 +52,7 @@ class TrainJob:
     work_dir: checkpoints and logs; belongs to this job alone until the result is whole.
     epochs: earlier epochs whose weights are kept as models, too, in order. They change nothing else.
     tracked: what trackers call it; in its work directory if nothing is said.
+    reasoning: how `start` was asked, so that it is trained on the prompts and tokens that it answered.
     """
 
     key: str
@@ -63,6 +65,7 @@ class TrainJob:
     work_dir: Path
     epochs: tuple[EpochOutput, ...] = ()
     tracked: Tracked | None = None
+    reasoning: Reasoning = AUTO
 
     @property
     def tracking(self) -> Tracked:
@@ -175,7 +178,7 @@ def write_pairs(file: Path, pairs: Iterable[PreferencePair | Demonstration]) -> 
     try:
         with partial.open("wb") as out:
             for pair in pairs:
-                line = (json.dumps(asdict(pair)) + "\n").encode()
+                line = (json.dumps(_plain(pair)) + "\n").encode()
                 digest.update(line)
                 out.write(line)
     except OSError as error:
@@ -183,6 +186,12 @@ def write_pairs(file: Path, pairs: Iterable[PreferencePair | Demonstration]) -> 
     disk.sync(partial)
     disk.rename(partial, file)
     return digest.hexdigest()
+
+
+def _plain(pair: PreferencePair | Demonstration) -> dict[str, Any]:
+    """A pair as plain data, without later fields that say nothing: so the digest stays what it was."""
+    plain = asdict(pair)
+    return {name: plain[name] for name in identity(pair)}
 
 
 def read_pairs(file: Path) -> Iterable[PreferencePair]:
@@ -231,6 +240,8 @@ def write_job(job: TrainJob) -> Path:
         "epochs": epochs,
         "tracked": job.tracking.as_dict(),
     }
+    if job.reasoning != AUTO:
+        settings["reasoning"] = asdict(job.reasoning)
     disk.write_checked(file, {**names, **places, **own, **settings})
     return file
 
@@ -268,7 +279,13 @@ def read_job(file: Path) -> TrainJob:
             EpochOutput(**{**each, "output_dir": Path(each["output_dir"])}) for each in row["epochs"]
         ),
         tracked=Tracked.read(row["tracked"]),
+        reasoning=_reasoning(row["reasoning"]) if "reasoning" in row else AUTO,
     )
+
+
+def _reasoning(settings: Mapping[str, Any]) -> Reasoning:
+    markers = settings["markers"]
+    return Reasoning(markers if isinstance(markers, str) else tuple(markers), settings["thinking"])
 
 
 def _sft(settings: Mapping[str, Any]) -> SFT:

@@ -20,7 +20,9 @@ from datasets import Dataset
 from transformers import AutoModelForCausalLM, PrinterCallback
 
 from metareward.engines.chat import encode_chat, encode_text, end_of_turn, load_tokenizer
+from metareward.engines.stopping import Stopping
 from metareward.errors import ConfigError, MetarewardError, ModelError, StoreError
+from metareward.reasoning import AUTO, Reasoning
 from metareward.secrets import scrub, scrub_output
 from metareward.train import reference
 from metareward.train.checkpoints import facts_of, last_complete, last_unharmed, remove
@@ -50,7 +52,8 @@ def train(job: TrainJob, stop: StopSignal, report: Reporter) -> TrainResult:
 
 def _train(job: TrainJob, stop: StopSignal, report: Reporter) -> TrainResult:
     tokenizer, model = load_tokenizer(job.start), load_weights(job.start)
-    pairs = encode_pairs(job.pairs, coder_of(tokenizer, model.generation_config), job.dpo.max_length)
+    coder = coder_of(tokenizer, model.generation_config, job.reasoning)
+    pairs = encode_pairs(job.pairs, coder, job.dpo.max_length)
     before = copy.deepcopy(model.config), copy.deepcopy(model.generation_config)
     trainer = build(job, pairs, model, tokenizer, report)
     checkpoint = to_continue_from(job, report)
@@ -103,15 +106,16 @@ def _left_behind(job: TrainJob, checkpoint: Path) -> bool:
     return any(each.epoch <= epoch for each in wanted)
 
 
-def coder_of(tokenizer: Any, generation_config: Any = None) -> Coder:
-    """What `encode_pairs` needs of a tokenizer. generation_config: the model's; it may name further ends."""
+def coder_of(tokenizer: Any, generation_config: Any = None, reasoning: Reasoning = AUTO) -> Coder:
+    """What `encode_pairs` needs of a tokenizer: prompts and texts as the engine has them.
+
+    generation_config: the model's; it may name further ends.
+    """
     ends = end_of_turn(tokenizer, generation_config)
     return Coder(
-        chat=lambda messages: encode_chat(tokenizer, messages),
+        chat=lambda messages: encode_chat(tokenizer, messages, reasoning),
         text=lambda text: encode_text(tokenizer, text),
-        decode=lambda ids: tokenizer.decode(
-            ids, skip_special_tokens=True, clean_up_tokenization_spaces=False
-        ),
+        decode=Stopping(tokenizer, reasoning).text,
         end=ends[0],
         ends=ends,
     )
