@@ -1,0 +1,237 @@
+"""A judge's text as a person reads it: whose words a line is, and under what heading it stands.
+
+Streaming and linear: a line ends at LF or CRLF and at nothing else, and of a long line only that it is there
+counts.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+
+from metareward.readers.words import NEUTRAL
+
+LONGEST = 80  # characters of a verdict line
+_BLANK = " \t\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
+_WIDE = {wide: wide - 0xFEE0 for wide in (*range(0xFF10, 0xFF1A), *map(ord, "：＝／［］（）．＋－"))}
+_PLAIN = {**dict.fromkeys(map(ord, _BLANK + "*_#"), " "), **_WIDE, ord("。"): "."}
+_END = re.compile(
+    r"(?: *(?:</s>|<s>|<eos>|<pad>|<\|(?:im_end|eot_id|end|endoftext|end_of_text|eom_id|END_OF_TURN_TOKEN)\|>"
+    r"|<end_of_turn>|<\uff5cend\u2581of\u2581sentence\uff5c>|\[/INST\]|\[EOS\]|<\|endofassistant\|>))+ *$"
+)
+_RULE = re.compile(r"[-=~—–_* ]{2,80}")
+_FENCE = re.compile(r"[ \t]{0,8}(?:```|~~~)")
+_BULLET = re.compile(r"(?:[-+•‣◦●■▪·►▶→➡👉✅✔☑🏆⭐🌟📝🎯🔹🔸]\ufe0f? {0,3}){1,3}(?=[^\W\d]|[\[(<])")
+_AFTER = re.compile(r" {0,3}[✅✔☑🏆⭐🌟📝🎯]\ufe0f?$")
+_NUMBERED = re.compile(r"\(?([0-9]{1,2})[.)] ")
+_HELD = "response response_a response_b conversation question quote blockquote pre code example user assistant"
+_TAG = re.compile(rf"<(/?)({'|'.join((*_HELD.split(), 'think', 'thinking', 'reasoning', 'draft'))})\b[^<>\n]{{0,60}}>", re.I)
+_CUE = re.compile(
+    r"\b(?:if|unless|not|never|cannot|instead|rather than|example|format|template|such as|e\.g|say(?:s|ing)?|said"
+    r"|claim(?:s|ed|ing)?|writ(?:es?|ten|ing)|wrote|ends?|ended|ending|ask(?:s|ed|ing)?|demand(?:s|ed|ing)?"
+    r"|stat(?:es|ed|ing)|contain(?:s|ed|ing)?|includ(?:es|ed|ing)|quot(?:es?|ed|ing)|mentions?|inserts?|adds?|no"
+    r"|wrong(?:ly)?|hidden|injected|instructs?|instructed|tells?|told|repeats?)\b|n['’]t\b",
+    re.I,
+)
+_MINE = re.compile(
+    r"\b(?:i|my|me|final(?:ly)?|total|overall|therefore|thus|hence|so|verdict|evaluation|assessment|conclu\w{3,5}"
+    r"|based on|scor(?:e|ing)|rat(?:e|ing)|grade|judge?ment|points)\b",
+    re.I,
+)
+_SAID_BY_ME = re.compile(r"\bi (?:have )?(?:said|stated|wrote|mentioned|explained)\b", re.I)
+_HEAD = re.compile(r"(?:[^\W\d_][\w'’&/-]{0,30} ?){1,4}(?:\([^()]{1,30}\) ?)?: ?\S")
+_NOUN = re.compile(
+    r"(?:\w{2,20}(?:ity|ness|ance|ence|cy|tion|sion|ism|ment|ship|ty)|depth|detail|details|style|tone|format"
+    r"|formatting|structure|grammar|language|insight|coverage|usage|flow|wording|reasoning|logic|facts|criterion"
+    r"|point|spelling|content|understanding|knowledge|impact|value|focus)",
+    re.I,
+)
+_RUBRIC = re.compile(r"(?:add|award|grant|bestow|give|criterion|point)\b.{0,30}\b(?:point|[0-9])", re.I)
+_SENTENCE = re.compile(r"[.!?][*_)\"”]{0,3} ")
+_WORD = re.compile(r"[^\W\d_]+")
+
+
+class Standing(Enum):
+    """How a line stands. OWN: the judge's verdict on the whole. CRITERION: on a part. DOUBTFUL: perhaps of others."""
+
+    OWN = "own"
+    CRITERION = "criterion"
+    DOUBTFUL = "doubtful"
+
+
+@dataclass(slots=True)
+class Line:
+    """A line that is the judge's own words and not blank.
+
+    raw: as it stands, stripped. head: its first characters without emphasis, bullet, end-of-text tokens; blanks
+    as spaces, wide digits and marks narrow. shown: the same of the whole; empty where the line is longer than a
+    verdict can be. apart: a blank line or a rule is before it. numbered: its number in a list. held: within a
+    quotation or a tag that is still open.
+    """
+
+    raw: str
+    head: str
+    shown: str
+    apart: bool
+    numbered: int | None
+    bulleted: bool
+    held: bool
+
+
+def lines_of(text: str) -> Iterator[Line]:
+    """The lines that are the judge's own: neither in a fence nor behind a `>`; rules and blanks left out."""
+    whole, fenced, apart, tags, curly, straight = _all_fenced(text), False, True, 0, 0, 0
+    for line in text.split("\n"):
+        raw = line.removesuffix("\r").strip(_BLANK)
+        if not raw:
+            apart = True
+            continue
+        if _FENCE.match(raw):
+            fenced, apart = not fenced and not whole, True
+            continue
+        if fenced:
+            continue
+        if raw[0] == ">" and not raw.startswith(">>>"):
+            apart = True
+            continue
+        held = tags > 0 or curly > 0 or straight % 2 == 1
+        for tag in _TAG.finditer(raw):
+            tags = max(0, tags + (-1 if tag[1] else 1))
+        curly = max(0, curly + raw.count("“") - raw.count("”"))
+        straight += raw.count('"')
+        made = _line(raw, apart, held)
+        if made is None:
+            apart = True
+            continue
+        yield made
+        apart = False
+
+
+def _all_fenced(text: str) -> bool:
+    """Whether one fence holds all there is: then it is a way of writing and quotes nothing."""
+    stripped = text.strip(_BLANK + "\r\n")
+    return bool(_FENCE.match(stripped)) and stripped.endswith("```") and text.count("```") == 2
+
+
+def _line(raw: str, apart: bool, held: bool) -> Line | None:
+    """None for a rule, and for what only ends a text."""
+    head = _END.sub("", raw[:LONGEST].translate(_PLAIN))
+    head = " ".join(part for part in head.split(" ") if part)
+    short = len(raw) <= LONGEST
+    if short and (not head or _RULE.fullmatch(head)):
+        return None
+    bullet = _BULLET.match(head)
+    head = _AFTER.sub("", head[bullet.end() :].lstrip(" ") if bullet else head)
+    number = _NUMBERED.match(head)
+    if number:
+        head = head[number.end() :]
+    return Line(raw, head, head if short else "", apart, int(number[1]) if number else None, bool(bullet), held)
+
+
+class Page:
+    """What stands above a line, kept up to date line by line."""
+
+    def __init__(self) -> None:
+        self.before: Line | None = None
+        self.part = False  # in a section of one criterion
+        self.parts = 0  # such sections so far
+        self.number: int | None = None  # of the last item of a numbered list
+        self._whole = False
+
+    def standing(self, line: Line) -> Standing:
+        """How a verdict line stands here."""
+        if line.held:
+            return Standing.DOUBTFUL
+        if line.numbered is not None:
+            return Standing.CRITERION
+        before = self.before
+        if before is None:
+            return Standing.OWN
+        if before.raw.rstrip("*_ ").endswith((":", "：")):
+            return self._introduced(before)
+        if _names_part(before) or (self.part and not (self.parts > 1 and self._closes(line))):
+            return Standing.CRITERION
+        unended = not line.apart and before.raw.rstrip("*_ ")[-1:] not in ".!?。！？"
+        if unended and _CUE.search(_SENTENCE.split(before.raw[-2 * LONGEST :])[-1]):
+            return Standing.DOUBTFUL
+        return Standing.OWN
+
+    def _closes(self, line: Line) -> bool:
+        """Whether a line stands after a list of parts and not within its last one."""
+        listed = self.before is not None and (self.before.bulleted or self.before.numbered is not None)
+        return line.apart or (listed and not line.bulleted and line.numbered is None)
+
+    def _introduced(self, before: Line) -> Standing:
+        said = _SENTENCE.split(before.raw[-2 * LONGEST :])[-1]
+        if _SAID_BY_ME.search(said):
+            return Standing.OWN
+        words = _words(said)
+        if all(word in NEUTRAL for word in words):
+            return Standing.CRITERION if before.numbered is not None else Standing.OWN
+        if _CUE.search(said):
+            return Standing.DOUBTFUL
+        if _MINE.search(said):
+            return Standing.OWN
+        return Standing.CRITERION if len(words) <= 5 else Standing.DOUBTFUL
+
+    def put(self, line: Line, verdict: bool) -> bool:
+        """Go on to the next line. True if this one begins another part: what was read in the last was its own."""
+        begins = False
+        if not verdict and not line.held:
+            begins = self._turn(line)
+        self.before = line
+        return begins
+
+    def _turn(self, line: Line) -> bool:
+        if line.numbered is not None:
+            follows = self.number is not None and line.numbered == self.number + 1
+            self.number, self.parts = line.numbered, self.parts + 1
+            self._begin(whole=line.raw[-1] in ".!;")
+            return follows
+        if _names_part(line) or _begins_part(line):
+            was = self.part
+            self.parts += 1
+            self._begin(whole=_begins_part(line))
+            return was
+        if _is_heading(line) or (self._whole and line.apart and not line.bulleted):
+            self.part = False
+        return False
+
+    def _begin(self, whole: bool) -> None:
+        """whole: the part is this line or paragraph; otherwise it is all to the next heading."""
+        self.part, self._whole = True, whole
+
+
+def _words(text: str) -> list[str]:
+    return _WORD.findall(text.casefold())
+
+
+def _is_heading(line: Line) -> bool:
+    """A line that only names what comes: marked as a heading, in bold as a whole, or ending in a colon."""
+    raw = line.raw
+    if len(raw) > 60 or raw[-1] in ".!?,;":
+        return False
+    bold = raw.startswith("**") and raw.endswith(("**", "**:")) and raw.count("**") == 2
+    return raw.startswith("#") or bold or (line.shown.endswith(":") and len(line.shown.split(" ")) <= 6)
+
+
+def _names_part(line: Line) -> bool:
+    """A heading that names a criterion, marked as one or not (`Clarity`)."""
+    if not line.shown:
+        return False
+    words = _words(line.shown)
+    if _is_heading(line):
+        return any(word not in NEUTRAL for word in words)
+    short = 1 <= len(words) <= 4 and not set(".!?,;:)0123456789") & set(line.shown) and not line.shown[0].islower()
+    return short and any(_NOUN.fullmatch(word) and word not in NEUTRAL for word in words)
+
+
+def _begins_part(line: Line) -> bool:
+    """A paragraph that begins with its criterion: `Clarity: it is hard to follow`, `Add 1 point if ...`."""
+    if _RUBRIC.match(line.head):
+        return True
+    if not _HEAD.match(line.head):
+        return False
+    named = [word for word in _words(line.head.partition(":")[0]) if word not in NEUTRAL]
+    listed = line.bulleted or line.raw.startswith("**")
+    return bool(named) and (listed or any(map(_NOUN.fullmatch, named)))
