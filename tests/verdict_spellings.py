@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """How judges spell a verdict, with what a careful person reads: a value, or None where nobody can be certain."""
 
 W = "Good, with one gap."  # what a judge says besides
@@ -38,13 +39,13 @@ LINES: dict[str, float | None] = {
     "Score:\u202f4": 4, "Score:\u30004": 4, "Score:\u20094/5": 4, "Score: 4\r": 4, "Score: 4</s>": 4,
     "Score: 4 </s>": 4, "Score: 4<|im_end|>": 4, "Score: 4<|eot_id|>": 4, "Score: 4<|endoftext|>": 4,
     "Score: 4<end_of_turn>": 4, "Score: 4<eos>": 4, "Score: 4 [/INST]": 4, "**Score: 4**</s>": 4, "Score：4": 4,
-    "Score: ４": 4, "Score：４/５": 4, "Score：４ ／ ５": 4, "[［3］]": None,
+    "Score: ４": 4, "Score：４/５": 4, "Score：４ ／ ５": 4,
     # other languages
     "Puntuación: 4": 4, "Puntuación final: 4": 4, "Puntuación total: 4/5": 4, "Puntaje: 4": 4, "Calificación: 4": 4,
     "Puntuación: 4 de 5": 4, "Puntuación: 4 puntos": 4, "Nota: 4/5": 4, "Note : 3/5": 3, "Note: 3 sur 5": 3,
     "Note finale : 3/5": 3, "Note globale : 3/5": 3, "Évaluation : 4": 4, "Bewertung: 4": 4, "Bewertung: 4/5": 4,
     "Bewertung: 4 von 5": 4, "Bewertung: 4 Punkte": 4, "Punktzahl: 4": 4, "Gesamtpunktzahl: 4": 4, "Wertung: 4": 4,
-    "Gesamtbewertung: 4 von 5 Punkten": None, "Punkte: 4": 4, "Punteggio: 4": 4, "Punteggio totale: 4": 4,
+    "Gesamtbewertung: 4 von 5 Punkten": 4, "Punkte: 4": 4, "Punteggio: 4": 4, "Punteggio totale: 4": 4,
     "Punteggio: 4 su 5": 4, "Voto: 4": 4, "Valutazione: 4/5": 4, "Pontuação: 4": 4, "Pontuação final: 4": 4,
     "Avaliação: 4": 4, "Beoordeling: 4": 4, "Cijfer: 4": 4, "Eindscore: 4": 4, "Betyg: 4": 4, "Poäng: 4": 4,
     "Betyg: 4 av 5": 4, "Karakter: 4": 4, "Poeng: 4": 4, "Arvosana: 4": 4, "Pisteet: 4": 4, "Ocena: 4": 4,
@@ -194,7 +195,7 @@ WINNERS: dict[str, str | None] = {
     "The winner is A.": "first", "The winner is Judgment B": "second", "Therefore, the winner is A.": "first",
     "The better judgment is B.": "second", "Better judgment: B": "second", "<winner>A</winner>": "first",
     "Final verdict: [[A]]": "first", "My final verdict is [[B]].": "second", "A is truer, so: [[A]]": "first",
-    "Winner:\u00a0A": "first", "Winner：A": "first", "Winner: A</s>": "first", "Winner: A (Judgment A)": "first",
+    "Winner:\u00a0A": "first", "Winner：A": "first", "Winner: A</s>": "first", "Winner: A (Judgment A)": "first", "Judgment: Winner: A": "first",
     "Ganador: A": "first", "Gagnant : B": "second", "Gewinner: A": "first", "Vencedor: B": "second",
     "Победитель: A": "first", "胜者：A": "first", "获胜者: B": "second", "勝者：A": "first", "승자: B": "second",
     "Winner: C": None, "[[C]]": None, "Winner: A or B": None, "Winner: A/B": None, "Winner: A and B": None,
@@ -202,7 +203,7 @@ WINNERS: dict[str, str | None] = {
     "Winner: A Winner: A": None, "Not winner: A": None, "Loser: B": None, "A": None, "B.": None, "Winner": None,
     "Winner:": None, "Winner: <A or B>": None, "Winner: [[A]] or [[B]]": None, "I cannot say [[A]] or [[B]].": None,
     "It would be [[A]] if it were true": None, "It is not [[A]]": None, '"Winner: A"': None, "`Winner: A`": None,
-    "> Winner: A": None, "“Winner: A”": None, "It wrote: Winner: A": None, "Judgment: Winner: A": None,
+    "> Winner: A": None, "“Winner: A”": None, "It wrote: Winner: A": None,
     "Wınner: A": None, "Winner: А": None, "Winner: \u200bA": None, "Winner: A\0": None, "x[[A]]": None, "~~Winner: A~~": None,
 }  # fmt: skip
 

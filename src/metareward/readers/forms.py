@@ -73,8 +73,11 @@ class Form:
         """The verdict that the whole of a line is; None if it is none."""
         shown = _unwrapped(shown)
         element = _ELEMENT.fullmatch(shown)
-        shown = _LEAD.sub("", f"{element[1]}: {element[2]}" if element else shown, count=1)
-        total = named = False
+        shown = f"{element[1]}: {element[2]}" if element else shown
+        lead = _LEAD.match(shown)
+        shown = shown[lead.end() :] if lead else shown
+        total = bool(lead) and not words.TOTAL.isdisjoint(lead[0].strip(", ").casefold().split(" "))
+        named = False
         for _ in range(3):
             parts = _PARTS.fullmatch(shown)
             if parts is None:
@@ -209,7 +212,7 @@ def _unwrapped(said: str) -> str:
         said = said.strip(" ")
         for left, right in _AROUND:
             inner = said[len(left) : -len(right)]
-            if said.startswith(left) and said.endswith(right) and inner and not set("[](){}<>$") & set(inner):
+            if said.startswith(left) and said.endswith(right) and inner and left[0] not in inner and right[-1] not in inner:
                 said = inner
                 break
         else:

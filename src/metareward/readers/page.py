@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
-from metareward.readers.words import NEUTRAL
+from metareward.readers.words import GLUE, NEUTRAL
 
 LONGEST = 80  # characters of a verdict line
 _BLANK = " \t\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
@@ -33,6 +33,7 @@ _CUE = re.compile(
     r"|wrong(?:ly)?|hidden|injected|instructs?|instructed|tells?|told|repeats?)\b|n['’]t\b",
     re.I,
 )
+_IF = re.compile(r"\b(?:if|unless)\b", re.I)
 _MINE = re.compile(
     r"\b(?:i|my|me|final(?:ly)?|total|overall|therefore|thus|hence|so|verdict|evaluation|assessment|conclu\w{3,5}"
     r"|based on|scor(?:e|ing)|rat(?:e|ing)|grade|judge?ment|points)\b",
@@ -49,6 +50,7 @@ _NOUN = re.compile(
 _RUBRIC = re.compile(r"(?:add|award|grant|bestow|give|criterion|point)\b.{0,30}\b(?:point|[0-9])", re.I)
 _SENTENCE = re.compile(r"[.!?][*_)\"”]{0,3} ")
 _WORD = re.compile(r"[^\W\d_]+")
+_SAYING = re.compile(r"[\w'’]+")
 
 
 class Standing(Enum):
@@ -65,14 +67,15 @@ class Line:
 
     raw: as it stands, stripped. head: its first characters without emphasis, bullet, end-of-text tokens; blanks
     as spaces, wide digits and marks narrow. shown: the same of the whole; empty where the line is longer than a
-    verdict can be. apart: a blank line or a rule is before it. numbered: its number in a list. held: within a
-    quotation or a tag that is still open.
+    verdict can be. apart: a blank line or a rule is before it. quoted: a quotation is. numbered: its number in a
+    list. held: within quotation marks or a tag that are still open.
     """
 
     raw: str
     head: str
     shown: str
     apart: bool
+    quoted: bool
     numbered: int | None
     bulleted: bool
     held: bool
@@ -80,31 +83,37 @@ class Line:
 
 def lines_of(text: str) -> Iterator[Line]:
     """The lines that are the judge's own: neither in a fence nor behind a `>`; rules and blanks left out."""
-    whole, fenced, apart, tags, curly, straight = _all_fenced(text), False, True, 0, 0, 0
+    whole, fenced, apart, quoted, opened = _all_fenced(text), False, True, False, _Opened()
     for line in text.split("\n"):
         raw = line.removesuffix("\r").strip(_BLANK)
-        if not raw:
-            apart = True
+        fence = raw[:1] in "`~" and bool(_FENCE.match(raw)) and not whole
+        if fence or fenced or raw[:1] == ">":
+            fenced, apart, quoted = fenced ^ fence, True, True
             continue
-        if _FENCE.match(raw):
-            fenced, apart = not fenced and not whole, True
-            continue
-        if fenced:
-            continue
-        if raw[0] == ">" and not raw.startswith(">>>"):
-            apart = True
-            continue
-        held = tags > 0 or curly > 0 or straight % 2 == 1
-        for tag in _TAG.finditer(raw):
-            tags = max(0, tags + (-1 if tag[1] else 1))
-        curly = max(0, curly + raw.count("“") - raw.count("”"))
-        straight += raw.count('"')
-        made = _line(raw, apart, held)
+        made = _line(raw, apart, quoted, opened.any) if raw else None
         if made is None:
             apart = True
             continue
+        opened.put(raw)
         yield made
-        apart = False
+        apart = quoted = False
+
+
+class _Opened:
+    """Quotation marks and tags that are open, over lines."""
+
+    def __init__(self) -> None:
+        self._tags = self._curly = self._straight = 0
+
+    @property
+    def any(self) -> bool:
+        return self._tags > 0 or self._curly > 0 or self._straight % 2 == 1
+
+    def put(self, raw: str) -> None:
+        for tag in _TAG.finditer(raw):
+            self._tags = max(0, self._tags + (-1 if tag[1] else 1))
+        self._curly = max(0, self._curly + raw.count("“") - raw.count("”"))
+        self._straight += raw.count('"')
 
 
 def _all_fenced(text: str) -> bool:
@@ -113,19 +122,20 @@ def _all_fenced(text: str) -> bool:
     return bool(_FENCE.match(stripped)) and stripped.endswith("```") and text.count("```") == 2
 
 
-def _line(raw: str, apart: bool, held: bool) -> Line | None:
-    """None for a rule, and for what only ends a text."""
-    head = _END.sub("", raw[:LONGEST].translate(_PLAIN))
+def _line(raw: str, apart: bool, quoted: bool, held: bool) -> Line | None:
+    """None for a rule, for a fence around the whole, and for what only ends a text."""
+    head = _END.sub("", raw[:LONGEST]).translate(_PLAIN)
     head = " ".join(part for part in head.split(" ") if part)
     short = len(raw) <= LONGEST
-    if short and (not head or _RULE.fullmatch(head)):
+    if short and (not head or _RULE.fullmatch(head) or _FENCE.match(raw)):
         return None
     bullet = _BULLET.match(head)
     head = _AFTER.sub("", head[bullet.end() :].lstrip(" ") if bullet else head)
     number = _NUMBERED.match(head)
     if number:
         head = head[number.end() :]
-    return Line(raw, head, head if short else "", apart, int(number[1]) if number else None, bool(bullet), held)
+    counted = int(number[1]) if number else None
+    return Line(raw, head, head if short else "", apart, quoted, counted, bool(bullet), held)
 
 
 class Page:
@@ -145,16 +155,14 @@ class Page:
         if line.numbered is not None:
             return Standing.CRITERION
         before = self.before
-        if before is None:
+        if before is None or line.quoted:
             return Standing.OWN
         if before.raw.rstrip("*_ ").endswith((":", "：")):
             return self._introduced(before)
         if _names_part(before) or (self.part and not (self.parts > 1 and self._closes(line))):
             return Standing.CRITERION
         unended = not line.apart and before.raw.rstrip("*_ ")[-1:] not in ".!?。！？"
-        if unended and _CUE.search(_SENTENCE.split(before.raw[-2 * LONGEST :])[-1]):
-            return Standing.DOUBTFUL
-        return Standing.OWN
+        return Standing.DOUBTFUL if unended and _leads_elsewhere(before) else Standing.OWN
 
     def _closes(self, line: Line) -> bool:
         """Whether a line stands after a list of parts and not within its last one."""
@@ -166,7 +174,7 @@ class Page:
         if _SAID_BY_ME.search(said):
             return Standing.OWN
         words = _words(said)
-        if all(word in NEUTRAL for word in words):
+        if _neutral(words):
             return Standing.CRITERION if before.numbered is not None else Standing.OWN
         if _CUE.search(said):
             return Standing.DOUBTFUL
@@ -202,8 +210,20 @@ class Page:
         self.part, self._whole = True, whole
 
 
+def _leads_elsewhere(before: Line) -> bool:
+    """Whether a sentence that goes on in the next line is about what others say, or about what is not so."""
+    said = _SENTENCE.split(before.raw[-2 * LONGEST :])[-1]
+    return bool(_IF.search(said) or _CUE.search(" ".join(_SAYING.findall(said)[-3:])))
+
+
 def _words(text: str) -> list[str]:
     return _WORD.findall(text.casefold())
+
+
+def _neutral(names: list[str]) -> bool:
+    """Whether a heading of these words names no criterion: `Evaluation of the response`, but not `Response`."""
+    said = [word for word in names if word not in GLUE]
+    return all(word in NEUTRAL or word == "response" for word in said) and said != ["response"]
 
 
 def _is_heading(line: Line) -> bool:
@@ -212,7 +232,8 @@ def _is_heading(line: Line) -> bool:
     if len(raw) > 60 or raw[-1] in ".!?,;":
         return False
     bold = raw.startswith("**") and raw.endswith(("**", "**:")) and raw.count("**") == 2
-    return raw.startswith("#") or bold or (line.shown.endswith(":") and len(line.shown.split(" ")) <= 6)
+    led = line.shown.endswith(":") and len(line.shown.split(" ")) <= 6 and not _CUE.search(line.shown)
+    return raw.startswith("#") or bold or led
 
 
 def _names_part(line: Line) -> bool:
@@ -221,7 +242,7 @@ def _names_part(line: Line) -> bool:
         return False
     words = _words(line.shown)
     if _is_heading(line):
-        return any(word not in NEUTRAL for word in words)
+        return not _neutral(words)
     short = 1 <= len(words) <= 4 and not set(".!?,;:)0123456789") & set(line.shown) and not line.shown[0].islower()
     return short and any(_NOUN.fullmatch(word) and word not in NEUTRAL for word in words)
 
@@ -232,6 +253,6 @@ def _begins_part(line: Line) -> bool:
         return True
     if not _HEAD.match(line.head):
         return False
-    named = [word for word in _words(line.head.partition(":")[0]) if word not in NEUTRAL]
+    named = [word for word in _words(line.head.partition(":")[0]) if word not in NEUTRAL and word not in GLUE]
     listed = line.bulleted or line.raw.startswith("**")
     return bool(named) and (listed or any(map(_NOUN.fullmatch, named)))

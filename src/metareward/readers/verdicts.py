@@ -1,7 +1,7 @@
 """From the verdict lines of a text to its verdict, or to why there is none."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from metareward.readers import words
@@ -21,8 +21,7 @@ _OUTCOMES = {"a": Outcome.FIRST, "b": Outcome.SECOND, "tie": Outcome.TIE}
 _SCORE = "scores?|rating|grade|mark|total|verdict"
 _QUOTED = re.compile(
     r"\"[^\"]{0,300}\"|“[^”]{0,300}”|„[^“”]{0,300}[“”]|«[^»]{0,300}»|「[^」]{0,300}」|`[^`\n]{0,300}`"
-    r"|(?<!\w)['‘][^'’\n]{1,200}['’](?!\w)|^[ \t]{0,3}>[^\n]*",
-    re.MULTILINE,
+    r"|(?<!\w)['‘][^'’\n]{1,200}['’](?!\w)"
 )
 _NUMBER = r"(?P<value>[0-9]{1,3}(?:\.[0-9]{1,3})?)(?![\w%]|\.[0-9]|[ ]?[-–+][ ]?[0-9])"
 _MARKS = r"[*_\[( ]{0,4}"
@@ -30,7 +29,7 @@ _STATED = (
     rf"(?:^|[.!?;:(]\s{{0,3}}|\b(?:final|total|overall|my) )[*_#]{{0,3}}(?:final |total |overall )?(?:{_SCORE})"
     rf"[*_ ]{{0,3}}[:=]{_MARKS}{_NUMBER}",
     rf"\b(?:{_SCORE}) (?:for (?:this|the) response )?(?:of|is|was|comes to|:|as) {_MARKS}{_NUMBER}",
-    rf"(?<![\w./-])(?P<value>[0-9]{{1,3}}(?:\.[0-9]{{1,3}})?) ?(?:points? )?(?:/ ?|out of )(?P<of>[0-9]{{1,3}})(?![\w%/]|\.[0-9])",
+    rf"(?<![\w./-])(?P<value>[0-9]{{1,3}}(?:\.[0-9]{{1,3}})?) ?(?:points? )?(?:/ ?|out of )(?P<of>[0-9]{{1,3}})(?:\.0)?(?![\w%/]|\.[0-9])",
 )
 _MENTIONS = tuple(re.compile(pattern, re.IGNORECASE | re.MULTILINE) for pattern in _STATED)
 _NOT_SAID = re.compile(
@@ -111,11 +110,12 @@ def _winner(text: str, finish: Finish, label: str) -> str:
 
 def _decided(form: Form, text: str) -> Value:
     """The verdict, or why there is none."""
-    verdicts = list(_verdicts(form, text))
+    lines = list(lines_of(text))
+    verdicts = list(_verdicts(form, lines))
     if len(verdicts) > _MOST:
         return SEVERAL
     value, why = _unanimous(verdicts, form)
-    plain = _QUOTED.sub(" ", text)
+    plain = _QUOTED.sub(" ", "\n".join(line.raw for line in lines))
     if form.scale is None:
         marked = _marked(plain)
         if value is None and why == NONE and marked:
@@ -166,12 +166,12 @@ def _could_add_up(own: list[_Verdict], value: Value, form: Form) -> bool:
     return 0 < value * len(own) <= form.scale.high and not framed
 
 
-def _verdicts(form: Form, text: str) -> Iterator[_Verdict]:
+def _verdicts(form: Form, lines: Iterable[Line]) -> Iterator[_Verdict]:
     """Every verdict line with how it stands, in order."""
     page, kept = Page(), list[_Verdict]()
     label: tuple[str, Standing] | None = None  # of the line before, where it is a label alone
     valued = False  # the line before was the value to such a label
-    for line in lines_of(text):
+    for line in lines:
         first, standing = page.before is None, page.standing(line)
         found = form.found(line.shown) if line.shown else None
         if kept and (not line.apart and kept[-1].found.bare or valued and form.value(line.shown)):
@@ -180,8 +180,8 @@ def _verdicts(form: Form, text: str) -> Iterator[_Verdict]:
             standing, valued = label[1], True
         else:
             valued = False
-        if found is None and line.apart:
-            found = form.bare(line.shown)
+        if found is None and (found := form.bare(line.shown)) and not line.apart:
+            standing = Standing.DOUBTFUL
         if found is None:
             found = form.unclear(line.shown)
         if kept:

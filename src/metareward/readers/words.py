@@ -66,11 +66,14 @@ NEUTRAL = frozenset(
     strength weaknesses weakness pros cons positives negatives improvements improvement suggestions suggestion
     issues note notes judgment judgement grading scoring score scores rating grade total final overall answer
     output breakdown critique thoughts step steps decision outcome brief short detailed points mark marks
-    findings observations observation task area areas here s me i we let it so therefore thus assigned allocated
-    given solution explanation awarded criteria criterion-by-criterion scored graded per based rubric response for and of the my a an in additive is below as follows
-    bewertung begründung gesamt fazit justificación conclusión explicación puntuación avis justificativa
+    findings observations observation task assigned allocated given solution awarded scored graded rubric winner
+    comparison bewertung begründung gesamt fazit justificación conclusión explicación puntuación avis justificativa
     理由 评价 分析 总结 结论 說明 说明 评分 得分 評価 総評 結論 이유 평가 결론""".split()
 )
 """Words of a heading that names no criterion of its own."""
+
+GLUE = frozenset(
+    "here s me i we let it so thus therefore for and of the my a b an in is are below as follows per on to".split()
+)
 
 NUMBERS = dict(zip("zero one two three four five six seven eight nine ten".split(), range(11), strict=True))
