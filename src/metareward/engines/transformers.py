@@ -145,10 +145,12 @@ class TransformersEngine:
         if forced is None or row.choice_log_probs is not None:
             return
         context = [*row.job.prompt, *row.sampled[: row.kept], *forced.common]
-        row.choice_log_probs = {
-            choice: self._network.log_prob(context, remainder)
-            for choice, remainder in forced.remainders.items()
-        }
+        row.choice_log_probs = forced.exclusive(
+            {
+                choice: self._network.log_prob(context, remainder)
+                for choice, remainder in forced.remainders.items()
+            }
+        )
 
     def _completion(self, row: Row) -> Completion:
         forced = row.job.forced

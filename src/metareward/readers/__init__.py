@@ -6,14 +6,18 @@ single criterion, or taken back, and the text was not cut off (the `1` of a `10`
 """
 
 from metareward.readers.expected import expected_score
-from metareward.readers.scale import HIGHEST, LOWEST, Scale
-from metareward.readers.verdicts import Reading, read_score, read_winner, winner_unread
+from metareward.readers.forms import asked_for
+from metareward.readers.scale import HIGHEST, LOWEST, Scale, check_label
+from metareward.readers.verdicts import WINNER, Reading, read_score, read_winner, winner_unread
 
 __all__ = [
     "HIGHEST",
     "LOWEST",
+    "WINNER",
     "Reading",
     "Scale",
+    "asked_for",
+    "check_label",
     "expected_score",
     "read_score",
     "read_winner",

@@ -101,11 +101,13 @@ class Form:
         return Found(None, clear=False) if begun else None
 
     def kind(self, label: str) -> str | None:
-        """"total" or "score" where these words name the verdict itself."""
+        """ "total" or "score" where these words name the verdict itself."""
         said = self._without_scale(label.strip(" .,'").casefold())
         if said is None:
             return None
-        said = next((said.removesuffix(" " + tail) for tail in words.ABOUT if said.endswith(" " + tail)), said)
+        said = next(
+            (said.removesuffix(" " + tail) for tail in words.ABOUT if said.endswith(" " + tail)), said
+        )
         parts, total = said.split(" "), False
         while parts and (parts[0] in words.TOTAL or parts[0] in words.OWN):
             total |= parts.pop(0) in words.TOTAL
@@ -154,8 +156,19 @@ class Form:
         return label[: found.start()].strip() if right else None
 
 
+def asked_for(text: str, label: str, verdict: str) -> set[str]:
+    """The labels, in lower case, under which a text asks for a verdict; "" for one in double brackets.
+
+    verdict: "score" or "winner". Every word that is known for one counts, and `label`.
+    """
+    known = (words.SCORES if verdict == "score" else words.WINNERS) | {label.casefold()}
+    names = "|".join(sorted(map(re.escape, known), key=len, reverse=True))
+    asked = rf"(?<!\w)({names})[\"'”*_` ]{{0,4}}[:：=]|</({names})>|\[\["
+    return {found[1] or found[2] or "" for found in re.finditer(asked, text.casefold())}
+
+
 def winner_of(said: str) -> str | None:
-    """"a", "b" or "tie"."""
+    """ "a", "b" or "tie"."""
     found = _WINNER.fullmatch(said)
     if found is None:
         return None
@@ -172,7 +185,9 @@ def _score(said: str, scale: Scale) -> tuple[Value | None, bool] | None:
     added = _SUM.fullmatch(said)
     found = _SCORE.fullmatch(added[2] if added else said)
     again = found and found["again"]
-    if found is None or (again and not (_AGAIN.fullmatch(again.strip()) or _ONLY_OF.fullmatch(again.strip()))):
+    if found is None or (
+        again and not (_AGAIN.fullmatch(again.strip()) or _ONLY_OF.fullmatch(again.strip()))
+    ):
         return None
     value, scaled = _first(found), bool(found["of"] or found["unit"])
     if added and sum(int(part) for part in added[1].split("+")) != value:
@@ -212,7 +227,13 @@ def _unwrapped(said: str) -> str:
         said = said.strip(" ")
         for left, right in _AROUND:
             inner = said[len(left) : -len(right)]
-            if said.startswith(left) and said.endswith(right) and inner and left[0] not in inner and right[-1] not in inner:
+            if (
+                said.startswith(left)
+                and said.endswith(right)
+                and inner
+                and left[0] not in inner
+                and right[-1] not in inner
+            ):
                 said = inner
                 break
         else:

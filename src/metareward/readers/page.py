@@ -24,8 +24,12 @@ _FENCE = re.compile(r"[ \t]{0,8}(?:```|~~~)")
 _BULLET = re.compile(r"(?:[-+•‣◦●■▪·►▶→➡👉✅✔☑🏆⭐🌟📝🎯🔹🔸]\ufe0f? {0,3}){1,3}(?=[^\W\d]|[\[(<])")
 _AFTER = re.compile(r" {0,3}[✅✔☑🏆⭐🌟📝🎯]\ufe0f?$")
 _NUMBERED = re.compile(r"\(?([0-9]{1,2})[.)] ")
-_HELD = "response response_a response_b conversation question quote blockquote pre code example user assistant"
-_TAG = re.compile(rf"<(/?)({'|'.join((*_HELD.split(), 'think', 'thinking', 'reasoning', 'draft'))})\b[^<>\n]{{0,60}}>", re.I)
+_HELD = (
+    "response response_a response_b conversation question quote blockquote pre code example user assistant"
+)
+_TAG = re.compile(
+    rf"<(/?)({'|'.join((*_HELD.split(), 'think', 'thinking', 'reasoning', 'draft'))})\b[^<>\n]{{0,60}}>", re.I
+)
 _CUE = re.compile(
     r"\b(?:if|unless|not|never|cannot|instead|rather than|example|format|template|such as|e\.g|say(?:s|ing)?|said"
     r"|claim(?:s|ed|ing)?|writ(?:es?|ten|ing)|wrote|ends?|ended|ending|ask(?:s|ed|ing)?|demand(?:s|ed|ing)?"
@@ -47,7 +51,10 @@ _NOUN = re.compile(
     r"|point|spelling|content|understanding|knowledge|impact|value|focus)",
     re.I,
 )
-_RUBRIC = re.compile(r"(?:add|award|grant|bestow|give|criterion|point)\b.{0,30}\b(?:point|[0-9])", re.I)
+_RUBRIC = re.compile(
+    r"(?:add|award|grant|bestow|give) (?:an? |the )?(?:[0-9]|\w{2,8}) (?:additional )?point|(?:criterion|point) [0-9]{1,2} ?(?:[:.)–-]|$)",
+    re.I,
+)
 _SENTENCE = re.compile(r"[.!?][*_)\"”]{0,3} ")
 _WORD = re.compile(r"[^\W\d_]+")
 _SAYING = re.compile(r"[\w'’]+")
@@ -243,7 +250,11 @@ def _names_part(line: Line) -> bool:
     words = _words(line.shown)
     if _is_heading(line):
         return not _neutral(words)
-    short = 1 <= len(words) <= 4 and not set(".!?,;:)0123456789") & set(line.shown) and not line.shown[0].islower()
+    short = (
+        1 <= len(words) <= 4
+        and not set(".!?,;:)0123456789") & set(line.shown)
+        and not line.shown[0].islower()
+    )
     return short and any(_NOUN.fullmatch(word) and word not in NEUTRAL for word in words)
 
 

@@ -6,6 +6,7 @@ from metareward.errors import ConfigError
 
 LOWEST, HIGHEST = 0, 5
 _WIDEST = 100
+_LABEL = 40  # characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +39,21 @@ class Scale:
         """The whole score nearest to a score, the higher one of two."""
         return int(score + 0.5)
 
+    @property
+    def span(self) -> str:
+        """From where to where."""
+        return f"{self.low} to {self.high}"
+
     def __str__(self) -> str:
-        return f"{self.label}: {self.low} to {self.high}"
+        return f"{self.label}, {self.span}"
 
 
 def check_label(label: str) -> None:
     """Refuse a label that could not be told from its value, with a ConfigError."""
     words = label.split(" ")
-    good = len(label) <= 40 and all(word.replace("-", "").isalpha() for word in words)
+    good = len(label) <= _LABEL and all(word.replace("-", "").isalpha() for word in words)
     if not good:
         raise ConfigError(
-            f"the label of a verdict is one or more words of letters, at most 40 characters, not {label[:60]!r}"
+            "the label of a verdict is one or more words of letters, at most 40 characters together, not "
+            f"{label[:60]!r}"
         )

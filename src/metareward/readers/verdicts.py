@@ -40,7 +40,9 @@ _NOT_SAID = re.compile(
     r"|n['’]t\b",
     re.IGNORECASE,
 )
-_CHANGE = "revis|chang|adjust|updat|amend|correct|lower|rais|increas|decreas|reduc|withdraw|retract|reconsider"
+_CHANGE = (
+    "revis|chang|adjust|updat|amend|correct|lower|rais|increas|decreas|reduc|withdraw|retract|reconsider"
+)
 _TAKEN_BACK = re.compile(
     r"\b(?:up)?on (?:second thoughts?|reflection|further (?:thought|reflection|review|consideration)|reconsideration)\b"
     r"|\b(?:scratch|strike) that\b|\bi take (?:that|it|this) back\b"

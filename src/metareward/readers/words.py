@@ -35,10 +35,27 @@ TOTAL = frozenset(
 )
 """Words that make a score the total, so that scores of single criteria beside it are none."""
 
-WHOLE = ("总", "總", "综合", "最终", "最終", "総合", "合計", "총", "종합", "최종", "gesamt", "eind", "end", "totaal")
+WHOLE = (
+    "总",
+    "總",
+    "综合",
+    "最终",
+    "最終",
+    "総合",
+    "合計",
+    "총",
+    "종합",
+    "최종",
+    "gesamt",
+    "eind",
+    "end",
+    "totaal",
+)
 """Beginnings of labels that do the same."""
 
-OWN = frozenset("my the this your given awarded resulting numerical numeric mi meine mon ma la el die".split())
+OWN = frozenset(
+    "my the this your given awarded resulting numerical numeric mi meine mon ma la el die".split()
+)
 """Words before the label that change nothing."""
 
 LEADS = _phrases(
