@@ -201,7 +201,9 @@ class Page:
         if line.numbered is not None:
             follows = self.number is not None and line.numbered == self.number + 1
             self.number, self.parts = line.numbered, self.parts + 1
-            self._begin(whole=line.raw[-1] in ".!;")
+            whole = line.raw[-1] in ".!;"
+            self._begin(whole)
+            self.part = not whole or _begins_part(line)  # a sentence in a list is a remark
             return follows
         if _names_part(line) or _begins_part(line):
             was = self.part

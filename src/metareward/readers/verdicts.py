@@ -23,13 +23,19 @@ _QUOTED = re.compile(
     r"\"[^\"]{0,300}\"|“[^”]{0,300}”|„[^“”]{0,300}[“”]|«[^»]{0,300}»|「[^」]{0,300}」|`[^`\n]{0,300}`"
     r"|(?<!\w)['‘][^'’\n]{1,200}['’](?!\w)"
 )
+_NO_COUNT = (  # "a total of 3 planets" counts planets
+    r"(?! (?!points?\b|marks?\b|stars?\b|out\b|because|as\b|since|for\b|due\b|given|in\b|on\b|and\b|but\b|which"
+    r"|overall|based|is\b|was\b|so\b|with\b|here|total)[a-z])"
+)
 _NUMBER = r"(?P<value>[0-9]{1,3}(?:\.[0-9]{1,3})?)(?![\w%]|\.[0-9]|[ ]?[-–+][ ]?[0-9])"
 _MARKS = r"[*_\[( ]{0,4}"
+_TOTAL = "(?:final |total |overall )?"
 _STATED = (
-    rf"(?:^|[.!?;:(]\s{{0,3}}|\b(?:final|total|overall|my) )[*_#]{{0,3}}(?:final |total |overall )?(?:{_SCORE})"
-    rf"[*_ ]{{0,3}}[:=]{_MARKS}{_NUMBER}",
-    rf"\b(?:{_SCORE}) (?:for (?:this|the) response )?(?:of|is|was|comes to|:|as) {_MARKS}{_NUMBER}",
-    rf"(?<![\w./-])(?P<value>[0-9]{{1,3}}(?:\.[0-9]{{1,3}})?) ?(?:points? )?(?:/ ?|out of )(?P<of>[0-9]{{1,3}})(?:\.0)?(?![\w%/]|\.[0-9])",
+    rf"(?:^|[.!?;:(]\s{{0,3}}|\b(?:final|total|overall|my) )[*_#]{{0,3}}{_TOTAL}(?:{_SCORE})[*_ ]{{0,3}}[:=]"
+    rf"{_MARKS}{_NUMBER}",
+    rf"\b(?:{_SCORE}) (?:for (?:this|the) response )?(?:of|is|was|comes to|:|as) {_MARKS}{_NUMBER}{_NO_COUNT}",
+    r"(?<![\w./-])(?P<value>[0-9]{1,3}(?:\.[0-9]{1,3})?) ?(?:points? )?(?:/ ?|out of )(?P<of>[0-9]{1,3})"
+    rf"(?:\.0)?(?![\w%/]|\.[0-9]){_NO_COUNT}",
 )
 _MENTIONS = tuple(re.compile(pattern, re.IGNORECASE | re.MULTILINE) for pattern in _STATED)
 _NOT_SAID = re.compile(
