@@ -30,6 +30,7 @@ ROOMS = [
     "stages",
     "train",
     "history",
+    "unread",
     "asking",
     "runner",
     "run",

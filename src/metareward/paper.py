@@ -83,6 +83,8 @@ class Paper:
         self.section = ""
         self.steps: list[PlannedStep] = []
         self.model_bytes: int | None = None
+        self.verdicts: dict[str, str] = {}  # what each judging step reads
+        self.doubts: list[str] = []  # sentences on what will hardly work
         self._trained: set[str] = set()
         self._measured = measured(self.store)
 
@@ -90,7 +92,8 @@ class Paper:
         """The plan as plain data."""
         disk = {"models_to_keep": self.models_to_keep, "model_bytes": self.model_bytes}
         steps = [asdict(step) for step in self.steps]
-        return {"steps": steps, "seconds_left": self.total_seconds(), **disk}
+        said = {"verdicts": self.verdicts, "doubts": self.doubts}
+        return {"steps": steps, "seconds_left": self.total_seconds(), **disk, **said}
 
     @property
     def models_to_keep(self) -> int:

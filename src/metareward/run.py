@@ -27,6 +27,7 @@ from metareward.train.epochs import ending_with, require_pairs
 from metareward.train.job import RESULT, Trainer, TrainJob, TrainResult
 from metareward.train.lineage import note_training
 from metareward.train.sft import SFT
+from metareward.unread import FEWEST_READ, Watch
 from metareward.watchdog import Watchdog, beat
 
 R = TypeVar("R")
@@ -39,7 +40,8 @@ class Run:
     open_engine: loads a model to ask. trainer: trains in a child process, as `machine` says.
     listen: hears every event. session: the record that is kept of this session; if none is given the run
     keeps one of its own. supervision: what besides the model's judgments it learns from, for the reports.
-    watchdog: gives up an engine that hangs.
+    watchdog: gives up an engine that hangs. fewest_read: a step ends where surely a smaller share of the
+    verdicts in free text can be read (see `unread.Watch`); 0 goes on.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class Run:
         session: Session | None = None,
         supervision: Supervision = Supervision(),  # noqa: B008 - frozen
         watchdog: Watchdog | None = None,
+        fewest_read: float = FEWEST_READ,
     ) -> None:
         self.store = Store(directory, mend=True)
         self.history = History(supervision=supervision)
@@ -59,6 +62,7 @@ class Run:
         self._session = session
         self.section = ""
         self._open_engine, self._trainer, self._listen = open_engine, trainer, listen
+        self._fewest_read = fewest_read
         self._machine, self._watchdog = machine or TrainMachine(), watchdog or Watchdog()
         self._used: list[str] = []
         self._engine: tuple[str, Engine] | None = None
@@ -221,7 +225,7 @@ class Run:
         total = stage.work(Guess(), *(Shape(len(rows)) for rows in inputs)).calls
         self._listen(StepStarted(self.section, stage.name, total, len(done)))
         with Writer(artifact, session=self._number) as writer:
-            asking = Asking(stage, of, writer, done)
+            asking = Asking(stage, of, writer, done, Watch(stage, self.section, self._fewest_read))
             asking.reuse(self.store.answered(artifact, key), stage.questions(of, *inputs))
             stacks, step = self.store.root / "stalled.txt", f"{self.section}: {stage.name}"
             with self._watchdog.over(step, stacks, writer.flush), one_message(step):
@@ -244,14 +248,15 @@ class Run:
         first = next(requests, None)
         if first is None:
             return
-        engine, told = self._engine_of(asking.model), 0.0
-        for completion in engine.complete(chain([first], requests)):
+        told = 0.0
+        for completion in self._engine_of(asking.model).complete(chain([first], requests)):
             beat()
             asking.take(completion)
+            asking.watch.check()
             if time.monotonic() - told > _REPORT_SECONDS:
                 told = time.monotonic()
-                name = asking.stage.name
-                self._listen(StepProgress(self.section, name, len(asking.done), total, asking.tokens))
+                said = (len(asking.done), total, asking.tokens, asking.watch.note)
+                self._listen(StepProgress(self.section, asking.stage.name, *said))
         asking.check_all_answered()
 
     def _engine_of(self, model: Model) -> Engine:

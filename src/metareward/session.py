@@ -16,7 +16,7 @@ from metareward.events import Listener, Noticed
 from metareward.ids import fingerprint
 from metareward.inputs import settle
 from metareward.models.base import Model
-from metareward.options import Machine
+from metareward.options import Machine, doubts, verdicts
 from metareward.paper import Paper
 from metareward.prompting import clean, data_facts, fitting, load, split_at_hand, split_for
 from metareward.provenance import Session, gpus
@@ -55,6 +55,8 @@ def _execute(
     change: bool,
 ) -> dict[str, Any]:
     session.note(seeds=config.seeds())
+    for doubt in doubts(config.method):
+        listen(Noticed("start", doubt))
     chosen = config.evaluate.build(config.path.parent)
     loaded, found = clean(config, chosen, load(config, listen), listen)
     split_for(config, loaded.prompts)  # too few prompts are said so before a model is fetched
@@ -74,12 +76,12 @@ def _execute(
     open_engine, trainer = machinery(config.machine)
     session.note(gpus=gpus())
     watchdog = Watchdog(config.machine.stall_minutes, last_resort)
-    said = (listen, session, config.supervision, watchdog)
+    said = (listen, session, config.supervision, watchdog, config.machine.fewest_read)
     with Run(config.directory, open_engine, trainer, config.machine.training, *said) as run:
         batches = [run.prompts(batch) for batch in split.batches]
         held_out = run.prompts(split.held_out) if split.held_out else None
         dev = run.prompts(split.dev) if split.dev else None
-        run.history.contaminated = found
+        run.history.contaminated, run.history.scale = found, config.method.judge.scale
         try:
             config.start(run, model, batches, held_out, Evaluations(chosen, grader), dev)
         except BaseException:
@@ -102,7 +104,8 @@ def measure(
     subject = model_of(model, machine)
     grader = model_of(judge, machine) if judge else subject
     open_engine, trainer = machinery(machine)
-    with held(directory), Run(directory, open_engine, trainer, machine.training, listen) as run:
+    made = Run(directory, open_engine, trainer, machine.training, listen, fewest_read=0)
+    with held(directory), made as run:
         with run.within(evaluation.name):
             asked = evaluation.ask(run, subject, grader)
         score = evaluation.score(*asked)
@@ -114,6 +117,7 @@ def sketch(config: Config) -> Paper:
     if config.directory.exists() and not config.directory.is_dir():
         raise ConfigError(f"{config.directory}: is a file, not a run directory; give another --directory")
     paper = Paper(config.directory, config.plan.guess, config.plan.speeds)
+    paper.verdicts, paper.doubts = verdicts(config.method), doubts(config.method)
     model = Model("fake", "", "fake") if config.machine.engine == "fake" else models.describe(config.model)
     chosen = config.evaluate.build(config.path.parent)
     split = split_at_hand(config, chosen)

@@ -24,6 +24,7 @@ from metareward.cli.diff import diff
 from metareward.cli.eval import eval_app
 from metareward.cli.failures import TRY_AGAIN, guarded, told
 from metareward.cli.lab import lab
+from metareward.cli.parse import parse
 from metareward.cli.stopping import Stopping
 from metareward.errors import UserError
 from metareward.rundir import claimed
@@ -133,6 +134,7 @@ def export(
 
 app.command()(attack)
 app.command()(lab)
+app.command()(parse)
 
 
 @models_app.command("list")

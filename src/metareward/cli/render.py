@@ -157,6 +157,10 @@ def plan(paper: Paper) -> None:
         shown = (step.section, step.step, asks, read, written, step.state, _duration(step.seconds))
         table.add_row(*cells(*shown))
     out.print(table)
+    if paper.verdicts:
+        say("verdicts read: " + "; ".join(f"{step}: {form}" for step, form in paper.verdicts.items()))
+    for doubt in paper.doubts:
+        say(f"note: {doubt}")
     if left := paper.models_to_keep:
         size = f", about {left * paper.model_bytes / 1e9:.1f} GB" if paper.model_bytes else ""
         say(f"trained models that will be kept on the disk: {left}{size}")
