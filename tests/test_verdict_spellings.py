@@ -3,10 +3,10 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from verdict_spellings import LINES, TEXTS, WINNER_TEXTS, WINNERS, W
 
 from metareward.readers import read_score, read_winner
 from metareward.records import Finish
+from verdict_spellings import LINES, TEXTS, WINNER_TEXTS, WINNERS, W
 
 READ = {line: value for line, value in LINES.items() if value is not None}
 
@@ -39,7 +39,9 @@ def test_there_are_spellings_enough():
     assert sum(value is None for value in LINES.values()) >= 100
 
 
-@given(st.sampled_from(sorted(READ)), st.sampled_from(sorted(READ)), st.sampled_from(["\n", "\n\n", f"\n{W}\n"]))
+@given(
+    st.sampled_from(sorted(READ)), st.sampled_from(sorted(READ)), st.sampled_from(["\n", "\n\n", f"\n{W}\n"])
+)
 def test_two_different_verdicts_are_never_read(first, second, between):
     reading = read_score(f"{first}{between}{second}", Finish.STOP)
     if READ[first] != READ[second]:
@@ -48,10 +50,15 @@ def test_two_different_verdicts_are_never_read(first, second, between):
         assert reading.score in (None, READ[first])
 
 
-@given(st.lists(st.sampled_from(sorted(LINES) + sorted(TEXTS) + [W, "", "Clarity", "```", "> ", "<response>"])))
+@given(
+    st.lists(st.sampled_from(sorted(LINES) + sorted(TEXTS) + [W, "", "Clarity", "```", "> ", "<response>"]))
+)
 def test_what_is_read_was_written(lines):
     """Whatever is put together, a score that is read stands in it, on the scale."""
     text = "\n".join(lines)
     score = read_score(text, Finish.STOP).score
-    assert score is None or score in {*READ.values(), *(value for value in TEXTS.values() if value is not None)}
+    assert score is None or score in {
+        *READ.values(),
+        *(value for value in TEXTS.values() if value is not None),
+    }
     assert read_score(text, Finish.LENGTH).score is None

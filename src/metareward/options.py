@@ -10,8 +10,8 @@ from typing import Any
 from metareward.errors import ConfigError
 from metareward.overlay import overlay, table, text
 from metareward.paper import Speeds
-from metareward.recipes.eft import EFT
 from metareward.readers import Scale
+from metareward.recipes.eft import EFT
 from metareward.settings import one_of, require
 from metareward.stages.base import Guess
 from metareward.stages.judge import Judge
@@ -104,7 +104,8 @@ def check_scales(method: Any) -> None:
     ):
         if template and (other := scale_of(template)) != scale:
             raise ConfigError(
-                f"{name} asks for a verdict on {other}, and judge.template for one on {scale}: both must declare "
+                f"{name} asks for a verdict on {other}, and judge.template for one on {scale}: both must "
+                f"declare "
                 "the same label and scale"
             )
     if scale != Scale() and method.attack.enabled:

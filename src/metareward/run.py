@@ -40,8 +40,7 @@ class Run:
     open_engine: loads a model to ask. trainer: trains in a child process, as `machine` says.
     listen: hears every event. session: the record that is kept of this session; if none is given the run
     keeps one of its own. supervision: what besides the model's judgments it learns from, for the reports.
-    watchdog: gives up an engine that hangs. fewest_read: a step ends where surely a smaller share of the
-    verdicts in free text can be read (see `unread.Watch`); 0 goes on.
+    watchdog: gives up an engine that hangs. fewest_read: see `unread.Watch`; 0 ends no step for it.
     """
 
     def __init__(
@@ -62,9 +61,8 @@ class Run:
         self._session = session
         self.section = ""
         self._open_engine, self._trainer, self._listen = open_engine, trainer, listen
-        self._fewest_read = fewest_read
         self._machine, self._watchdog = machine or TrainMachine(), watchdog or Watchdog()
-        self._used: list[str] = []
+        self._used, self._fewest_read = list[str](), fewest_read
         self._engine: tuple[str, Engine] | None = None
         self._stack, self._claim = ExitStack(), ExitStack()
 

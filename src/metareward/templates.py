@@ -88,7 +88,8 @@ def unasked(template: str, where: str, verdict: str) -> str | None:
         return None
     form = f"{label}: <number from {scale.span}>" if verdict == "score" else f"{label}: <A or B>"
     return (
-        f"{where} never asks for a line {form!r}, so a free reading will hardly find a verdict; ask for it in "
+        f"{where} never asks for a line {form!r}, so a free reading will hardly find a verdict; ask for "
+        f"it in "
         f"the template, or declare what it asks for at its beginning, as in {_FORMS}"
     )
 
@@ -123,7 +124,8 @@ def _head_fault(template: str, verdict: str) -> str | None:
         asked = asked_for(_own_words(template), Scale().label, verdict)
         if asked and not asked & {Scale().label.casefold(), ""}:
             return (
-                f"it asks for the line {sorted(asked)[0].capitalize()!r} and does not say on what scale; declare "
+                f"it asks for the line {sorted(asked)[0].capitalize()!r} and does not say on what scale; "
+                f"declare "
                 f"both in a comment at the very beginning of the template, as in {_FORMS}"
             )
     for name, said in declared.items():

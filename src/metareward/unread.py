@@ -14,8 +14,10 @@ _SHOWN = 80  # characters of what a judge wrote last
 _UNWATCHED = ("evaluation fine-tuning", "attack")  # here a judge that cannot be read is a result
 
 _REMEDY = (
-    "See what the judge wrote with `metareward parse`. Then change what it is asked (the template must ask for "
-    "a verdict line, and declare another label or scale at its beginning), raise max_tokens where judgments are "
+    "See what the judge wrote with `metareward parse`. Then change what it is asked (the template must "
+    "ask for "
+    "a verdict line, and declare another label or scale at its beginning), raise max_tokens where "
+    "judgments are "
     'cut off, or set reading = "forced" in [{table}], which is always readable. To go on all the same, set '
     "fewest_read = 0 in [machine]"
 )
@@ -62,8 +64,10 @@ class Watch:
             return
         reasons = ", ".join(f"{count} {reason}" for reason, count in self._reasons.most_common())
         raise StepError(
-            f"{self._section}: {self._name}: of the first {self._total} answers {self._read} have a verdict that "
-            f"can be read ({100 * self._read / self._total:.0f} %): {reasons}. One ends in {self._example}. What "
+            f"{self._section}: {self._name}: of the first {self._total} answers {self._read} have a "
+            f"verdict that "
+            f"can be read ({100 * self._read / self._total:.0f} %): {reasons}. One ends in "
+            f"{self._example}. What "
             f"was answered is stored. {_REMEDY.format(table=self._name)}"
         )
 

@@ -30,7 +30,8 @@ class _Row:
 
 def parse(
     file: Annotated[
-        Path, typer.Argument(metavar="FILE.jsonl", help='Judge outputs: {"text": ...} a line, "finish" if known.')
+        Path,
+        typer.Argument(metavar="FILE.jsonl", help='Judge outputs: {"text": ...} a line, "finish" if known.'),
     ],
     template: Annotated[
         Path | None,
@@ -46,7 +47,11 @@ def parse(
     rows = [_Row(text, readers.read_score(text, finish, scale)) for text, finish in _judgments(file)]
     reasons = Counter(row.reading.unread for row in rows if row.reading.unread is not None)
     if as_json:
-        said = {"rows": len(rows), "read": len(rows) - reasons.total(), "reasons": dict(reasons.most_common())}
+        said = {
+            "rows": len(rows),
+            "read": len(rows) - reasons.total(),
+            "reasons": dict(reasons.most_common()),
+        }
         typer.echo(json.dumps({**said, "scores": [row.reading.score for row in rows]}, indent=2))
     else:
         _show(rows, reasons, scale)

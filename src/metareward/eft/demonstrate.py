@@ -126,8 +126,8 @@ class FromRanks:
     """Demonstrations whose verdict is people's: subjects are judgments, or responses where none is given.
 
     The quality of a response becomes a score by its place among all responses of the set: as many classes of
-    equal size as the scale has scores; equal qualities have one class. With `own` the justification is the model's
-    sampled one, to the end of its last whole sentence and without its verdict; it was written before the
+    equal size as the scale has scores; equal qualities have one class. With `own` the justification is the
+    model's sampled one, to the end of its last whole sentence and without its verdict; it was written before the
     verdict was known and may contradict it. `neutral` writes one short sentence that says nothing.
     """
 
@@ -196,7 +196,9 @@ class Scale:
 
 def justification_of(text: str, label: str = "Score") -> str:
     """What a judgment says before its verdict, to the end of its last whole sentence, in one paragraph."""
-    before = re.split(rf"^[#*_ \t]*{re.escape(label)}:", text, maxsplit=1, flags=re.IGNORECASE | re.MULTILINE)[0]
+    before = re.split(
+        rf"^[#*_ \t]*{re.escape(label)}:", text, maxsplit=1, flags=re.IGNORECASE | re.MULTILINE
+    )[0]
     found = _SENTENCE.match(before.strip())
     return " ".join(found[0].split()) if found else ""
 

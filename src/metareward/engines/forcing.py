@@ -35,8 +35,8 @@ class ForcedTokens:
     def exclusive(self, log_probs: Mapping[str, float]) -> dict[str, float]:
         """Each choice's log-probability without what goes on to a longer choice.
 
-        Where `10` is written in two tokens, the probability of `1` holds that of `10`; what is left is that of
-        `1` and no `0` after it.
+        Where `10` is written in two tokens, the probability of `1` holds that of `10`; what is left is that
+        of `1` and no `0` after it.
         """
         return {choice: self._without_longer(choice, log_probs) for choice in log_probs}
 

@@ -154,12 +154,31 @@ def _row_fault(row: Row) -> str | None:
         return "are of another form"
     if not 1 <= len(verdicts) <= 2:
         return "have not one or two verdicts"
-    if not all(isinstance(said, str | int | None) and said in _SAID for said in (row["label"], *verdicts)):
+    if not all(_is_known(said) for said in (row["label"], *verdicts)):
         return "have a label or a verdict that is not 1, 2, tie or None"
     if row["label"] in (None, "None"):
         return "have no label"
     whole = isinstance(lengths, list) and len(lengths) == 2 and all(isinstance(n, int) for n in lengths)
     return None if lengths is None or whole else "have lengths that are not two numbers"
+
+
+def _is_known(said: Any) -> bool:
+    """0 and false are no ties here: files of labels 0 and 1 mean something else by them."""
+    return (
+        isinstance(said, str | int | None)
+        and not isinstance(said, bool)
+        and said in _SAID
+        and said not in (0, "0")
+    )
+
+
+def _pandalm_said(row: Row, name: str) -> float | None:
+    """What a judge said of a pair; ties are also written `Tie`. None where it said nothing of the kind."""
+    try:
+        said = _PANDALM[name](row)
+        return _SAID.get(said.strip().casefold() if isinstance(said, str) else said)
+    except (TypeError, KeyError):
+        return None
 
 
 def _pandalm(path: Path, rows: Sequence[Row], seed: int) -> dict[str, Any]:
@@ -171,10 +190,7 @@ def _pandalm(path: Path, rows: Sequence[Row], seed: int) -> dict[str, Any]:
         judged = []
         for row in rows:
             votes = [row[key] for key in sorted(row) if key.startswith("annotator")]
-            try:
-                said = _SAID.get(_PANDALM[name](row))
-            except (TypeError, KeyError):
-                said = None
+            said = _pandalm_said(row, name)
             lengths = (len(str(row.get("response1"))), len(str(row.get("response2"))))
             category = str(row.get("motivation_app", ""))
             judged.append(Judged(majority(votes), said, None, category, lengths, unread=said is None))

@@ -1,8 +1,8 @@
 """Strict readers of a judge's own verdict. Unreadable is a state of its own, never a number.
 
-A verdict is a whole line that says nothing else (`Score: 4`, `**Final score:** 4/5`, `得分：4分`), anywhere in the
-text. It is read where a careful person would be certain: all such lines say the same, none is quoted, said of a
-single criterion, or taken back, and the text was not cut off (the `1` of a `10` would be read).
+A verdict is a whole line that says nothing else (`Score: 4`, `**Final score:** 4/5`, `得分: 4`), anywhere in
+the text. It is read where a careful person would be certain: all such lines say the same, none is quoted,
+said of a single criterion, or taken back, and the text was not cut off (the `1` of a `10` would be read).
 """
 
 from metareward.readers.expected import expected_score

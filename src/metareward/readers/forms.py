@@ -1,4 +1,4 @@
-"""What a verdict line looks like: a label and a value, and nothing else. One line at a time, in linear time."""
+"""What a verdict line looks like: a label and a value, and nothing else. In linear time."""
 
 import re
 from dataclasses import dataclass

@@ -31,7 +31,8 @@ _TAG = re.compile(
     rf"<(/?)({'|'.join((*_HELD.split(), 'think', 'thinking', 'reasoning', 'draft'))})\b[^<>\n]{{0,60}}>", re.I
 )
 _CUE = re.compile(
-    r"\b(?:if|unless|not|never|cannot|instead|rather than|example|format|template|such as|e\.g|say(?:s|ing)?|said"
+    r"\b(?:if|unless|not|never|cannot|instead|rather than|example|format|template|such as|e\.g|say(?:s"
+    r"|ing)?|said"
     r"|claim(?:s|ed|ing)?|writ(?:es?|ten|ing)|wrote|ends?|ended|ending|ask(?:s|ed|ing)?|demand(?:s|ed|ing)?"
     r"|stat(?:es|ed|ing)|contain(?:s|ed|ing)?|includ(?:es|ed|ing)|quot(?:es?|ed|ing)|mentions?|inserts?|adds?|no"
     r"|wrong(?:ly)?|hidden|injected|instructs?|instructed|tells?|told|repeats?)\b|n['’]t\b",
@@ -52,7 +53,8 @@ _NOUN = re.compile(
     re.I,
 )
 _RUBRIC = re.compile(
-    r"(?:add|award|grant|bestow|give) (?:an? |the )?(?:[0-9]|\w{2,8}) (?:additional )?point|(?:criterion|point) [0-9]{1,2} ?(?:[:.)–-]|$)",
+    r"(?:add|award|grant|bestow|give) (?:an? |the )?(?:[0-9]|\w{2,8}) (?:additional )?point|(?:criterion"
+    r"|point) [0-9]{1,2} ?(?:[:.)–-]|$)",
     re.I,
 )
 _SENTENCE = re.compile(r"[.!?][*_)\"”]{0,3} ")
@@ -61,7 +63,10 @@ _SAYING = re.compile(r"[\w'’]+")
 
 
 class Standing(Enum):
-    """How a line stands. OWN: the judge's verdict on the whole. CRITERION: on a part. DOUBTFUL: perhaps of others."""
+    """How a line stands.
+
+    OWN: the judge's verdict on the whole. CRITERION: on a part. DOUBTFUL: perhaps the words of others.
+    """
 
     OWN = "own"
     CRITERION = "criterion"
@@ -72,10 +77,10 @@ class Standing(Enum):
 class Line:
     """A line that is the judge's own words and not blank.
 
-    raw: as it stands, stripped. head: its first characters without emphasis, bullet, end-of-text tokens; blanks
-    as spaces, wide digits and marks narrow. shown: the same of the whole; empty where the line is longer than a
-    verdict can be. apart: a blank line or a rule is before it. quoted: a quotation is. numbered: its number in a
-    list. held: within quotation marks or a tag that are still open.
+    raw: as it stands, stripped. head: its first characters without emphasis, bullet, end-of-text tokens;
+    blanks as spaces, wide digits and marks narrow. shown: the same of the whole; empty where the line is longer
+    than a verdict can be. apart: a blank line or a rule is before it. quoted: a quotation is. numbered: its
+    number in a list. held: within quotation marks or a tag that are still open.
     """
 
     raw: str
@@ -131,8 +136,7 @@ def _all_fenced(text: str) -> bool:
 
 def _line(raw: str, apart: bool, quoted: bool, held: bool) -> Line | None:
     """None for a rule, for a fence around the whole, and for what only ends a text."""
-    head = _END.sub("", raw[:LONGEST]).translate(_PLAIN)
-    head = " ".join(part for part in head.split(" ") if part)
+    head = shown_of(raw[:LONGEST])
     short = len(raw) <= LONGEST
     if short and (not head or _RULE.fullmatch(head) or _FENCE.match(raw)):
         return None
@@ -143,6 +147,11 @@ def _line(raw: str, apart: bool, quoted: bool, held: bool) -> Line | None:
         head = head[number.end() :]
     counted = int(number[1]) if number else None
     return Line(raw, head, head if short else "", apart, quoted, counted, bool(bullet), held)
+
+
+def shown_of(raw: str) -> str:
+    """Without emphasis and end-of-text tokens; blanks as single spaces, wide digits and marks narrow."""
+    return " ".join(part for part in _END.sub("", raw).translate(_PLAIN).split(" ") if part)
 
 
 class Page:
@@ -190,7 +199,7 @@ class Page:
         return Standing.CRITERION if len(words) <= 5 else Standing.DOUBTFUL
 
     def put(self, line: Line, verdict: bool) -> bool:
-        """Go on to the next line. True if this one begins another part: what was read in the last was its own."""
+        """Go on to the next line. True if it begins another part: what was read in the last was of that."""
         begins = False
         if not verdict and not line.held:
             begins = self._turn(line)
@@ -230,7 +239,7 @@ def _words(text: str) -> list[str]:
 
 
 def _neutral(names: list[str]) -> bool:
-    """Whether a heading of these words names no criterion: `Evaluation of the response`, but not `Response`."""
+    """Whether a heading of these words names no criterion: `Evaluation of the response`, not `Response`."""
     said = [word for word in names if word not in GLUE]
     return all(word in NEUTRAL or word == "response" for word in said) and said != ["response"]
 

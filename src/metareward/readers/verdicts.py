@@ -4,9 +4,8 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from metareward.readers import words
-from metareward.readers.forms import Form, Found, Value, winner_of
-from metareward.readers.page import Line, Page, Standing, lines_of
+from metareward.readers.forms import Form, Found, Value
+from metareward.readers.page import LONGEST, Line, Page, Standing, lines_of, shown_of
 from metareward.readers.scale import Scale
 from metareward.records import Finish, Outcome
 
@@ -24,7 +23,8 @@ _QUOTED = re.compile(
     r"|(?<!\w)['‘][^'’\n]{1,200}['’](?!\w)"
 )
 _NO_COUNT = (  # "a total of 3 planets" counts planets
-    r"(?! (?!points?\b|marks?\b|stars?\b|out\b|because|as\b|since|for\b|due\b|given|in\b|on\b|and\b|but\b|which"
+    r"(?! (?!points?\b|marks?\b|stars?\b|out\b|because|as\b|since|for\b|due\b|given|in\b|on\b|and\b|but\b"
+    r"|which"
     r"|overall|based|is\b|was\b|so\b|with\b|here|total)[a-z])"
 )
 _NUMBER = r"(?P<value>[0-9]{1,3}(?:\.[0-9]{1,3})?)(?![\w%]|\.[0-9]|[ ]?[-–+][ ]?[0-9])"
@@ -33,16 +33,19 @@ _TOTAL = "(?:final |total |overall )?"
 _STATED = (
     rf"(?:^|[.!?;:(]\s{{0,3}}|\b(?:final|total|overall|my) )[*_#]{{0,3}}{_TOTAL}(?:{_SCORE})[*_ ]{{0,3}}[:=]"
     rf"{_MARKS}{_NUMBER}",
-    rf"\b(?:{_SCORE}) (?:for (?:this|the) response )?(?:of|is|was|comes to|:|as) {_MARKS}{_NUMBER}{_NO_COUNT}",
+    rf"\b(?:{_SCORE}) (?:for (?:this|the) response )?(?:of|is|was|comes to|:"
+    rf"|as) {_MARKS}{_NUMBER}{_NO_COUNT}",
     r"(?<![\w./-])(?P<value>[0-9]{1,3}(?:\.[0-9]{1,3})?) ?(?:points? )?(?:/ ?|out of )(?P<of>[0-9]{1,3})"
     rf"(?:\.0)?(?![\w%/]|\.[0-9]){_NO_COUNT}",
 )
 _MENTIONS = tuple(re.compile(pattern, re.IGNORECASE | re.MULTILINE) for pattern in _STATED)
 _NOT_SAID = re.compile(
     r"\b(?:not|never|cannot|if|unless|prevent\w{0,3}|instead|rather|perfect|full|maximum|highest|lowest|minimum"
-    r"|could|might|would (?:have|warrant|need|earn|require)|to (?:get|earn|receive|achieve|reach)|short of|less than"
-    r"|more than|above|below|between|achieving|from (?:receiving|getting|earning)|reach\w{0,3}|claim\w{0,3}|said"
-    r"|says|asks?|example|scale|an?other|higher|lower|than|why|criteria|warrant\w{0,3}|deserve[sd]?|merit[sd]?)\b"
+    r"|could|might|would (?:have|warrant|need|earn|require)|to (?:get|earn|receive|achieve|reach)"
+    r"|short of|less than"
+    r"|more than|above|below|between|achieving|from (?:receiving|getting|earning)|reach\w{0,3}"
+    r"|claim\w{0,3}|said"
+    r"|says|asks?|example|scale|an?other|higher|lower|than|why|criteria|warrant\w{0,3})\b"
     r"|n['’]t\b",
     re.IGNORECASE,
 )
@@ -50,7 +53,8 @@ _CHANGE = (
     "revis|chang|adjust|updat|amend|correct|lower|rais|increas|decreas|reduc|withdraw|retract|reconsider"
 )
 _TAKEN_BACK = re.compile(
-    r"\b(?:up)?on (?:second thoughts?|reflection|further (?:thought|reflection|review|consideration)|reconsideration)\b"
+    r"\b(?:up)?on (?:second thoughts?|reflection|further (?:thought|reflection|review|consideration)"
+    r"|reconsideration)\b"
     r"|\b(?:scratch|strike) that\b|\bi take (?:that|it|this) back\b"
     r"|\bi (?:made a mistake|was wrong|misjudged|reconsider(?:ed)?)\b"
     rf"|(?<!\bif )\b(?:i|i['’](?:ll|d|m)|let me|we)(?: \w{{1,12}}){{0,3}} (?:{_CHANGE})(?:e|ed|ing)? "
@@ -62,13 +66,16 @@ _TAKEN_BACK = re.compile(
     r"|\b(?:or|but) (?:perhaps|maybe)\b|\b(?:perhaps|maybe) not\b"
     rf"|\b(?:ignore|disregard|forget) (?:the|that|this|my)(?: \w{{1,12}})? (?:{_SCORE}|line)\b"
     rf"|\bnot my (?:own |final |actual |real )?(?:{_SCORE}|judge?ment|words?)\b"
-    r"|\b(?:this|that|it|which|score|line|above) (?:is|was) (?:only |just |merely )?(?:an example|a placeholder"
-    r"|a sample|hypothetical|what the \w{1,12} (?:says?|said|claims?|claimed|wrote|writes|gives?|gave|asks?|wants?))"
+    r"|\b(?:this|that|it|which|score|line|above) (?:is|was) (?:only |just |merely )?(?:an example"
+    r"|a placeholder"
+    r"|a sample|hypothetical|what the \w{1,12} (?:says?|said|claims?|claimed|wrote|writes|gives?|gave"
+    r"|asks?|wants?))"
     r"|(?:^|[.!?]\s{1,3})(?:oops|correction ?[:,–-]|wait[,.!…–-]|actually[,.!…–-])",
     re.IGNORECASE | re.MULTILINE,
 )
 _MARKED = re.compile(r"(?<![^\s:(])\[\[ ?([A-Za-z]{1,8}) ?\]\](?P<end>[*_.! ]{0,4}$)?", re.MULTILINE)
 _EITHER = re.compile(r"\b(?:or|either|if|not|would|instead)\b|n['’]t\b", re.IGNORECASE)
+_SENTENCES = re.compile(r"[.!?][\"”)*_]{0,4}[ \t]{1,4}([^.!?]{3,50}[:=：][^!?]{1,20})$")
 _NEAR = 90  # characters of a sentence that say how a number in it is meant
 
 
@@ -124,7 +131,9 @@ def _decided(form: Form, text: str) -> Value:
         return SEVERAL
     value, why = _unanimous(verdicts, form)
     plain = _QUOTED.sub(" ", "\n".join(line.raw for line in lines))
-    if form.scale is None:
+    if form.scale is not None and not verdicts and lines:
+        value = _last_words(form, lines, plain)
+    elif form.scale is None:
         marked = _marked(plain)
         if value is None and why == NONE and marked:
             value, why = marked
@@ -161,6 +170,18 @@ def _unanimous(verdicts: list[_Verdict], form: Form) -> tuple[Value | None, str]
     return value, ""
 
 
+def _last_words(form: Form, lines: list[Line], plain: str) -> Value | None:
+    """The verdict that is the last sentence of a text without parts, and that is stated nowhere else."""
+    last, page = lines[-1], Page()
+    for line in lines:
+        page.put(line, False)
+    found = _SENTENCES.search(last.raw[-LONGEST:])
+    if page.parts or last.held or found is None or len(list(_MENTIONS[0].finditer(plain))) > 1:
+        return None
+    said = form.found(shown_of(found[1]))
+    return said.value if said and said.clear and not said.bare else None
+
+
 def _adds_up(parts: list[Value | None], total: Value) -> bool:
     numbers = [part for part in parts if isinstance(part, float)]
     return 1 < len(numbers) == len(parts) and sum(numbers) == total
@@ -182,7 +203,7 @@ def _verdicts(form: Form, lines: Iterable[Line]) -> Iterator[_Verdict]:
     for line in lines:
         first, standing = page.before is None, page.standing(line)
         found = form.found(line.shown) if line.shown else None
-        if kept and (not line.apart and kept[-1].found.bare or valued and form.value(line.shown)):
+        if kept and ((not line.apart and kept[-1].found.bare) or (valued and form.value(line.shown))):
             kept[-1].standing = Standing.DOUBTFUL
         if found is None and label and (found := form.value(line.shown, label[0])):
             standing, valued = label[1], True
@@ -236,7 +257,7 @@ def _otherwise(plain: str, value: float, form: Form, total: bool) -> bool:
 
 
 def _marked(plain: str) -> tuple[str | None, str] | None:
-    """The winner in `[[A]]`, where a line ends in it and no other letter is marked; None if none is marked."""
+    """The winner in `[[A]]`, where a line ends in it and no other is marked; None if none is marked."""
     letters = {found[1].lower() for found in _MARKED.finditer(plain)}
     if not letters:
         return None

@@ -8,6 +8,10 @@ def _phrases(text: str) -> frozenset[str]:
     return frozenset(phrase.strip() for phrase in text.replace("\n", "|").split("|")) - {""}
 
 
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 SCORES = _phrases(
     """score|scoring|rating|grade|mark|points|verdict|total|overall
     puntuación|puntuacion|puntaje|calificación|calificacion|note|évaluation|evaluation|pointage
@@ -28,10 +32,10 @@ WINNERS = _phrases(
     победитель|переможець|νικητής|胜者|获胜者|赢家|勝者|獲勝者|승자|विजेता|ผู้ชนะ|الفائز|המנצח"""
 )
 
-TOTAL = frozenset(
-    """total final overall combined totale finale globale global général générale endgültige gesamte complessivo
-    complessiva finala общая общий итоговая итоговый końcowa końcowy łączna toplam genel celkové akhir tổng
-    最终 最終 总体 総合 최종 총""".split()
+TOTAL = _words(
+    """total final overall combined totale finale globale global général générale endgültige gesamte
+    complessivo     complessiva finala общая общий итоговая итоговый końcowa końcowy łączna toplam genel celkové akhir tổng
+    最终 最終 总体 総合 최종 총"""
 )
 """Words that make a score the total, so that scores of single criteria beside it are none."""
 
@@ -53,9 +57,7 @@ WHOLE = (
 )
 """Beginnings of labels that do the same."""
 
-OWN = frozenset(
-    "my the this your given awarded resulting numerical numeric mi meine mon ma la el die".split()
-)
+OWN = _words("my the this your given awarded resulting numerical numeric mi meine mon ma la el die")
 """Words before the label that change nothing."""
 
 LEADS = _phrases(
@@ -77,20 +79,25 @@ UNITS = (
 )
 OF = r"(?:/|out of|of|over|von|sur|de|su|из|av|van de|van|din|trên|中の|中)"
 
-NEUTRAL = frozenset(
-    """justification justifications reasoning explanation analysis rationale comment comments remark remarks
-    feedback evaluation assessment review summary conclusion conclusions verdict result results strengths
+NEUTRAL = _words(
+    """justification justifications reasoning explanation analysis rationale comment comments remark
+    remarks     feedback evaluation assessment review summary conclusion conclusions verdict result results strengths
     strength weaknesses weakness pros cons positives negatives improvements improvement suggestions suggestion
     issues note notes judgment judgement grading scoring score scores rating grade total final overall answer
     output breakdown critique thoughts step steps decision outcome brief short detailed points mark marks
-    findings observations observation task assigned allocated given solution awarded scored graded rubric winner
-    comparison bewertung begründung gesamt fazit justificación conclusión explicación puntuación avis justificativa
-    理由 评价 分析 总结 结论 說明 说明 评分 得分 評価 総評 結論 이유 평가 결론""".split()
+    findings observations observation task assigned allocated given solution awarded scored graded rubric
+    winner     comparison bewertung begründung gesamt fazit justificación conclusión explicación puntuación avis
+    justificativa     理由 评价 分析 总结 结论 說明 说明 评分 得分 評価 総評 結論 이유 평가 결론"""
 )
 """Words of a heading that names no criterion of its own."""
 
-GLUE = frozenset(
-    "here s me i we let it so thus therefore for and of the my a b an in is are below as follows per on to".split()
+GLUE = _words(
+    "here s me i we let it so thus therefore for and of the my a b an in is are below as follows per on to"
 )
 
-NUMBERS = dict(zip("zero one two three four five six seven eight nine ten".split(), range(11), strict=True))
+NUMBERS = {
+    name: number
+    for number, name in enumerate(
+        ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
+    )
+}

@@ -205,8 +205,8 @@ def hold(
 ) -> GateReport:
     """Hold each measured signal to its limit.
 
-    expected: signals that cannot be told where `found` has none of them. free: held to no limit. scale: of the
-    scores, for limits in points.
+    expected: signals that cannot be told where `found` has none of them. free: held to no limit.
+    scale: of the scores, for limits in points.
     """
     names, wide = list(dict.fromkeys([*expected, *found])), (scale.high - scale.low) / (HIGHEST - LOWEST)
     signals = (_signal(gate, name, found.get(name), name not in set(free), wide) for name in names)

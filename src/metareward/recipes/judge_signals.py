@@ -52,8 +52,8 @@ class Share:
 class Scores:
     """The scores of one iteration's judgments, a row a prompt that has any judgment.
 
-    counts: how many state each score of the scale, lowest first, [prompts, scores]. sums, read, unread: of the
-    readable scores themselves.
+    counts: how many state each score of the scale, lowest first, [prompts, scores]. sums, unread: of the
+    scores themselves.
     """
 
     scale: Scale = Scale()
