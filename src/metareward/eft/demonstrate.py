@@ -127,8 +127,8 @@ class FromRanks:
 
     The quality of a response becomes a score by its place among all responses of the set: as many classes of
     equal size as the scale has scores; equal qualities have one class. With `own` the justification is the
-    model's sampled one, to the end of its last whole sentence and without its verdict; it was written before the
-    verdict was known and may contradict it. `neutral` writes one short sentence that says nothing.
+    model's sampled one, to the end of its last whole sentence and without its verdict; it was written before
+    the verdict was known and may contradict it. `neutral` writes one short sentence that says nothing.
     """
 
     name: ClassVar[str] = "ranked_judgments"

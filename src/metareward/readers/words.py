@@ -34,8 +34,8 @@ WINNERS = _phrases(
 
 TOTAL = _words(
     """total final overall combined totale finale globale global général générale endgültige gesamte
-    complessivo     complessiva finala общая общий итоговая итоговый końcowa końcowy łączna toplam genel celkové akhir tổng
-    最终 最終 总体 総合 최종 총"""
+    complessivo complessiva finala общая общий итоговая итоговый końcowa końcowy łączna toplam genel
+    celkové akhir tổng 最终 最終 总体 総合 최종 총"""
 )
 """Words that make a score the total, so that scores of single criteria beside it are none."""
 
@@ -81,13 +81,16 @@ OF = r"(?:/|out of|of|over|von|sur|de|su|из|av|van de|van|din|trên|中の|中
 
 NEUTRAL = _words(
     """justification justifications reasoning explanation analysis rationale comment comments remark
-    remarks     feedback evaluation assessment review summary conclusion conclusions verdict result results strengths
-    strength weaknesses weakness pros cons positives negatives improvements improvement suggestions suggestion
-    issues note notes judgment judgement grading scoring score scores rating grade total final overall answer
+    remarks feedback evaluation assessment review summary conclusion conclusions verdict result results
+    strengths
+    strength weaknesses weakness pros cons positives negatives improvements improvement suggestions
+    suggestion
+    issues note notes judgment judgement grading scoring score scores rating grade total final overall
+    answer
     output breakdown critique thoughts step steps decision outcome brief short detailed points mark marks
     findings observations observation task assigned allocated given solution awarded scored graded rubric
-    winner     comparison bewertung begründung gesamt fazit justificación conclusión explicación puntuación avis
-    justificativa     理由 评价 分析 总结 结论 說明 说明 评分 得分 評価 総評 結論 이유 평가 결론"""
+    winner comparison bewertung begründung gesamt fazit justificación conclusión explicación puntuación avis
+    justificativa 理由 评价 分析 总结 结论 說明 说明 评分 得分 評価 総評 結論 이유 평가 결론"""
 )
 """Words of a heading that names no criterion of its own."""
 

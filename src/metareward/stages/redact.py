@@ -73,7 +73,7 @@ def _patterns(scale: Scale) -> tuple[str, ...]:
     said = f"{_SAID}|{re.escape(scale.label)}"
     return (
         r"[\u2605\u2606\u2b50\U0001f31f\ufe0f]{1,20}",  # drawn stars
-        rf"(?<![\w/]){one}(?:\s{{0,2}}\+\s{{0,2}}{one}){{2,9}}\s{{0,2}}=\s{{0,2}}{one}(?![\w/])",  # 1 + 1 + 0 = 2
+        rf"(?<![\w/]){one}(?:\s{{0,2}}\+\s{{0,2}}{one}){{2,9}}\s{{0,2}}=\s{{0,2}}{one}(?![\w/])",  # a sum
         rf"{_MARKS}{_BEFORE}{digit}{_MARKS}\s{{0,3}}/\s{{0,3}}{most}{_UNIT}?",
         rf"{number}{_UNIT}?\s{{1,3}}(?:out\s{{1,3}})?of\s{{1,3}}(?:(?:a|the)\s{{1,3}})?"
         rf"(?:(?:possible|maximum|total)\s{{1,3}})?{most}{_UNIT}?{_OTHER_THINGS}",
