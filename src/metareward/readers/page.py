@@ -79,8 +79,8 @@ class Line:
 
     raw: as it stands, stripped. head: its first characters without emphasis, bullet, end-of-text tokens;
     blanks as spaces, wide digits and marks narrow. shown: the same of the whole; empty where the line is
-    longer than a verdict can be. apart: a blank line or a rule is before it. quoted: a quotation is. numbered: its
-    number in a list. held: within quotation marks or a tag that are still open.
+    longer than a verdict can be. apart: a blank line or a rule is before it. quoted: a quotation is.
+    numbered: its number in a list. held: within quotation marks or a tag that are still open.
     """
 
     raw: str
