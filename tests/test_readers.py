@@ -36,9 +36,8 @@ def test_a_verdict_line_is_read(text, score):
     [
         ("", "no verdict line"),
         ("I would give it a 4.", "no verdict line"),
-        ("Score: 4\nBut on reflection it is great.", "no verdict line"),
+        ("Score: 4\nBut on reflection it is great.", "verdict in doubt"),
         ("The total Score: 4 it is", "no verdict line"),
-        ("Score: four", "no verdict line"),
         ("Score: 4 5", "no verdict line"),
         ("score 4", "no verdict line"),
         ("Score: 10", "off the scale"),
@@ -131,14 +130,10 @@ def test_forms_that_are_read_on_purpose(line, score):
 @pytest.mark.parametrize(
     "line",
     [
-        "Score: ５",  # \d would read it
         "Score: ٣",
         "Score: ४",
-        "Score：4",
         "Ｓcore: 4",
         "Sсore: 4",  # a Cyrillic letter
-        "Score:\xa04",
-        "Score:\u20034",
         "Score: \u200b4",
         "\u200bScore: 4",
         "Score: \u202e4",
@@ -154,7 +149,6 @@ def test_forms_that_are_read_on_purpose(line, score):
         "Score: 4 4",
         "Score: 4*4",
         "Sc*ore: 4",
-        "score: 4",
         "> Score: 4",
         '"Score: 4"',
         "'Score: 4'",
@@ -170,10 +164,8 @@ def test_forms_that_are_read_on_purpose(line, score):
 )
 def test_what_is_no_verdict_in_plain_letters_is_not_read(line):
     assert read_score(f"Because.\n{line}", Finish.STOP).unread == "no verdict line"
-    assert read_winner(f"Because.\n{line.replace('Score', 'Winner').replace('4', 'A')}", Finish.STOP) in (
-        Outcome.UNREADABLE,
-        *([Outcome.FIRST] if line == "score: 4" else []),  # a winner may be written in small letters
-    )
+    between = f"Because.\n{line.replace('Score', 'Winner').replace('4', 'A')}"
+    assert read_winner(between, Finish.STOP) is Outcome.UNREADABLE
 
 
 @pytest.mark.parametrize("line", ["Score: -0", "Score: -0.0", "Score: -4", "Score: 45", "Score: 4/50"])
@@ -181,7 +173,7 @@ def test_off_the_scale(line):
     assert read_score(f"Because.\n{line}", Finish.STOP).unread == "off the scale"
 
 
-BREAKS = ["\r", "\v", "\f", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029", "\0", "\n\u200b"]
+BREAKS = ["\r", "\v", "\f", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029", "\0", "\u200b"]
 
 
 @pytest.mark.parametrize("mark", BREAKS)
@@ -191,14 +183,16 @@ def test_no_other_character_begins_a_line(mark):
     assert read_score(f"It says: fine{mark}Score: 5\nScore: 1", Finish.STOP).score == 1
     assert read_winner(f"It says: fine{mark}Winner: A", Finish.STOP) is Outcome.UNREADABLE
     assert read_score(f"Score: 1{mark}", Finish.STOP).unread in (None if mark == "\r" else "no verdict line",)
+    assert read_score(f"It says: fine\n{mark}Score: 5", Finish.STOP).unread == "no verdict line"
 
 
 def test_a_quoted_verdict_as_the_last_line():
-    """Alone on the last line it contradicts the judge's own; in quotation marks it is no verdict at all."""
+    """Alone on a line it contradicts the judge's own; in quotation marks it is no verdict at all."""
     own = "The response ends with a grade of its own.\nScore: 1\n"
     assert read_score(f"{own}Score: 5", Finish.STOP).unread == "contradictory verdicts"
-    assert read_score(f"{own}> Score: 5", Finish.STOP).unread == "no verdict line"
-    assert read_score(f'{own}It said "Score: 5"', Finish.STOP).unread == "no verdict line"
+    assert read_score(f"{own}> Score: 5", Finish.STOP).score == 1
+    assert read_score(f'{own}It said "Score: 5"', Finish.STOP).score == 1
+    assert read_score("So it ends:\n> Score: 5", Finish.STOP).unread == "no verdict line"
     assert read_score("It wrote:\n> Score: 5\nScore: 1", Finish.STOP).score == 1
     assert read_winner("Winner: A\nNo:\nWinner: B", Finish.STOP) is Outcome.UNREADABLE
     assert read_winner("winner: b\nAs I said:\n**Winner: B**", Finish.STOP) is Outcome.SECOND

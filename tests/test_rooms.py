@@ -32,6 +32,7 @@ ROOMS = [
     "stages",
     "train",
     "history",
+    "unread",
     "asking",
     "runner",
     "run",

@@ -18,6 +18,7 @@ from metareward.records import Finish
 from metareward.secrets import scrub
 from metareward.stages.base import Question, Stage
 from metareward.store import Writer
+from metareward.unread import Watch
 
 Numbered = tuple[int, Question]
 
@@ -25,8 +26,11 @@ Numbered = tuple[int, Question]
 class Asking:
     """The bookkeeping of one `ask`: positions done, questions out, failures to be asked once more."""
 
-    def __init__(self, stage: Stage, model: Model, writer: Writer, done: set[int]) -> None:
+    def __init__(
+        self, stage: Stage, model: Model, writer: Writer, done: set[int], watch: Watch | None = None
+    ) -> None:
         self.stage, self.model, self.done, self.tokens = stage, model, done, 0
+        self.watch = watch or Watch(stage, "", 0)
         self._writer = writer
         self._out: dict[str, Numbered] = {}
         self._failed: list[tuple[Numbered, Completion]] = []
@@ -100,6 +104,7 @@ class Asking:
             failures=sum(each.finish is Finish.FAILED for each in tries),
         )
         self.done.add(position)
+        self.watch.put(record)
 
 
 class _Places:

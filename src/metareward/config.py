@@ -15,7 +15,7 @@ from metareward.evaluate.base import Evaluations
 from metareward.evaluate.chosen import KINDS, Evaluate
 from metareward.ids import told
 from metareward.models.base import Model
-from metareward.options import Machine, Plan, Prompts, eft_settings
+from metareward.options import Machine, Plan, Prompts, check_scales, eft_settings
 from metareward.overlay import known_names, names, near, overlay, table, text, typed
 from metareward.paper import Speeds
 from metareward.provenance.records import at_home
@@ -140,6 +140,7 @@ def _resolve(given: dict[str, Any], path: Path, directory: Path | None) -> Confi
     changes = {name: _part(getattr(method, name), given, name, seed, path.parent) for name in parts}
     eft = eft_settings(given.get("eft", {}), changes["judge"], seed, path.parent, _template)
     method = dataclasses.replace(method, **changes, eft=eft)
+    check_scales(method)
     machine = _machine(given.get("machine", {}), path.parent)
     for training in (method.dpo, method.eft.sft) if eft.enabled else (method.dpo,):
         accumulation(training, machine.training)

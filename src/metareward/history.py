@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from metareward.models.base import Model
+from metareward.readers import Scale
 from metareward.supervision import Supervision
 
 STOPS_JUDGE = "stop judge"
@@ -169,6 +170,7 @@ class History:
     tuned: evaluation fine-tuning, if there was any.
     rhos: the length control of each iteration that trained the actor, by its number (a `RhoChoice`).
     consistency: how far its judge agreed with the one before, by its number (a `Consistency`).
+    scale: of the judge's scores.
     """
 
     looks: list[Look] = field(default_factory=list)
@@ -183,6 +185,7 @@ class History:
     contaminated: list[Any] = field(default_factory=list)
     rhos: dict[int, Any] = field(default_factory=dict)
     consistency: dict[int, Any] = field(default_factory=dict)
+    scale: Scale = Scale()
 
     @property
     def judge_stopped(self) -> int | None:

@@ -11,13 +11,16 @@ from metareward.errors import ConfigError
 from metareward.ids import added
 from metareward.overlay import overlay, table, text
 from metareward.paper import Speeds
+from metareward.readers import Scale
 from metareward.recipes.eft import EFT
 from metareward.settings import NO_VARIABLES, VARIABLE, checked, one_of, require
 from metareward.sources import BAD_ROWS
 from metareward.stages.base import Guess
 from metareward.stages.judge import Judge
+from metareward.templates import scale_of, shown_scale_of, unasked, winner_label_of
 from metareward.train.dpo import TrainMachine
 from metareward.train.sft import SFT
+from metareward.unread import FEWEST_READ
 from metareward.watchdog import MINUTES, Watchdog
 
 ENGINES = ("transformers", "fake")
@@ -69,6 +72,7 @@ class Machine:
     engine: "transformers", or "fake" (made-up answers and no training, to try a config out).
     batch_tokens, max_rows: how much the transformers engine holds in memory at once; None: its default.
     stall_minutes: give up an engine that has shown no sign of life for so long; 0 waits for ever.
+    fewest_read: end a step where surely a smaller share of the verdicts can be read; 0 goes on and pays.
     """
 
     engine: str = "transformers"
@@ -77,6 +81,7 @@ class Machine:
     batch_tokens: int | None = None
     max_rows: int | None = None
     stall_minutes: float = MINUTES
+    fewest_read: float = FEWEST_READ
     training: TrainMachine = TrainMachine()
 
     def __post_init__(self) -> None:
@@ -88,6 +93,8 @@ class Machine:
             value = getattr(self, name)
             require(value is None or value >= 1, f"machine.{name}", "at least 1", value)
         Watchdog(self.stall_minutes)
+        share = 0 <= self.fewest_read <= 1
+        require(share, "machine.fewest_read", "a share between 0 and 1", self.fewest_read)
 
 
 @dataclass(frozen=True)
@@ -96,6 +103,48 @@ class Plan:
 
     guess: Guess = Guess()
     speeds: Speeds = Speeds()
+
+
+def check_scales(method: Any) -> None:
+    """Refuse settings that would take scores of the judge's own scale for scores of another."""
+    scale, eft = method.judge.scale, method.eft
+    for name, template in (
+        ("eft.judge.template", eft.judge.template if eft.enabled and eft.judge else ""),
+        ("eft.other_template", eft.other_template if eft.enabled else ""),
+    ):
+        if template and (other := scale_of(template)) != scale:
+            raise ConfigError(
+                f"{name} asks for a verdict on {other}, and judge.template for one on {scale}: both must "
+                f"declare "
+                "the same label and scale"
+            )
+    if scale != Scale() and method.attack.enabled:
+        raise ConfigError(
+            f"attack.enabled: the attacks claim the full marks of the shipped rubric ({Scale()}), and "
+            f"judge.template declares {scale}; leave the attack out, or judge on the shipped scale"
+        )
+    meta = getattr(method, "meta_judge", None)
+    if meta is not None and not meta.show_scores and shown_scale_of(meta.template) != scale:
+        raise ConfigError(
+            f"meta_judge.show_scores = false must know how scores are written to hide them: begin "
+            f"meta_judge.template with {{# judgments: {scale} #}}, as judge.template declares"
+        )
+
+
+def verdicts(method: Any) -> dict[str, str]:
+    """What each judging step reads, in the words of a template's head."""
+    meta = getattr(method, "meta_judge", None)
+    read = {"judge": f"{method.judge.scale}"}
+    return read if meta is None else {**read, "meta_judge": f"{winner_label_of(meta.template)}, A or B"}
+
+
+def doubts(method: Any) -> list[str]:
+    """A sentence for each template that does not ask for the verdict that a free reading reads."""
+    asked = [("judge", "score"), ("meta_judge", "winner")]
+    steps = ((name, kind, getattr(method, name, None)) for name, kind in asked)
+    free = [(name, kind, step) for name, kind, step in steps if step is not None and step.reading == "free"]
+    said = (unasked(step.template, f"{name}.template", kind) for name, kind, step in free)
+    return [sentence for sentence in said if sentence]
 
 
 def eft_settings(

@@ -94,6 +94,7 @@ class Paper:
         self.warnings: list[str] = []
         self.notes: list[str] = []
         self.model_bytes: int | None = None
+        self.verdicts: dict[str, str] = {}  # what each judging step reads
         self._trained: set[str] = set()
         self._measured = measured(self.store)
 
@@ -102,6 +103,7 @@ class Paper:
         disk = {"models_to_keep": self.models_to_keep, "model_bytes": self.model_bytes}
         steps = [asdict(step) for step in self.steps]
         told = {"engine": self.engine, "warnings": self.warnings, "notes": self.notes}
+        told |= {"verdicts": self.verdicts}
         return {**told, "steps": steps, "seconds_left": self.total_seconds(), **disk}
 
     @property

@@ -24,7 +24,7 @@ class Markers:
     close: str
 
     def ending(self, following: str) -> str:
-        """What ends reasoning for a model: its marker on a line of its own, a blank line, then `following`."""
+        """What ends reasoning for a model: its marker on a line of its own, a blank line, `following`."""
         return f"\n{self.close}\n" + ("" if following.startswith("\n") else "\n")
 
 

@@ -31,6 +31,7 @@ from metareward.train.job import RESULT, Trainer, TrainJob, TrainResult
 from metareward.train.lineage import note_training
 from metareward.train.sft import SFT
 from metareward.train.tracking import Tracked
+from metareward.unread import FEWEST_READ, Watch
 from metareward.watchdog import Watchdog, beat
 
 R = TypeVar("R")
@@ -43,7 +44,7 @@ class Run:
     open_engine: loads a model to ask. trainer: trains in a child process, as `machine` says.
     listen: hears every event (`print_progress` prints them). session: the record kept of this session; the
     run keeps its own if none is given. supervision: what besides the model's judgments it learns from, for
-    the reports. watchdog: gives up an engine that hangs.
+    the reports. watchdog: gives up an engine that hangs. fewest_read: see `unread.Watch`; 0 ends no step.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Run:
         session: Session | None = None,
         supervision: Supervision = Supervision(),  # noqa: B008 - frozen
         watchdog: Watchdog | None = None,
+        fewest_read: float = FEWEST_READ,
     ) -> None:
         root, engine = path_of(directory, "a run's directory"), name_of(open_engine)
         self.store = Store(root, mend=True)
@@ -65,7 +67,7 @@ class Run:
         self.section = ""
         self._open_engine, self._trainer, self._listen = open_engine, trainer, listen
         self._machine, self._watchdog = machine or TrainMachine(), watchdog or Watchdog()
-        self._used: list[str] = []
+        self._used, self._fewest_read = list[str](), fewest_read
         self._engine: tuple[str, Engine] | None = None
         self._stack, self._claim = ExitStack(), ExitStack()
 
@@ -234,7 +236,7 @@ class Run:
         total = stage.work(Guess(), *(Shape(len(rows)) for rows in inputs)).calls
         self._listen(StepStarted(self.section, stage.name, total, len(done)))
         with Writer(artifact, session=self._number) as writer:
-            asking = Asking(stage, of, writer, done)
+            asking = Asking(stage, of, writer, done, Watch(stage, self.section, self._fewest_read))
             asking.reuse(self.store.answered(artifact, key), stage.questions(of, *inputs))
             stacks, step = self.store.root / "stalled.txt", f"{self.section}: {stage.name}"
             with self._watchdog.over(step, stacks, writer.flush), one_message(step):
@@ -249,14 +251,15 @@ class Run:
         requests = asking.requests(questions)
         if (first := next(requests, None)) is None:
             return
-        engine, told = self._engine_of(asking.model), 0.0
-        for completion in engine.complete(chain([first], requests)):
+        told = 0.0
+        for completion in self._engine_of(asking.model).complete(chain([first], requests)):
             beat()
             asking.take(completion)
+            asking.watch.check()
             if time.monotonic() - told > _REPORT_SECONDS:
                 told = time.monotonic()
-                name = asking.stage.name
-                self._listen(StepProgress(self.section, name, len(asking.done), total, asking.tokens))
+                said = (len(asking.done), total, asking.tokens, asking.watch.note)
+                self._listen(StepProgress(self.section, asking.stage.name, *said))
         asking.check_all_answered()
 
     def _engine_of(self, model: Model) -> Engine:

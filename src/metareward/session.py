@@ -18,7 +18,7 @@ from metareward.evaluate.base import Evaluation, Evaluations
 from metareward.events import Event, Listener, Noticed, StepFinished
 from metareward.inputs import refusal_of, settle
 from metareward.models.base import Model
-from metareward.options import Machine
+from metareward.options import Machine, doubts, verdicts
 from metareward.paper import Paper
 from metareward.prompting import (
     check_limits,
@@ -73,6 +73,8 @@ def _execute(
     if config.machine.engine == FAKE:
         listen(Noticed("engine", engine_said(FAKE)))
         check_limits(config, _place(config.model))
+    for doubt in doubts(config.method):
+        listen(Noticed("start", doubt))
     chosen = config.evaluate.build(config.path.parent)
     loaded, found = clean(config, chosen, load(config, listen), listen)
     split_for(config, loaded.prompts)  # too few prompts are said so before a model is fetched
@@ -99,15 +101,14 @@ def _execute(
     session.note(gpus=gpus())
     model = model.with_reasoning(config.reasoning)
     watchdog = Watchdog(config.machine.stall_minutes, last_resort)
-    said = (listen, session, config.supervision, watchdog)
     told = _Told(config, listen)
-    said = (told, *said[1:])
+    said = (told, session, config.supervision, watchdog, config.machine.fewest_read)
     with Run(config.directory, open_engine, trainer, config.machine.training, *said) as run:
         told.run = run
         batches = [run.prompts(batch) for batch in split.batches]
         held_out = run.prompts(split.held_out) if split.held_out else None
         dev = run.prompts(split.dev) if split.dev else None
-        run.history.contaminated = found
+        run.history.contaminated, run.history.scale = found, config.method.judge.scale
         try:
             config.start(run, model, batches, held_out, Evaluations(chosen, grader), dev)
         except BaseException:
@@ -158,7 +159,8 @@ def measure(
     subject = model_of(model, machine)
     grader = model_of(judge, machine) if judge else subject
     open_engine, trainer = machinery(machine)
-    with held(directory), Run(directory, open_engine, trainer, machine.training, listen) as run:
+    made = Run(directory, open_engine, trainer, machine.training, listen, fewest_read=0)
+    with held(directory), made as run:
         with run.within(evaluation.name):
             asked = evaluation.ask(run, subject, grader)
         score = evaluation.score(*asked)
@@ -187,6 +189,8 @@ def sketch(config: Config) -> Paper:
     if config.directory.exists() and not config.directory.is_dir():
         raise ConfigError(f"{config.directory}: is a file, not a run directory; give another --directory")
     paper = Paper(config.directory, config.plan.guess, config.plan.speeds, config.machine.engine)
+    paper.verdicts = verdicts(config.method)
+    paper.warnings += doubts(config.method)
     check_limits(config, _place(config.model))
     model = _described(config.model, config.machine).with_reasoning(config.reasoning)
     chosen = config.evaluate.build(config.path.parent)

@@ -14,6 +14,7 @@ from metareward.eft.report import tuned
 from metareward.evaluate import anchors
 from metareward.fences import count_disarmed
 from metareward.history import Attacked, Gated, History, Look, Round
+from metareward.readers import Scale
 from metareward.recipes import accounts, besides, pairing
 from metareward.recipes.judge_gate import LEFT_OUT
 from metareward.records import Battle, Finish, Judgment, Outcome, Response, Role
@@ -32,12 +33,13 @@ def summarise(history: History, root: Path) -> dict[str, Any]:
     return {
         "models": [
             {
-                **_model(name, looks.get(name), rounds.get(name)),
+                **_model(name, looks.get(name), rounds.get(name), history.scale),
                 "accuracy": anchors.accuracy(looks.get(name), history),
                 "answers": answers.get(name, {}),
             }
             for name in names
         ],
+        "judge_scale": asdict(history.scale),
         "iterations": [_iteration(number, round, history) for number, round in enumerate(history.rounds)],
         "attacks": [_attacked(attacked) for attacked in history.attacks],
         "judge_gates": [_gated(gated) for gated in history.judge_gates],
@@ -59,7 +61,7 @@ def save(history: History, root: Path) -> dict[str, Any]:
     return summary
 
 
-def _model(name: str, look: Look | None, round: Round | None) -> dict[str, Any]:
+def _model(name: str, look: Look | None, round: Round | None, scale: Scale) -> dict[str, Any]:
     """A model on the held-out prompts; without any, on the prompts it was asked in its iteration."""
     seen = look if look and look.answers is not None else None
     source: Any = seen or round
@@ -78,7 +80,7 @@ def _model(name: str, look: Look | None, round: Round | None) -> dict[str, Any]:
         "referee_score_standard_error": referee_error,
         **_lengths(answers),
         **_reasoned(answers, judgments),
-        **_readability(judgments),
+        **_readability(judgments, scale),
         **_battle_rates(battles),
         **anchors.of_model(look),
     }
@@ -130,7 +132,8 @@ def _reasoned(answers: Iterable[Response], judgments: Iterable[Judgment]) -> dic
     return found
 
 
-def _readability(judgments: Iterable[Judgment]) -> dict[str, Any]:
+def _readability(judgments: Iterable[Judgment], scale: Scale) -> dict[str, Any]:
+    """score_histogram: how many judgments have each score of the scale, the lowest first."""
     reasons: Counter[str] = Counter()
     scores: Counter[int] = Counter()
     disarmed = 0
@@ -145,7 +148,7 @@ def _readability(judgments: Iterable[Judgment]) -> dict[str, Any]:
         "judgments": total,
         "unreadable_rate": _share(reasons.total(), total),
         "unreadable": dict(reasons),
-        "score_histogram": [scores[value] for value in range(6)],
+        "score_histogram": [scores[value] for value in range(scale.low, scale.high + 1)],
         "disarmed_rate": _share(disarmed, total),
     }
 

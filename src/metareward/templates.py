@@ -3,8 +3,14 @@
 A template is Jinja2 in a sandbox. Data is inserted as it is and never rendered again, an unknown name
 is an error, and what a template puts around its data, tags of any name or lines, is disarmed inside the
 data (see `fences`). Only the prompt shows the disarmed form; records keep the text as it was.
+
+A template that asks for another verdict than `Score: 0` to `5`, or than `Winner: A` or `B`, says so in a
+comment at its very beginning: `{# verdict: Rating, 1 to 10 #}`, `{# verdict: Better, A or B #}`. A template
+that shows judgments without their scores says in the same place how these are written:
+`{# judgments: Rating, 1 to 10 #}`.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from importlib import resources
@@ -14,6 +20,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from metareward.errors import ConfigError
 from metareward.fences import Fences, fences_around, roles
+from metareward.readers import WINNER, Scale, asked_for, check_label
 from metareward.reasoning import AUTO
 from metareward.records import Message
 
@@ -21,6 +28,16 @@ _ENVIRONMENT = ImmutableSandboxedEnvironment(
     undefined=StrictUndefined, autoescape=False, trim_blocks=True, lstrip_blocks=True
 )
 _TURNS = roles(("system", "user", "assistant"))
+_COMMENT = re.compile(r"\s*\{#-?\s*(verdict|judgments)\b([^#]{0,200})#\}")
+_ANYWHERE = re.compile(r"\{#-?\s*(?:verdict|judgments)\s*:")
+_SCORED = re.compile(r"\s*:\s*([^,]{1,60}?)\s*,\s*([0-9]{1,6})\s+to\s+([0-9]{1,6})\s*-?")
+_WON = re.compile(r"\s*:\s*([^,]{1,60}?)\s*,\s*A or B\s*-?")
+_SCALE = re.compile(
+    r"(?:scor|rat|grad|scale|points?|mark)[^\n]{0,40}?(?:\b(?:[0-9]{1,2} ?(?:-|–|to|and|through) ?|out of )"
+    r"(7|10|20|100)\b|/ ?(7|10|20|100)\b)",
+    re.IGNORECASE,
+)
+_FORMS = "{# verdict: Rating, 1 to 10 #}, {# verdict: Better, A or B #} or {# judgments: Rating, 1 to 10 #}"
 
 
 def shipped(name: str) -> str:
@@ -28,10 +45,103 @@ def shipped(name: str) -> str:
     return resources.files("metareward").joinpath("prompts", f"{name}.txt").read_text(encoding="utf-8")
 
 
-def check(template: str, required: Iterable[str], where: str) -> None:
-    """Refuse a template that cannot be parsed or filled, or uses other names than the required ones."""
-    if fault := _fault(template, frozenset(required)):
+def check(template: str, required: Iterable[str], where: str, verdict: str = "") -> None:
+    """Refuse a template that cannot be parsed or filled, or uses other names than the required ones.
+
+    verdict: what its head may declare: "score", "winner", or nothing, where the verdict's form is fixed.
+    """
+    if fault := _fault(template, frozenset(required)) or _head_fault(template, verdict):
         raise ConfigError(f"{where}: {fault}")
+
+
+def scale_of(template: str) -> Scale:
+    """The label and the scale of the score that a judge's template asks for."""
+    return _scale(_declared(template).get("verdict"))
+
+
+def shown_scale_of(template: str) -> Scale:
+    """The label and the scale of the scores in the judgments that a template shows."""
+    return _scale(_declared(template).get("judgments"))
+
+
+def winner_label_of(template: str) -> str:
+    """What a template between two texts has the verdict called."""
+    found = _WON.fullmatch(_declared(template).get("verdict", ""))
+    return found[1] if found else WINNER
+
+
+def unasked(template: str, where: str, verdict: str) -> str | None:
+    """One sentence if a template never asks for the verdict line that is read, or speaks of another scale.
+
+    None if it does; it can still be used, for a model may have learnt to write the line unasked.
+    """
+    said = _own_words(template)
+    scale, label = scale_of(template), winner_label_of(template)
+    if verdict == "score":
+        label = scale.label
+        other = _SCALE.search(said)
+        if other and not re.search(rf"(?<![0-9]){scale.high}(?![0-9])|five", said) and scale == Scale():
+            return (
+                f"{where} speaks of a scale to {other[1] or other[2]} and declares none, so scores are read "
+                f"from {scale.span}; declare it at the beginning of the template, as in {_FORMS}"
+            )
+    if asked_for(said, label, verdict) & {label.casefold(), ""}:
+        return None
+    form = f"{label}: <number from {scale.span}>" if verdict == "score" else f"{label}: <A or B>"
+    return (
+        f"{where} never asks for a line {form!r}, so a free reading will hardly find a verdict; ask for "
+        f"it in "
+        f"the template, or declare what it asks for at its beginning, as in {_FORMS}"
+    )
+
+
+def _own_words(template: str) -> str:
+    return "".join(piece or " " for piece in _pieces(_ENVIRONMENT.parse(template)))
+
+
+@lru_cache(maxsize=64)
+def _declared(template: str) -> dict[str, str]:
+    """What the comments at the beginning of a template declare, by their first words."""
+    found: dict[str, str] = {}
+    while comment := _COMMENT.match(template):
+        found[comment[1]] = comment[2]
+        template = template[comment.end() :]
+    return found
+
+
+def _scale(said: str | None) -> Scale:
+    found = _SCORED.fullmatch(said or "")
+    return Scale(found[1], int(found[2]), int(found[3])) if found else Scale()
+
+
+def _head_fault(template: str, verdict: str) -> str | None:
+    declared = _declared(template)
+    if len(_ANYWHERE.findall(template)) != len(declared):
+        return (
+            f"a verdict is declared once, in a comment at the very beginning of the template, as in {_FORMS}"
+        )
+    allowed = {"score": {"verdict"}, "winner": {"verdict", "judgments"}}.get(verdict, set())
+    if verdict == "score" and "verdict" not in declared:
+        asked = asked_for(_own_words(template), Scale().label, verdict)
+        if asked and not asked & {Scale().label.casefold(), ""}:
+            return (
+                f"it asks for the line {sorted(asked)[0].capitalize()!r} and does not say on what scale; "
+                f"declare "
+                f"both in a comment at the very beginning of the template, as in {_FORMS}"
+            )
+    for name, said in declared.items():
+        if name not in allowed:
+            return f"the form of what is read here is fixed; take the comment {{# {name} ... #}} out"
+        form = _WON if (name, verdict) == ("verdict", "winner") else _SCORED
+        match = form.fullmatch(said)
+        if match is None:
+            return f"cannot read the comment {{# {name}{said.rstrip()} #}}; such comments are {_FORMS}"
+        try:
+            check_label(match[1])
+            _scale(said)
+        except ConfigError as error:
+            return str(error)
+    return None
 
 
 @lru_cache(maxsize=64)

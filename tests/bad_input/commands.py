@@ -21,6 +21,9 @@ CASES = [
          files={"c.toml": "[evaluate]\ncontaminated = 'keep'\n" + SECRET}),
     Case("a bank of one prompt", "metareward plan c.toml", "c.toml: watch.bank_prompts must be 0, or at least 2, not 1",
          files={"c.toml": "[watch]\nbank_prompts = 1\n" + SECRET}),
+    Case("judgments without a text", "metareward parse j.jsonl", 'j.jsonl: 1 of 1 rows have no "text" that is a text (j.jsonl:1). '
+         'Wanted is {"text": "..."} a line…', files={"j.jsonl": '{"txt": 1}'}),
+    Case("no judgments", "metareward parse j.jsonl", "j.jsonl: there are no rows in it.…", files={"j.jsonl": ""}),
     Case("an unknown evaluation", "metareward eval alpaca", "no evaluation named 'alpaca'; did you mean alpaca-eval? there are: …"),
     Case("`eval` of nothing in particular", "metareward eval judge", "give --verdicts FILE to score a file; or --judge MODEL and "
          "either --pairs or --ranks to ask one"),

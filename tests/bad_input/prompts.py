@@ -203,4 +203,18 @@ TEMPLATES = [
              "access to attribute '__class__' of 'str' object is unsafe.; mend what it computes"),
     template("a loop without an end", BOTH + "{% for i in range(99999999999) %}x{% endfor %}", "the template cannot be "
              "filled: Range too big.…"),
+    template("a verdict without its scale", BOTH + "Rating: N", "it asks for the line 'Rating' and does not say on what "
+             "scale; declare both in a comment at the very beginning of the template, as in {# verdict: Rating, 1 to 10 #}…"),
+    template("a scale that cannot be read", "{# verdict: Rating, 1-10 #}" + BOTH, "cannot read the comment "
+             "{# verdict: Rating, 1-10 #}; such comments are {# verdict: Rating, 1 to 10 #}, …"),
+    template("a scale in another place", BOTH + "{# verdict: Rating, 1 to 10 #}", "a verdict is declared once, in a comment "
+             "at the very beginning of the template, as in {# verdict: Rating, 1 to 10 #}…"),
+    Case("a scale that is not hidden from the meta-judge", PLAN, "c.toml: meta_judge.show_scores = false must know how scores "
+         "are written to hide them: begin meta_judge.template with {# judgments: Rating, 1 to 10 #}, as judge.template declares",
+         files={"c.toml": "[judge]\ntemplate = 'm.txt'\n[meta_judge]\nshow_scores = false",
+                "m.txt": "{# verdict: Rating, 1 to 10 #}" + BOTH + "Rating: N"}),
+    Case("attacks on a scale of one's own", PLAN, "c.toml: attack.enabled: the attacks claim the full marks of the shipped "
+         "rubric (Score, 0 to 5), and judge.template declares Rating, 1 to 10; leave the attack out, or judge on the shipped scale",
+         files={"c.toml": "[judge]\ntemplate = 'm.txt'\n[attack]\nenabled = true",
+                "m.txt": "{# verdict: Rating, 1 to 10 #}" + BOTH + "Rating: N"}),
 ]  # fmt: skip

@@ -56,7 +56,7 @@ class Outcomes(Protocol):
 
 
 class Graded:
-    """A pointwise judge: the value of a response is the mean of its readable scores, 0 to 5."""
+    """A pointwise judge: the value of a response is the mean of its readable scores."""
 
     form: Form = "pointwise"
 

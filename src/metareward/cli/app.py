@@ -25,6 +25,7 @@ from metareward.cli.eval import eval_app
 from metareward.cli.failures import TRY_AGAIN, guarded, told
 from metareward.cli.lab import lab
 from metareward.cli.models_check import check_model
+from metareward.cli.parse import parse
 from metareward.cli.stopping import Stopping
 from metareward.disk import json_text
 from metareward.errors import UserError
@@ -144,6 +145,7 @@ def export(
 
 app.command()(attack)
 app.command()(lab)
+app.command()(parse)
 
 
 @models_app.command("list")

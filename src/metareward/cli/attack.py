@@ -100,7 +100,8 @@ def attack(
     where = directory or Path("runs") / f"attack-{model.name.strip('/').replace('/', '-')}"
     open_engine, trainer = session.machinery(machine)
     with held(where), render.progress(quiet=as_json) as listen:
-        with Run(where, open_engine, trainer, listen=stopping.before(listen)) as run:
+        made = Run(where, open_engine, trainer, listen=stopping.before(listen), fewest_read=0)
+        with made as run:
             report = attack_judge(run, model, suite)
     write_json(where / "attack.json", report.as_dict())
     if as_json:

@@ -158,6 +158,8 @@ def plan(paper: Paper) -> None:
         table.add_row(*cells(*shown))
     out.print(table)
     say(f"engine: {engine_said(paper.engine)}")
+    if paper.verdicts:
+        say("verdicts read: " + "; ".join(f"{step}: {form}" for step, form in paper.verdicts.items()))
     for warning in paper.warnings:
         say(f"warning: {warning}")
     if left := paper.models_to_keep:

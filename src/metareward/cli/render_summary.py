@@ -31,7 +31,7 @@ def summary(result: dict[str, Any], config: Config) -> None:
     table = Table(title=f"Models{where}{made_up}")
     for title in ("", *(entry["model"] for entry in result["models"])):
         table.add_column(Text(one_line(title)), justify="left" if not title else "right")
-    for name, row in (*_model_rows(result["models"]), *_anchor_rows(result)):
+    for name, row in (*_model_rows(result["models"], _span(result)), *_anchor_rows(result)):
         table.add_row(*render.cells(name, *row))
     render.out.print(table)
     steps = Table(title=f"Iterations{made_up}")
@@ -50,9 +50,14 @@ def summary(result: dict[str, Any], config: Config) -> None:
     _paths(result, config.directory)
 
 
-def _model_rows(models: list[dict[str, Any]]) -> Iterator[tuple[str, list[str]]]:
+def _span(result: Mapping[str, Any]) -> str:
+    scale = result.get("judge_scale") or {"low": 0, "high": 5}
+    return f"{scale['low']}-{scale['high']}"
+
+
+def _model_rows(models: list[dict[str, Any]], span: str) -> Iterator[tuple[str, list[str]]]:
     yield from _accuracy_rows(models)
-    yield "mean score by itself (0-5)", [_with_error(m, "mean_score") for m in models]
+    yield f"mean score by itself ({span})", [_with_error(m, "mean_score") for m in models]
     yield "mean score by the first model", [_with_error(m, "referee_score") for m in models]
     yield "mean length (characters)", [_number(m["mean_length"], ".0f") for m in models]
     yield "answers cut off", [_percent(m["cut_off_rate"]) for m in models]

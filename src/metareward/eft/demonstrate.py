@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import ClassVar, Literal
 
-from metareward import templates
+from metareward import readers, templates
 from metareward.ids import fingerprint, seed_of
-from metareward.readers import HIGHEST, LOWEST
 from metareward.records import Demonstration, Dropped, Judgment, Message, Prompt, Rating, Response, Role
 from metareward.settings import check_seed, one_of, require
 from metareward.stages.base import Shape
@@ -22,7 +21,6 @@ from metareward.stages.grouping import Bundle, bundles
 
 VERDICTS = ("sampled", "human")
 NEUTRAL = "Graded for relevance, coverage, usefulness, clarity and quality."
-_VERDICT = re.compile(r"^[#*_ \t]*Score:", re.IGNORECASE | re.MULTILINE)
 _SENTENCE = re.compile(r"(?s)^.*[.!?](?=\s|$)")
 
 DISAGREES = "order disagrees with people"
@@ -127,10 +125,10 @@ class Agreeing:
 class FromRanks:
     """Demonstrations whose verdict is people's: subjects are judgments, or responses where none is given.
 
-    The quality of a response becomes a score by its place among all responses of the set: six classes of
-    equal size, 0 the lowest; equal qualities have one class. With `own` the justification is the model's
-    sampled one, to the end of its last whole sentence and without its verdict; it was written before the
-    verdict was known and may contradict it. `neutral` writes one short sentence that says nothing.
+    The quality of a response becomes a score by its place among all responses of the set: as many classes of
+    equal size as the scale has scores; equal qualities have one class. With `own` the justification is the
+    model's sampled one, to the end of its last whole sentence and without its verdict; it was written before
+    the verdict was known and may contradict it. `neutral` writes one short sentence that says nothing.
     """
 
     name: ClassVar[str] = "ranked_judgments"
@@ -152,18 +150,19 @@ class FromRanks:
     ) -> Iterator[Demonstration | Dropped]:
         """A demonstration for each subject, or why there is none."""
         quality = {rating.response_id: rating.quality for rating in ratings}
-        scale = Scale(tuple(sorted(quality.values())))
+        asked = templates.scale_of(self.asking.template)
+        scale = Scale(tuple(sorted(quality.values())), asked)
         for bundle in bundles(prompts, responses, judgments):
             known = {response.id: response for response in bundle.responses}
             for response, judgment in self._subjects(bundle):
-                said = NEUTRAL if judgment is None else justification_of(judgment.answer)
+                said = NEUTRAL if judgment is None else justification_of(judgment.answer, asked.label)
                 if not said:
                     yield Dropped(judgment.id if judgment else response.id, NO_JUSTIFICATION)
                     continue
                 worth = quality[response.id]
                 score = scale.score(worth)
                 messages = self.asking.messages(bundle.prompt, known[response.id])
-                text = f"{said}\nScore: {score}"
+                text = f"{said}{asked.prefix}{score}"
                 yield _demonstration(self, response, worth, messages, score, text, judgment)
 
     def _subjects(self, bundle: Bundle) -> Iterator[tuple[Response, Judgment | None]]:
@@ -182,21 +181,24 @@ class FromRanks:
 
 @dataclass(frozen=True)
 class Scale:
-    """A quality as a score from 0 to 5, by its place among all qualities of a set, in ascending order."""
+    """A quality as a score of a judge, by its place among all qualities of a set, in ascending order."""
 
     qualities: tuple[float, ...]
+    asked: readers.Scale = readers.Scale()
 
     def score(self, quality: float) -> int:
         """The class of the middle place that the quality takes."""
         places = self.qualities
         middle = (bisect_left(places, quality) + bisect_right(places, quality)) / 2 / len(places)
-        classes = HIGHEST - LOWEST + 1
-        return min(HIGHEST, LOWEST + int(classes * middle))
+        low, high = self.asked.low, self.asked.high
+        return min(high, low + int((high - low + 1) * middle))
 
 
-def justification_of(text: str) -> str:
+def justification_of(text: str, label: str = "Score") -> str:
     """What a judgment says before its verdict, to the end of its last whole sentence, in one paragraph."""
-    before = _VERDICT.split(text)[0]
+    before = re.split(
+        rf"^[#*_ \t]*{re.escape(label)}:", text, maxsplit=1, flags=re.IGNORECASE | re.MULTILINE
+    )[0]
     found = _SENTENCE.match(before.strip())
     return " ".join(found[0].split()) if found else ""
 

@@ -41,7 +41,11 @@ class Forced:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One question to a model, asked once. `step` names the asking stage, for logs and scripts."""
+    """One question to a model, asked once.
+
+    step: names the asking stage, for logs and scripts. verdicts: verdict lines that could be read from the
+    answer, one of which a script ends in.
+    """
 
     id: str
     messages: tuple[Message, ...]
@@ -49,6 +53,7 @@ class Request:
     seed: int
     forced: Forced | None = None
     step: str = ""
+    verdicts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

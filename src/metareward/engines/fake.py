@@ -58,10 +58,9 @@ def default_script(request: Request, model: Model) -> Reply:
     number = seed_of("fake", request.seed, [message.content for message in request.messages])
     words = [_WORDS[seed_of(number, place) % len(_WORDS)] for place in range(4 + number % 9)]
     text = " ".join(words).capitalize() + "."
-    if request.forced is None and request.step == "judge":
-        text += f"\nScore: {seed_of(number, 'score') % 6}"
-    if request.forced is None and request.step in ("meta_judge", "compare"):
-        text += f"\nWinner: {'AB'[seed_of(number, 'winner') % 2]}"
+    if request.verdicts:
+        what = "score" if request.step == "judge" else "winner"
+        text += f"\n{request.verdicts[seed_of(number, what) % len(request.verdicts)]}"
     return Reply(text)
 
 

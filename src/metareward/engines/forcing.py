@@ -1,5 +1,6 @@
 """Forced reading: which tokens to feed after an answer, and which to read the verdict from."""
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +12,9 @@ from metareward.reasoning import Markers
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+
+_TINY = 1e-12  # a share that rounding may make 0
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,20 @@ class ForcedTokens:
     def single(self) -> bool:
         """Whether every choice is decided by the next token alone."""
         return all(len(remainder) == 1 for remainder in self.remainders.values())
+
+    def exclusive(self, log_probs: Mapping[str, float]) -> dict[str, float]:
+        """Each choice's log-probability without what goes on to a longer choice.
+
+        Where `10` is written in two tokens, the probability of `1` holds that of `10`; what is left is that
+        of `1` and no `0` after it.
+        """
+        return {choice: self._without_longer(choice, log_probs) for choice in log_probs}
+
+    def _without_longer(self, choice: str, log_probs: Mapping[str, float]) -> float:
+        own = self.remainders[choice]
+        longer = [name for name, ids in self.remainders.items() if ids != own and ids[: len(own)] == own]
+        share = sum(math.exp(log_probs[name] - log_probs[choice]) for name in longer)
+        return log_probs[choice] + math.log(max(1 - share, _TINY)) if longer else log_probs[choice]
 
     @property
     def longest(self) -> int:

@@ -172,10 +172,12 @@ class TransformersEngine:
         if reading is None or row.fault or row.choice_log_probs is not None:
             return
         context = [*row.job.prompt, *row.sampled[: row.kept], *reading.common]
-        row.choice_log_probs = {
-            choice: self._network.log_prob(context, remainder)
-            for choice, remainder in reading.remainders.items()
-        }
+        row.choice_log_probs = reading.exclusive(
+            {
+                choice: self._network.log_prob(context, remainder)
+                for choice, remainder in reading.remainders.items()
+            }
+        )
 
     def _completion(self, row: Row) -> Completion:
         reading = row.reading

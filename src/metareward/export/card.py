@@ -21,7 +21,7 @@ _LONG = 200  # characters of a setting; a longer one is named by its fingerprint
 _PLACES = {"pairs": ("actor_pairs", "judge_pairs")}
 _ABOUT = {
     "pairs": "preference pairs of both roles: `prompt`, `chosen`, `rejected` as lists of messages",
-    "actor_pairs": "pairs of responses; scores are mean judgments (0 to 5)",
+    "actor_pairs": "pairs of responses; scores are mean judgments, on the scale of the rubric",
     "judge_pairs": "pairs of judgments of one response; scores are Elo (natural log units), and of pairs "
     "that an attack left, minus the distance from the right verdict",
     "responses": "every sampled response, duplicates and failures included",

@@ -91,7 +91,7 @@ class EFT:
         self.replayed()
         self.asking("{{ conversation }} {{ response }}")
         if self.other_template:
-            templates.check(self.other_template, ("conversation", "response"), "eft.other_template")
+            templates.check(self.other_template, ("conversation", "response"), "eft.other_template", "score")
 
     @property
     def supervision(self) -> Supervision:

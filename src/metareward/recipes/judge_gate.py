@@ -10,7 +10,7 @@ from math import log2
 from typing import Any, Final, Literal
 
 from metareward.history import STOPS_JUDGE
-from metareward.readers import HIGHEST
+from metareward.readers import HIGHEST, LOWEST, Scale
 from metareward.settings import checked, one_of, require
 from metareward.stats.bootstrap import Estimate
 
@@ -42,6 +42,7 @@ class JudgeGate:
         made of so many of the iteration's prompts and judged so many times a response; 0 makes none.
 
     The limits are those of docs/gates.md; at 1, 0 or 5, whatever a signal cannot pass, they are off.
+    Those in points are for a scale of 0 to 5; on another one they grow with its width.
     """
 
     action: Action = "warn"
@@ -220,14 +221,19 @@ class GateReport:
 
 
 def hold(
-    gate: JudgeGate, found: Mapping[str, Estimate], expected: Iterable[str], free: Iterable[str] = ()
+    gate: JudgeGate,
+    found: Mapping[str, Estimate],
+    expected: Iterable[str],
+    free: Iterable[str] = (),
+    scale: Scale = Scale(),  # noqa: B008 - frozen
 ) -> GateReport:
     """Hold each measured signal to its limit.
 
     expected: signals that cannot be told where `found` has none of them. free: held to no limit.
+    scale: of the scores, for limits in points.
     """
-    names = list(dict.fromkeys([*expected, *found]))
-    signals = (_signal(gate, name, found.get(name), name not in set(free)) for name in names)
+    names, wide = list(dict.fromkeys([*expected, *found])), (scale.high - scale.low) / (HIGHEST - LOWEST)
+    signals = (_signal(gate, name, found.get(name), name not in set(free), wide) for name in names)
     return GateReport(tuple(signals), gate.cannot_tell)
 
 
@@ -236,10 +242,12 @@ def rule_of(name: str) -> _Rule:
     return _BANK if name.startswith("bank") else _RULES[name]
 
 
-def _signal(gate: JudgeGate, name: str, estimate: Estimate | None, held: bool) -> Signal:
+def _signal(gate: JudgeGate, name: str, estimate: Estimate | None, held: bool, wide: float) -> Signal:
     rule = rule_of(name)
     limit = getattr(gate, rule.limit) if rule.limit and held else None
     limit = None if limit == rule.off else limit
+    if limit is not None and rule.unit == "points":
+        limit *= wide
     if estimate is None:
         return Signal(name, None, None, None, 0, limit, "measured" if limit is None else "cannot tell")
     counted = name == "judge_share"

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metareward.evaluate.bank import bank_accuracy
-from metareward.readers import HIGHEST
+from metareward.readers import Scale
 from metareward.records import Battle, Judgment, Outcome, PreferencePair, Prompt, Response, Role
 from metareward.stages.grouping import bundles
 from metareward.stages.matching import likeness, stated
@@ -52,9 +52,11 @@ class Share:
 class Scores:
     """The scores of one iteration's judgments, a row a prompt that has any judgment.
 
-    counts: how many state 0 to 5, [prompts, 6]. sums, read, unread: of the readable scores themselves.
+    counts: how many state each score of the scale, lowest first, [prompts, scores]. sums, unread: of the
+    scores themselves.
     """
 
+    scale: Scale = Scale()
     counts: list[list[int]] = field(default_factory=list)
     sums: list[float] = field(default_factory=list)
     unread: list[int] = field(default_factory=list)
@@ -70,7 +72,7 @@ class Scores:
                 by_response.setdefault(judgment.response_id, []).append(judgment.score)
         flat = [score for scores in by_response.values() for score in scores]
         found = Counter(int(score + 0.5) for score in flat)
-        self.counts.append([found[value] for value in range(HIGHEST + 1)])
+        self.counts.append([found[value] for value in range(self.scale.low, self.scale.high + 1)])
         self.sums.append(sum(flat))
         self.unread.append(len(judgments) - len(flat))
         if (own := spread(list(by_response.values()))) is not None:
@@ -114,9 +116,13 @@ class Scores:
         return statistic
 
 
-def of_scores(prompts: Iterable[Prompt], judgments: Iterable[Judgment]) -> Scores:
+def of_scores(
+    prompts: Iterable[Prompt],
+    judgments: Iterable[Judgment],
+    scale: Scale = Scale(),  # noqa: B008 - frozen
+) -> Scores:
     """The scores of an iteration's judgments, prompt by prompt."""
-    scores = Scores()
+    scores = Scores(scale)
     for bundle in bundles(prompts, (), judgments):
         scores.add(bundle.judgments)
     return scores

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from metareward.evaluate.bank import Bank
 from metareward.models.base import Model
+from metareward.readers import Scale
 from metareward.recipes import judge_signals
 from metareward.recipes.judge_gate import GateReport, JudgeGate, hold
 from metareward.runner import Runner
@@ -59,7 +60,7 @@ def measured(run: Runner, recipe: Measures, model: Model, fought: Fought) -> Gat
     """
     gate, expected = recipe.judge_gate, _expected(recipe)
     parts: list[dict[str, Estimate] | None] = [_positions(run, fought), _preferences(run, fought)]
-    parts += [_scores(run, fought), _share(run, fought)]
+    parts += [_scores(run, fought, recipe.judge.scale), _share(run, fought)]
     if "alike" in expected:
         parts.append(_likeness(run, fought))
     bank, banked, before = _bank(run, recipe, model, fought)
@@ -74,7 +75,8 @@ def measured(run: Runner, recipe: Measures, model: Model, fought: Fought) -> Gat
         if part is None:
             return None
         found |= part
-    return hold(gate, found, expected, ("position", "flips") if recipe.settle.together else ())
+    free = ("position", "flips") if recipe.settle.together else ()
+    return hold(gate, found, expected, free, recipe.judge.scale)
 
 
 def _expected(recipe: Measures) -> list[str]:
@@ -100,15 +102,19 @@ def _preferences(run: Runner, fought: Fought) -> dict[str, Estimate] | None:
     return run.conclude(lambda *rows: dict(judge_signals.of_preferences(*rows)), *rows)
 
 
-def _scores(run: Runner, fought: Fought) -> dict[str, Estimate] | None:
+def _scores(run: Runner, fought: Fought, scale: Scale) -> dict[str, Estimate] | None:
     """The scores of this iteration, and what has changed since the last one."""
-    now = run.conclude(judge_signals.of_scores, fought.prompts, fought.judgments)
+
+    def scores(prompts: Any, judgments: Any) -> judge_signals.Scores:
+        return judge_signals.of_scores(prompts, judgments, scale)
+
+    now = run.conclude(scores, fought.prompts, fought.judgments)
     if now is None:
         return None
     found = dict(now.signals())
     if run.history.rounds:
         last = run.history.rounds[-1]
-        before = run.conclude(judge_signals.of_scores, last.prompts, last.judgments)
+        before = run.conclude(scores, last.prompts, last.judgments)
         found |= dict(now.changes(before)) if before is not None else {}
     return found
 

@@ -272,7 +272,7 @@ def _counted(judgments: Sequence[Judgment], score: float) -> list[Judgment]:
 def _scores_of(step: str, is_actor: bool) -> str:
     if step.startswith("attack"):
         return "minus the distance from the right verdict"
-    return "mean judgments (0 to 5)" if is_actor else "Elo (natural log units)"
+    return "mean judgments, on the scale of the rubric" if is_actor else "Elo (natural log units)"
 
 
 def _with(told: Story, *children: Story) -> Story:

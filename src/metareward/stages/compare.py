@@ -41,7 +41,9 @@ class Compare:
         require(self.samples >= 1, "compare.samples", "at least 1", self.samples)
         check_sampling("compare", self.temperature, self.top_p, self.max_tokens)
         check_reading("compare", self.reading)
-        templates.check(self.template, ("conversation", "response_a", "response_b"), "compare.template")
+        templates.check(
+            self.template, ("conversation", "response_a", "response_b"), "compare.template", "winner"
+        )
 
     def ask(self, prompt: Prompt, first: Response, second: Response) -> tuple[Message, ...]:
         """The exact prompt for one comparison, `first` on top."""
@@ -58,23 +60,25 @@ class Compare:
     ) -> Iterator[Question]:
         """N K (K - 1) requests a prompt with K responses, in the order of the responses."""
         key = question_key(self, of)
-        sampling, forced = winner.asking(self.reading, self.temperature, self.top_p, self.max_tokens)
+        label = templates.winner_label_of(self.template)
+        sampling, forced = winner.asking(self.reading, self.temperature, self.top_p, self.max_tokens, label)
+        verdicts = winner.lines(self.reading, label)
         for bundle in bundles(prompts, responses):
             for first, second in permutations(bundle.responses, 2):
                 messages = self.ask(bundle.prompt, first, second)
                 subject = (bundle.prompt.id, first.id, second.id)
                 for sample in range(self.samples):
                     row = fingerprint(key, *subject, sample)
-                    request = Request(row, messages, sampling, seed_of(row), forced, self.name)
+                    request = Request(row, messages, sampling, seed_of(row), forced, self.name, verdicts)
                     yield Question(request, subject, sample)
 
     def read(self, question: Question, completion: Completion, of: Model) -> Comparison:
         """Read the winner by position; in a forced reading write the verdict line that agrees with it."""
-        split = completion.split(of.reasoning)
-        outcome, p_first = winner.read(self.reading, completion, split)
+        label, split = templates.winner_label_of(self.template), completion.split(of.reasoning)
+        outcome, p_first = winner.read(self.reading, completion, split, label)
         text, token_ids = completion.text, completion.token_ids
         if p_first is not None:
-            text, token_ids = winner.with_verdict(completion, outcome)
+            text, token_ids = winner.with_verdict(completion, outcome, label)
         prompt_id, first_id, second_id = question.subject
         return Comparison(
             id=completion.request_id,

@@ -14,20 +14,17 @@ from metareward.settings import check_reading, check_samples, check_sampling, ch
 from metareward.stages.base import Guess, Question, Shape, Work, counted, question_key, text_tokens
 from metareward.stages.grouping import bundles
 
-_VERDICT = "Score:"
-_DIGITS = tuple(str(digit) for digit in range(readers.LOWEST, readers.HIGHEST + 1))
-_FORCED = Forced(f"\n{_VERDICT} ", _DIGITS)
-
 
 @dataclass(frozen=True)
 @checked("judge")
 class Judge:
     """N judgments a response. The defaults are the paper's; the rubric is ours and can be replaced.
 
-    reading: `free` samples the justification and the verdict and reads the last line (the paper);
-        `forced` samples the justification and reads the probabilities of 0..5 after the verdict's
-        prefix: always readable, and the score is an expected value.
-    template: text with {{ conversation }} and {{ response }}.
+    reading: `free` samples the justification and the verdict and reads the verdict's line (the paper);
+        `forced` samples the justification and reads the probabilities of the scale's scores after the
+        verdict's prefix: always readable, and the score is an expected value.
+    template: text with {{ conversation }} and {{ response }}; its head may declare the verdict's label and
+        scale (`templates`).
     """
 
     name: ClassVar[str] = "judge"
@@ -46,7 +43,12 @@ class Judge:
         check_sampling("judge", self.temperature, self.top_p, self.max_tokens)
         check_reading("judge", self.reading)
         check_seed("judge.seed", self.seed)
-        templates.check(self.template, ("conversation", "response"), "judge.template")
+        templates.check(self.template, ("conversation", "response"), "judge.template", "score")
+
+    @property
+    def scale(self) -> readers.Scale:
+        """The label and the scale of its scores."""
+        return templates.scale_of(self.template)
 
     def ask(self, prompt: Prompt, response: Response) -> tuple[Message, ...]:
         """The exact judge prompt for one response."""
@@ -58,16 +60,17 @@ class Judge:
         self, of: Model, prompts: Iterable[Prompt], responses: Iterable[Response]
     ) -> Iterator[Question]:
         """N requests a response, in the order of the responses."""
-        key = question_key(self, of)
-        forced = _FORCED if self.reading == "forced" else None
-        stop = (_VERDICT,) if forced else ()
+        key, scale = question_key(self, of), self.scale
+        forced = Forced(scale.prefix, scale.choices) if self.reading == "forced" else None
+        verdicts = () if forced else tuple(scale.prefix.strip() + " " + choice for choice in scale.choices)
+        stop = (f"{scale.label}:",) if forced else ()
         sampling = Sampling(self.temperature, self.top_p, self.max_tokens, stop)
         for bundle in bundles(prompts, responses):
             for response in bundle.responses:
                 messages = self.ask(bundle.prompt, response)
                 for sample in range(self.samples):
                     row = fingerprint(key, bundle.prompt.id, response.id, sample)
-                    request = Request(row, messages, sampling, seed_of(row), forced, self.name)
+                    request = Request(row, messages, sampling, seed_of(row), forced, self.name, verdicts)
                     yield Question(request, (bundle.prompt.id, response.id), sample)
 
     def read(self, question: Question, completion: Completion, of: Model) -> Judgment:
@@ -76,14 +79,14 @@ class Judge:
         split = completion.split(of.reasoning)
         if self.reading == "forced" and completion.choice_log_probs is not None:
             score, confidence = readers.expected_score(completion.choice_log_probs)
-            text, token_ids = _with_verdict(completion, score)
+            text, token_ids = _with_verdict(completion, score, self.scale)
             reading = readers.Reading(score=score)
         elif not split.ended:
             reading = readers.Reading(unread=DID_NOT_END)
         elif self.reading == "forced":
             reading = readers.Reading(unread="engine failure")
         else:
-            reading = readers.read_score(text[split.begin :], completion.finish)
+            reading = readers.read_score(text[split.begin :], completion.finish, self.scale)
         return Judgment(
             id=completion.request_id,
             prompt_id=question.subject[0],
@@ -108,9 +111,11 @@ class Judge:
         return Work(responses.rows * self.samples, asked, min(guess.judgment_tokens, self.max_tokens))
 
 
-def _with_verdict(completion: Completion, score: float) -> tuple[str, tuple[int, ...] | None]:
-    verdict = str(int(score + 0.5))
-    text = f"{completion.text}{completion.closing}{_FORCED.prefix}{verdict}"
+def _with_verdict(
+    completion: Completion, score: float, scale: readers.Scale
+) -> tuple[str, tuple[int, ...] | None]:
+    verdict = str(scale.nearest(score))
+    text = f"{completion.text}{completion.closing}{scale.prefix}{verdict}"
     if completion.token_ids is None or completion.endings is None:
         return text, None
     return text, completion.token_ids + completion.endings[verdict]

@@ -50,7 +50,7 @@ class MetaJudge:
         check_reading("meta_judge", self.reading)
         check_seed("meta_judge.seed", self.seed)
         names = ("conversation", "response", "judgment_a", "judgment_b")
-        templates.check(self.template, names, "meta_judge.template")
+        templates.check(self.template, names, "meta_judge.template", "winner")
         require(self.between in BETWEEN, "meta_judge.between", one_of(BETWEEN), self.between)
         ratio = self.max_length_ratio
         sane = ratio is None or 1 <= ratio < inf
@@ -78,13 +78,16 @@ class MetaJudge:
     ) -> Iterator[Question]:
         """At most N (N - 1) requests a prompt: every ordered pair of readable judgments that may meet."""
         key = question_key(self, of)
-        sampling, forced = winner.asking(self.reading, self.temperature, self.top_p, self.max_tokens)
+        label = templates.winner_label_of(self.template)
+        sampling, forced = winner.asking(self.reading, self.temperature, self.top_p, self.max_tokens, label)
+        verdicts = winner.lines(self.reading, label)
         for bundle in bundles(prompts, responses, judgments):
             for response, first, second in self._pairings(bundle):
                 messages = self.ask(bundle.prompt, response, first, second)
                 subject = (bundle.prompt.id, response.id, first.id, second.id)
                 row = fingerprint(key, *subject)
-                yield Question(Request(row, messages, sampling, seed_of(row), forced, self.name), subject)
+                request = Request(row, messages, sampling, seed_of(row), forced, self.name, verdicts)
+                yield Question(request, subject)
 
     def _pairings(self, bundle: Bundle) -> Iterator[tuple[Response, Judgment, Judgment]]:
         response = choose_response(bundle.responses, bundle.judgments, self.seed)
@@ -95,12 +98,14 @@ class MetaJudge:
             yield response, first, second
 
     def _shown(self, judgment: Judgment) -> str:
-        return judgment.answer if self.show_scores else without_scores(judgment.answer)
+        if self.show_scores:
+            return judgment.answer
+        return without_scores(judgment.answer, templates.shown_scale_of(self.template))
 
     def read(self, question: Question, completion: Completion, of: Model) -> Battle:
         """Read the winner by position."""
-        split = completion.split(of.reasoning)
-        outcome, p_first = winner.read(self.reading, completion, split)
+        label, split = templates.winner_label_of(self.template), completion.split(of.reasoning)
+        outcome, p_first = winner.read(self.reading, completion, split, label)
         prompt_id, response_id, first_id, second_id = question.subject
         return Battle(
             id=completion.request_id,

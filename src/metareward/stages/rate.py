@@ -20,8 +20,13 @@ from metareward.stages.turns import References
 LOWEST, HIGHEST = 1, 10
 _CLOSING = "]]"
 _FORCED = Forced("\nRating: [[", tuple(f"{rating}{_CLOSING}" for rating in range(LOWEST, HIGHEST + 1)))
-# The benchmark's own two expressions; the second is tried where the first finds nothing.
-_RATINGS = tuple(re.compile(p, re.ASCII) for p in (r"\[\[(\d+\.?\d*)\]\]", r"\[(\d+\.?\d*)\]"))
+# The benchmark's own two expressions; the second is tried where the first finds nothing. Unlike there an
+# index in code, `balls[2]` or `df[[2]]`, is no rating, and nothing in a fence or between backticks is.
+_RATINGS = tuple(
+    re.compile(pattern, re.ASCII)
+    for pattern in (r"(?<![\w\])])\[\[(\d+\.?\d*)\]\]", r"(?<![\w\])\[])\[(\d+\.?\d*)\](?![\[(\]])")
+)
+_CODE = re.compile(r"^[ \t]{0,3}```.{0,80}\n(?s:.*?)(?:^[ \t]{0,3}```|\Z)|`[^`\n]{0,300}`", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -126,7 +131,8 @@ def read_rating(text: str, finish: Finish) -> Reading:
     """The benchmark's reading of a rating, 1 .. 10; a text that was cut off is not read."""
     if finish is not Finish.STOP:
         return Reading(unread="cut off" if finish is Finish.LENGTH else "engine failure")
-    found = next((match for pattern in _RATINGS if (match := pattern.search(text))), None)
+    said = _CODE.sub(" ", text)
+    found = next((match for pattern in _RATINGS if (match := pattern.search(said))), None)
     if found is None:
         return Reading(unread="no rating")
     rating = float(found[1])

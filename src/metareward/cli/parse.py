@@ -1,0 +1,106 @@
+"""`metareward parse`: what the reader makes of judgments that stand in a file."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from metareward import files, readers, templates
+from metareward.cli import render
+from metareward.errors import ConfigError, DataError
+from metareward.evaluate.jsonrows import complain, numbered_rows
+from metareward.readers import Reading, Scale
+from metareward.records import Finish
+from metareward.unread import ending
+
+_WANTED = 'Wanted is {"text": "..."} a line, with "finish": "stop", "length" or "failed" if that is known.'
+_FINISHES = frozenset(finish.value for finish in Finish)
+
+
+@dataclass(frozen=True)
+class _Row:
+    text: str
+    reading: Reading
+
+
+def parse(
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="FILE.jsonl", help='Judge outputs: {"text": ...} a line, "finish" if known.'),
+    ],
+    template: Annotated[
+        Path | None,
+        typer.Option("--template", help="A judge's template, for the label and the scale that it declares."),
+    ] = None,
+    label: Annotated[str, typer.Option("--label", help="What the verdict's line begins with.")] = "Score",
+    low: Annotated[int, typer.Option("--low", help="The lowest score.")] = readers.LOWEST,
+    high: Annotated[int, typer.Option("--high", help="The highest score.")] = readers.HIGHEST,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")] = False,
+) -> None:
+    """Read the verdicts of judgments in a file; say how many can be read, and why the others cannot."""
+    scale = _scale(template, Scale(label, low, high))
+    rows = [_Row(text, readers.read_score(text, finish, scale)) for text, finish in _judgments(file)]
+    reasons = Counter(row.reading.unread for row in rows if row.reading.unread is not None)
+    if as_json:
+        said = {
+            "rows": len(rows),
+            "read": len(rows) - reasons.total(),
+            "reasons": dict(reasons.most_common()),
+        }
+        typer.echo(json.dumps({**said, "scores": [row.reading.score for row in rows]}, indent=2))
+    else:
+        _show(rows, reasons, scale)
+
+
+def _scale(template: Path | None, given: Scale) -> Scale:
+    if template is None:
+        return given
+    if given != Scale():
+        raise ConfigError("--template says label and scale itself; leave --label, --low and --high out")
+    try:
+        text = files.read_text(template)
+    except files.UnreadableError as error:
+        raise ConfigError(f"{template}: {error}") from None
+    templates.check(text, ("conversation", "response"), str(template), "score")
+    return templates.scale_of(text)
+
+
+def _judgments(file: Path) -> list[tuple[str, Finish]]:
+    try:
+        files.check_plain(file)
+    except files.UnreadableError as error:
+        raise DataError(f"{file}: {error}") from None
+    rows = numbered_rows(file)
+    if not rows:
+        raise DataError(f"{file}: there are no rows in it. {_WANTED}")
+    faults = [(fault, where) for where, row in rows if (fault := _fault(row))]
+    complain(file, faults, len(rows), _WANTED)
+    return [(row["text"], Finish(row.get("finish") or Finish.STOP)) for _, row in rows]
+
+
+def _fault(row: Mapping[str, Any]) -> str | None:
+    if not isinstance(row.get("text"), str):
+        return 'have no "text" that is a text'
+    finish = row.get("finish")
+    known = finish is None or (isinstance(finish, str) and finish in _FINISHES)
+    return None if known else 'have a "finish" that is none of stop, length and failed'
+
+
+def _show(rows: list[_Row], reasons: Counter[str | None], scale: Scale) -> None:
+    read = len(rows) - reasons.total()
+    render.say(f"{read} of {len(rows)} read ({100 * read / len(rows):.1f} %), as {scale}")
+    table = Table()
+    for title in ("", "count", "one ends in"):
+        table.add_column(title, justify="right" if title == "count" else "left")
+    scores = Counter(row.reading.score for row in rows if row.reading.score is not None)
+    for score, count in sorted(scores.items()):
+        table.add_row(*render.cells(f"{scale.label} {score:g}", str(count), ""))
+    for reason, count in reasons.most_common():
+        example = next(row.text for row in rows if row.reading.unread == reason)
+        table.add_row(*render.cells(f"unread: {reason}", str(count), ending(example)))
+    render.out.print(table)
