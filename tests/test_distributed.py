@@ -98,6 +98,6 @@ def test_weights_spread_over_two_processes_are_gathered(tmp_path: Path):
     script = tmp_path / "sharded.py"
     script.write_text(textwrap.dedent(SHARDED))
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    done = subprocess.run([*command, str(script)], capture_output=True, text=True, check=False, timeout=300)
+    done = subprocess.run([*command, str(script)], capture_output=True, text=True, check=False, timeout=1200)
     assert done.returncode == 0, done.stderr
     assert "whole" in done.stdout

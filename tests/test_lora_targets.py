@@ -14,7 +14,10 @@ from metareward.errors import ConfigError
 torch = pytest.importorskip("torch")
 pytest.importorskip("peft")
 
-pytestmark = in_process.IGNORED_WARNINGS
+pytestmark = [
+    *in_process.IGNORED_WARNINGS,
+    pytest.mark.filterwarnings("ignore:Setting `save_embedding_layers`:UserWarning"),
+]
 one_thread = in_process.one_thread
 
 
