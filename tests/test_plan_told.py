@@ -1,4 +1,4 @@
-"""A plan says what is paid for, who is asked, and why `run` would refuse; a finished run needs no disk to write."""
+"""A plan says what is paid for, who is asked and what `run` would refuse; a finished run needs no disk."""
 
 import json
 import os

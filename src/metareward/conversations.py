@@ -32,6 +32,7 @@ _ODD_TURN = "a turn of another form"
 _NO_TEXT = "a column that is no text"
 _NO_PLACE = "a column without a certain place"
 _COLUMNS_SHOWN = 8
+_NEAR = 0.7  # so that "question" is not taken for a slip of "conversation"
 
 
 def needed(column: str | None) -> tuple[str, ...]:
@@ -187,7 +188,7 @@ def _missing(column: str | None, names: Iterable[str]) -> str:
     names = list(names)
     more = f" and {len(names) - _COLUMNS_SHOWN} more" if len(names) > _COLUMNS_SHOWN else ""
     has = f"; there is {', '.join(map(shown, names[:_COLUMNS_SHOWN])) or 'nothing'}{more}"
-    near = [n for known in ([column] if column else COLUMNS) for n in get_close_matches(known, names, n=1)]
+    near = [n for one in ([column] if column else COLUMNS) for n in get_close_matches(one, names, 1, _NEAR)]
     hint = f"; did you mean {near[0]!r}?" if near else "."
     if column:
         return f"no column {shown(column)}{has}{hint} Mend column in [prompts]."

@@ -43,8 +43,9 @@ class JudgePairs:
 
     def ask(self, run: Runner, of: Model, judge: Model) -> tuple[Any, ...]:
         """Show `of` both responses of every pair; `judge` has no part in it."""
-        prompts = run.prompts([Prompt(pair.id, pair.messages, "judged pair") for pair in self.pairs])
-        both = [((pair.id, 0, pair.first), (pair.id, 1, pair.second)) for pair in self.pairs]
+        pairs = list({pair.id: pair for pair in self.pairs}.values())  # a file may have one twice
+        prompts = run.prompts([Prompt(pair.id, pair.messages, "judged pair") for pair in pairs])
+        both = [((pair.id, 0, pair.first), (pair.id, 1, pair.second)) for pair in pairs]
         responses = run.given([_response(*side) for sides in both for side in sides])
         stage = self.compare if self.form == "pairwise" else self.judge
         return (run.ask(stage, prompts, responses, of=of),)
