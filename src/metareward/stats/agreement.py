@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Hashable, Sequence
 
 import numpy as np
-from scipy import stats
 
 
 def cohen_kappa(first: Sequence[Hashable], second: Sequence[Hashable]) -> float | None:
@@ -25,11 +24,15 @@ def cohen_kappa(first: Sequence[Hashable], second: Sequence[Hashable]) -> float 
 
 def spearman(ours: Sequence[float], theirs: Sequence[float]) -> float | None:
     """Spearman's rank correlation, ties by mean ranks; None where one side is constant or has one value."""
+    from scipy import stats  # 35 MB, which no run needs
+
     return _correlation(stats.spearmanr, ours, theirs)
 
 
 def kendall(ours: Sequence[float], theirs: Sequence[float]) -> float | None:
     """Kendall's tau-b, which corrects for ties; None where one side is constant or there is one value."""
+    from scipy import stats
+
     return _correlation(stats.kendalltau, ours, theirs)
 
 

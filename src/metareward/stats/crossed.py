@@ -5,7 +5,7 @@ from math import sqrt
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy.special import ndtr, stdtrit
 
 from metareward.stats.bootstrap import COVERAGE, Estimate
 
@@ -43,7 +43,7 @@ def mean_of_table(values_RC: ArrayLike, seed: int = 0, draws: int = DRAWS) -> Es
 def student(means_N: NDArray[np.float64]) -> float:
     """Half the width of Student's interval of a mean of `N` >= 2 units."""
     n = len(means_N)
-    return float(stats.t.ppf(0.5 + COVERAGE / 2, n - 1) * means_N.std(ddof=1) / sqrt(n))
+    return float(stdtrit(n - 1, 0.5 + COVERAGE / 2) * means_N.std(ddof=1) / sqrt(n))
 
 
 @lru_cache(maxsize=64)
@@ -56,8 +56,8 @@ def widened(n: int) -> float:
     """
     if n < 2:
         raise ValueError("an interval needs at least two units")
-    quantile = stats.t.ppf(0.5 + COVERAGE / 2, n - 1)
-    return float(stats.norm.cdf(-sqrt(n / (n - 1)) * quantile))
+    quantile = stdtrit(n - 1, 0.5 + COVERAGE / 2)
+    return float(ndtr(-sqrt(n / (n - 1)) * quantile))
 
 
 def _occupied(table_RC: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import betainc, betaincinv, ndtri
 
 LEVEL = 0.95
 _RESAMPLES = 4000
@@ -76,7 +76,7 @@ def excess(
 
 def wilson(successes: float, trials: int, level: float = LEVEL) -> tuple[float, float]:
     """Wilson's score interval of a share (Wilson 1927, without a continuity correction)."""
-    z = float(stats.norm.ppf((1 + level) / 2))
+    z = float(ndtri((1 + level) / 2))
     rate, weight = successes / trials, 1 + z * z / trials
     centre = (rate + z * z / (2 * trials)) / weight
     half = z / weight * np.sqrt(rate * (1 - rate) / trials + z * z / (4 * trials * trials))
@@ -105,7 +105,7 @@ def sign_test(values: Sequence[float], clusters: Sequence[str]) -> float:
     """
     sums = [total for total, _ in _totals(values, clusters)]
     positive, negative = sum(s > 0 for s in sums), sum(s < 0 for s in sums)
-    return float(stats.binom.sf(positive - 1, positive + negative, 0.5)) if positive + negative else 1.0
+    return float(betainc(positive, negative + 1, 0.5)) if positive else 1.0
 
 
 def resampled(values: Sequence[float], clusters: Sequence[str], seed: int = 0) -> NDArray[np.float64]:
@@ -147,7 +147,7 @@ def _bootstrapped(values: Sequence[float], clusters: Sequence[str], level: float
 
 
 def _exact_bound(successes: int, trials: int, alpha: float) -> float:
-    return float(stats.beta.ppf(alpha, successes, trials - successes + 1)) if successes else 0.0
+    return float(betaincinv(successes, trials - successes + 1, alpha)) if successes else 0.0
 
 
 def _totals(values: Sequence[float], clusters: Sequence[str]) -> list[tuple[float, int]]:
