@@ -99,7 +99,7 @@ def names(run: Any) -> list[list[str]]:
 
 
 def noticed(heard: Any) -> list[str]:
-    return [event.message for event in heard if isinstance(event, Noticed)]
+    return [event.message for event in heard if isinstance(event, Noticed) and event.section]
 
 
 def looped(directory: Any, world: Biased, wanted: MetaRewarding, prompts: int = 24, **given: Any) -> Any:

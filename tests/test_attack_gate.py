@@ -37,7 +37,7 @@ def gated(name="meta_rewarding", **changes):
 
 
 def attacks(heard):
-    return [event.message for event in heard if isinstance(event, Noticed)]
+    return [event.message for event in heard if isinstance(event, Noticed) and event.section]
 
 
 @pytest.mark.parametrize("name", sorted(loops.RECIPES))

@@ -117,7 +117,7 @@ def test_prompts_that_an_evaluation_asks_are_left_out_or_reported(tmp_path, how)
     (overlap,) = done["contaminated"]
     assert (overlap["evaluation"], overlap["similarity"]) == ("ifeval", 1.0)
     assert overlap["source"] == "mine.jsonl:14"
-    (said,) = [event.message for event in heard if isinstance(event, Noticed)]
+    (said,) = [event.message for event in heard if isinstance(event, Noticed) and event.section == "start"]
     assert "1 prompts equal or nearly equal evaluation items (1 of ifeval)" in said
     assert ("left out" if how == "drop" else "kept") in said
     used = sum(entry["prompts"] for entry in done["iterations"])
