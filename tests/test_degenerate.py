@@ -111,7 +111,7 @@ def test_healthy_answers_raise_nothing_and_the_gate_changes_nothing(tmp_path, na
 
 
 def test_warned_of_is_what_stops(tmp_path):
-    """With "warn" the same is said, where it is first seen, and the run goes on until it has no pair."""
+    """With "warn" the same is said, where it is first seen, and the run goes on to its end."""
     asked, heard = loops.Asked(Spoilt()), []
     settings = replace(loops.small_meta(), answers=Degenerate())
     many = planted.prompts(36)
@@ -120,7 +120,7 @@ def test_warned_of_is_what_stops(tmp_path):
         if isinstance(event, Noticed):
             heard.append((event, Counter(request.step for request in asked.requests)))
 
-    with Run(tmp_path, asked, FakeTrainer(), listen=hear) as one, pytest.raises(Exception, match="pair"):
+    with Run(tmp_path, asked, FakeTrainer(), listen=hear) as one:
         batches = [one.prompts(many[12:24]), one.prompts(many[24:])]
         loops.RECIPES["meta_rewarding"][0](one, loops.START, batches, settings, one.prompts(many[:12]))
     event, before = heard[0]
@@ -128,7 +128,11 @@ def test_warned_of_is_what_stops(tmp_path):
     assert "they are judged all the same" in event.message
     assert before == {"generate": 12}
     assert steps(asked)["judge"] > 0
-    assert [entry.kind for entry in one.history.answers] == ["held-out", "training"]
+    kinds = ["held-out", "training", "held-out", "training", "held-out"]
+    assert [entry.kind for entry in one.history.answers] == kinds
+    assert {entry.action for entry in one.history.answers} == {"warn"}
+    models = summary.summarise(one.history, tmp_path)["models"]
+    assert [sorted(model["answers"]) for model in models] == [["held-out", "training"]] * 2 + [["held-out"]]
 
 
 def test_after_a_stop_another_action_goes_on_and_pays_nothing_twice(tmp_path):
@@ -140,7 +144,7 @@ def test_after_a_stop_another_action_goes_on_and_pays_nothing_twice(tmp_path):
     settings = replace(loops.small_meta(), answers=Degenerate(), watch=Watch(1, 2, bank_prompts=0))
     second = loops.Asked(Spoilt())
     many = planted.prompts(36)
-    with Run(tmp_path, second, FakeTrainer()) as one, pytest.raises(Exception, match="pair"):
+    with Run(tmp_path, second, FakeTrainer()) as one:
         batches = [one.prompts(many[12:24]), one.prompts(many[24:])]
         loops.RECIPES["meta_rewarding"][0](one, loops.START, batches, settings, one.prompts(many[:12]))
     assert steps(second)["judge"] > 0
