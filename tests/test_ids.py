@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metareward.ids import LENGTH, added, file_digest, fingerprint, identity, later, seed_of
+from metareward.ids import LENGTH, added, file_digest, fingerprint, identity, seed_of, told
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,18 +60,6 @@ def test_a_setting_that_came_later_changes_no_name_while_it_is_not_used():
     assert fingerprint(Grown(later=2)) != fingerprint(Grown(later=3)) != fingerprint(Grown())
 
 
-@dataclasses.dataclass(frozen=True)
-class Outer:
-    parts: tuple[Grown, ...]
-    inner: Grown = added(Grown())
-
-
-def test_settings_that_came_later_are_known_by_their_names():
-    assert later(Outer((Grown(), Grown(later=2)))) == {".inner", ".parts[0].later"}
-    assert later(Outer((), Grown(later=2)), "method") == set()
-    assert later(Outer((), Grown(3)), "method") == {"method.inner.later"}
-
-
 def test_what_has_no_content_is_refused():
     with pytest.raises(TypeError, match="cannot fingerprint a object"):
         fingerprint(object())
@@ -93,3 +81,14 @@ def test_file_digest_is_sha256(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(b"abc")
     assert file_digest(path) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+@dataclasses.dataclass(frozen=True)
+class Holder:
+    parts: tuple[Grown, ...]
+    inner: Grown = added(Grown())
+
+
+def test_settings_told_without_those_that_came_later_and_are_not_used():
+    assert told(Holder((Grown(), Grown(later=2)))) == {"parts": [{"n": 1}, {"n": 1, "later": 2}]}
+    assert told(Holder((), Grown(3))) == {"parts": [], "inner": {"n": 3}}

@@ -15,6 +15,7 @@ from metareward.cli import render
 from metareward.errors import ConfigError, DataError
 from metareward.evaluate.jsonrows import complain, numbered_rows
 from metareward.readers import Reading, Scale
+from metareward.reasoning import AUTO, DID_NOT_END
 from metareward.records import Finish
 from metareward.unread import ending
 
@@ -44,7 +45,7 @@ def parse(
 ) -> None:
     """Read the verdicts of judgments in a file; say how many can be read, and why the others cannot."""
     scale = _scale(template, Scale(label, low, high))
-    rows = [_Row(text, readers.read_score(text, finish, scale)) for text, finish in _judgments(file)]
+    rows = [_Row(text, _read(text, finish, scale)) for text, finish in _judgments(file)]
     reasons = Counter(row.reading.unread for row in rows if row.reading.unread is not None)
     if as_json:
         said = {
@@ -55,6 +56,14 @@ def parse(
         typer.echo(json.dumps({**said, "scores": [row.reading.score for row in rows]}, indent=2))
     else:
         _show(rows, reasons, scale)
+
+
+def _read(text: str, finish: Finish, scale: Scale) -> Reading:
+    """What is read as in a run: the answer alone, not the reasoning before it."""
+    split = AUTO.split(text)
+    if not split.ended:
+        return Reading(unread=DID_NOT_END)
+    return readers.read_score(text[split.begin :], finish, scale)
 
 
 def _scale(template: Path | None, given: Scale) -> Scale:

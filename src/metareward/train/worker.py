@@ -20,6 +20,7 @@ from datasets import Dataset
 from transformers import AutoModelForCausalLM, PrinterCallback
 
 from metareward.engines.chat import encode_chat, encode_text, end_of_turn, load_tokenizer
+from metareward.engines.loading import pinned_config
 from metareward.engines.stopping import Stopping
 from metareward.errors import ConfigError, MetarewardError, ModelError, StoreError
 from metareward.reasoning import AUTO, Reasoning
@@ -177,7 +178,11 @@ def load_weights(path: str) -> Any:
     Raises ModelError if a weight is no number.
     """
     model: Any = AutoModelForCausalLM.from_pretrained(
-        path, dtype=torch.float32, trust_remote_code=False, use_safetensors=True
+        path,
+        config=pinned_config(path),
+        dtype=torch.float32,
+        trust_remote_code=False,
+        use_safetensors=True,
     )
     if name := not_finite(model.named_parameters()):
         raise ModelError(
