@@ -40,6 +40,19 @@ def test_shares_of_right_answers_by_way():
         one.score([], [])
 
 
+def test_a_number_in_the_reasoning_is_no_answer():
+    text = "<think>\n1 + 1 = 2\n</think>\n\nI do not know."
+    (begin,) = [text.index("I do")]
+    thought = Response("a", "p0", 0, "m", text, None, Finish.STOP, reasoning=begin)
+    one = Verifiable(problems=PROBLEMS, first=0, samples=0)
+    assert one.marks(PROMPTS, [thought]) == {"1 + 1?": [False]}
+    scored = [judgment("a", 5.0), judgment("b", 0.0)]
+    known = {p.question: p.answer for p in PROBLEMS}
+    found = judge_auc(known, PROMPTS, [thought, response("b", "p0", "2")], scored)
+    assert found is not None
+    assert found["value"] == 0, "the wrong answer was scored above the right one"
+
+
 def test_the_difference_is_paired_and_its_sign_is_now_less_then():
     then = {"a": [False], "b": [False], "c": [True], "d": [True, False]}
     now = {"a": [True], "b": [True], "c": [True], "d": [False, False]}

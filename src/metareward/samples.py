@@ -67,9 +67,9 @@ def _by_prompt(answers: Iterable[Response]) -> dict[str, Response]:
 
 
 def _side(look: Look, answer: Response, prompt: Prompt, known: dict[str, str]) -> dict[str, Any]:
-    told: dict[str, Any] = {"model": look.model.name, "text": answer.text}
+    told: dict[str, Any] = {"model": look.model.name, "text": answer.answer}
     question = prompt.messages[-1].content
-    return told | ({"right": is_right(known[question], answer.text)} if question in known else {})
+    return told | ({"right": is_right(known[question], answer.answer)} if question in known else {})
 
 
 def _pair(rounds: list[Round], role: str) -> Iterable[dict[str, Any]]:

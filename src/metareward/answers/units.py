@@ -13,7 +13,7 @@ _CHARACTERS = 20_000  # of a text that are looked at
 
 def said(response: Response) -> str:
     """What a response answers, as it is measured; at most 20,000 characters of it."""
-    return response.text[:_CHARACTERS]
+    return response.answer[:_CHARACTERS]
 
 
 def asked(prompt: Prompt) -> str:

@@ -78,7 +78,7 @@ class Replayed:
 
 
 def _fault(row: Response) -> str | None:
-    if read_score(row.text, Finish.STOP).score is not None:
+    if read_score(row.answer, Finish.STOP).score is not None:
         return A_VERDICT
     return NO_END if row.finish is Finish.LENGTH and row.token_ids is None else None
 

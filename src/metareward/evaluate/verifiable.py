@@ -92,7 +92,7 @@ class Verifiable:
         found: dict[str, list[bool]] = {}
         for response in responses:
             question = questions[response.prompt_id]
-            right = response.finish is not Finish.FAILED and is_right(answers[question], response.text)
+            right = response.finish is not Finish.FAILED and is_right(answers[question], response.answer)
             found.setdefault(question, []).append(right)
         return found
 
@@ -155,7 +155,7 @@ def judge_auc(
     sides: dict[str, tuple[list[float], list[float]]] = {}
     for row in responses:
         if row.prompt_id in answers and row.id in scores:
-            right = is_right(answers[row.prompt_id], row.text)
+            right = is_right(answers[row.prompt_id], row.answer)
             mean = sum(scores[row.id]) / len(scores[row.id])
             sides.setdefault(row.prompt_id, ([], []))[not right].append(mean)
     return _auc([pair for pair in sides.values() if all(pair)])
