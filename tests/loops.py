@@ -136,15 +136,16 @@ def loop(
     prompts: int = 6,
     listen: Listener = ignore,
     trainer: Any = None,
+    held_out: int = 2,
 ) -> tuple[Run, Model]:
-    """A whole run on planted prompts; two iterations of `prompts` prompts, two held out."""
+    """A whole run on planted prompts; two iterations of `prompts` prompts, `held_out` held out."""
     recipe, small = (RECIPES | GATED)[name]
     settings = settings or small()
-    many = planted.prompts(prompts * len(settings.iterations) + 2)
+    many = planted.prompts(prompts * len(settings.iterations) + held_out)
     with Run(directory, open_engine, trainer or FakeTrainer(), listen=listen) as run:
-        held_out = run.prompts(many[:2])
-        batches = [run.prompts(many[2 + t * prompts :][:prompts]) for t in range(len(settings.iterations))]
-        model = recipe(run, START, batches, settings, held_out)
+        apart, rest = run.prompts(many[:held_out]), many[held_out:]
+        batches = [run.prompts(rest[t * prompts :][:prompts]) for t in range(len(settings.iterations))]
+        model = recipe(run, START, batches, settings, apart)
     return run, model
 
 

@@ -100,7 +100,7 @@ def test_every_model_is_evaluated(run):
 
 
 def test_a_criterion_that_drifts_shows_in_the_newest_ladder_and_the_bank(tmp_path):
-    run, _ = loops.loop(tmp_path, loops.Asked(Drifting()), settings=settings())
+    run, _ = loops.loop(tmp_path, loops.Asked(Drifting()), settings=settings(), held_out=6)
     said = summarise(run.history, tmp_path)
     before, after = (model["bank"]["overall"] for model in said["models"])
     assert before["value"] > 0.5 == after["value"], "a judge that calls all answers perfect knows nothing"

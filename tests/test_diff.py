@@ -172,7 +172,7 @@ def test_a_role_left_out_and_a_learning_rate(plain, tmp_path):
 def test_another_model_is_the_first_cause_of_everything(plain, tmp_path, monkeypatch):
     from metareward.models.base import Model
 
-    monkeypatch.setattr(session, "model_of", lambda name, machine: Model("other", "", "other weights"))
+    monkeypatch.setattr(session, "model_of", lambda name, *_: Model("other", "", "other weights"))
     found = against(plain, tmp_path)
     said = states(found)
     assert {s for (_, step), s in said.items() if step == "prompts"} == {SAME}
@@ -229,7 +229,8 @@ def test_sessions_of_one_run_are_compared_with_the_latest_that_differs(tmp_path)
     run(tmp_path, "one", ("rho = 0.2", "rho = 0.1"))
     said = CliRunner().invoke(app, ["diff", str(root), "--json"])
     told = json.loads(said.output)
-    assert (said.exit_code, told["before"], told["after"]) == (1, "one@1", "one@3")
+    sides = (told["before"], told["after"])
+    assert (said.exit_code, *sides) == (1, "one@1 (the fake engine)", "one@3 (the fake engine)")
     assert told["causes"] == ["iteration 1, actor_pairs: rho 0.2 -> 0.1"]
     assert CliRunner().invoke(app, ["diff", f"{root}@2", f"{root}@3"]).exit_code == 0
     assert CliRunner().invoke(app, ["diff", f"{root}@1", f"{root}@3"]).exit_code == 1

@@ -196,7 +196,7 @@ def test_the_other_judge_writes_the_judgments_and_the_model_is_trained(tmp_path,
 
     asked = Asked(World())
     monkeypatch.setattr(session, "machinery", lambda machine: (asked, FakeTrainer()))
-    monkeypatch.setattr(session, "model_of", lambda name, machine: Model(name, "", f"print of {name}"))
+    monkeypatch.setattr(session, "model_of", lambda name, *_: Model(name, "", f"print of {name}"))
     session.execute(load(tmp_path, ON + 'judge_model = "big"\n'), ignore)
     judged = [rows for rows in asked.opened if rows == "print of big"]
     assert judged

@@ -21,10 +21,11 @@ def ask(script: Script, *requests: Request, window: int = 16) -> list[Completion
         return list(engine.complete(requests))
 
 
-def request(number: int = 0, step: str = "", forced: Forced | None = None, **sampling) -> Request:
-    return Request(
-        f"r{number}", (Message("user", "Say it."),), Sampling(**sampling), number, forced=forced, step=step
-    )
+def request(
+    number: int = 0, step: str = "", forced: Forced | None = None, verdicts: tuple[str, ...] = (), **sampling
+) -> Request:
+    messages = (Message("user", "Say it."),)
+    return Request(f"r{number}", messages, Sampling(**sampling), number, forced, step, verdicts)
 
 
 def test_the_script_sees_request_and_model():
@@ -75,11 +76,15 @@ def test_made_up_probabilities_add_up_and_differ_by_seed():
     assert min(firsts) < 0.5 < max(firsts)
 
 
+SCORES = tuple(f"Score: {n}" for n in range(6))
+WINNERS = ("Winner: A", "Winner: B")
+
+
 def test_made_up_verdicts_can_be_read_and_differ():
-    grades = ask(default_script, *(request(n, step="judge") for n in range(40)))
+    grades = ask(default_script, *(request(n, step="judge", verdicts=SCORES) for n in range(40)))
     scores = {readers.read_score(answer.text, answer.finish).score for answer in grades}
     assert scores == {0, 1, 2, 3, 4, 5}
-    battles = ask(default_script, *(request(n, step="meta_judge") for n in range(40)))
+    battles = ask(default_script, *(request(n, step="meta_judge", verdicts=WINNERS) for n in range(40)))
     winners = {readers.read_winner(answer.text, answer.finish) for answer in battles}
     assert winners == {Outcome.FIRST, Outcome.SECOND}
 

@@ -101,7 +101,7 @@ def test_the_last_of_two_counts_and_seeds_stay_the_comparisons():
         ("judge.template=hello", "none of oracle"),
         ("evaluate.limit=1", "none of oracle"),
         ("iterations=3", r"there are iterations\.epochs"),
-        ("nothing.like=1", r"there are consistency, dpo\.\*, future_guided"),
+        ("nothing.like=1", r"there are answers\.\*, consistency, dpo\.\*, future_guided"),
         ("gated:dpo.beta=1", r"'gated' is not among the chosen conditions \(oracle, self_rewarding"),
         ("oracle:meta_judge_by=first", "none of oracle has such a setting"),
         ("dpo.beta=0,2", r"--set dpo\.beta, in oracle: dpo\.beta must be a number, not '0,2'"),

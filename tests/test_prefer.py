@@ -156,7 +156,7 @@ def test_a_published_template_has_each_name_once(text, message):
 
 @pytest.mark.parametrize("choices", [("A", "A"), ("A", ""), ("A",), ("A", "B", "C")])
 def test_choices_are_two(choices):
-    with pytest.raises(ConfigError, match=r"prefer.choices must be two different answers"):
+    with pytest.raises(ConfigError, match=r"prefer.choices must be (two different answers|a list of 2)"):
         Prefer(choices=choices)
 
 

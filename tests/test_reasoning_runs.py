@@ -12,7 +12,7 @@ from metareward.engines.fake import Reply, Script, fake, token_id, words
 from metareward.models.base import Model
 from metareward.reasoning import DID_NOT_END, NO_ANSWER, Reasoning
 from metareward.records import Finish, Message, PreferencePair, Prompt, Role
-from metareward.show import explain
+from metareward.show.explain import explain
 from metareward.stages.generate import Generate
 from metareward.stages.judge import Judge
 from metareward.stages.pair import KeepDistinct
@@ -82,7 +82,7 @@ def test_what_the_summary_says(tmp_path):
 def test_show_tells_the_reasoning_apart(tmp_path):
     run, _ = loops.loop(tmp_path, fake(thoughtful(planted.World(), False)))
     response = next(iter(run.history.rounds[0].responses))
-    story = explain.explain(Store(tmp_path), response.id)
+    story = explain(Store(tmp_path), response.id)
     assert story.facts["text"] == response.answer
     assert "Winner: B" in story.facts["reasoning"]
     assert story.facts["characters"] == len(response.answer)

@@ -60,6 +60,7 @@ ROOMS = [
     "export",
     "inputs",
     "prompting",
+    "machinery",
     "session",
     "cli",
 ]

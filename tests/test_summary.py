@@ -6,6 +6,7 @@ import pytest
 
 import loops
 import planted
+from metareward.readers import Scale
 from metareward.records import Battle, Finish, Judgment, Message, Outcome, Response
 from metareward.summary import _battle_rates, _lengths, _readability, mean_score, save
 
@@ -33,7 +34,7 @@ def test_mean_score_by_hand():
 def test_unreadable_is_never_zero():
     rows = [judgment("p1", "r1", None, "off the scale"), judgment("p2", "r2", None, "no verdict line")]
     assert mean_score(rows) == (None, None, 0)
-    said = _readability([*rows, judgment("p3", "r3", 2.4), judgment("p3", "r3", 0.0)])
+    said = _readability([*rows, judgment("p3", "r3", 2.4), judgment("p3", "r3", 0.0)], Scale())
     assert said["unreadable_rate"] == 0.5
     assert said["unreadable"] == {"off the scale": 1, "no verdict line": 1}
     assert said["score_histogram"] == [1, 0, 1, 0, 0, 0]
@@ -114,5 +115,6 @@ def test_a_run_that_stops_early_has_a_summary_of_what_was_done(tmp_path):
         "engine": "",
         "eft": None,
         "samples": {"answers": [], "pairs": []},
+        "judge_scale": {"label": "Score", "low": 0, "high": 5},
     }
     assert said == empty

@@ -166,7 +166,8 @@ def test_demonstrations_are_written_on_the_scale():
     assert [demonstration.text.rpartition("\n")[2] for demonstration in made] == [
         f"Rating: {n}" for n in range(1, 11)
     ]
-    assert justification_of("It is good. Rating: is due.\nRating: 7", "Rating") == "It is good."
+    said = justification_of("It is good. Rating: is due.\nRating: 7", "Rating")
+    assert said == "It is good. Rating: is due.", "a label within a line is no verdict"
 
 
 def test_signals_and_limits_go_by_the_scale():

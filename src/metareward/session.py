@@ -12,11 +12,11 @@ from typing import Any
 from metareward import files, models, summary, tracking
 from metareward.config import Config
 from metareward.engines import clock
-from metareward.engines.base import OpenEngine
 from metareward.errors import ConfigError, DataError, StoreError
 from metareward.evaluate.base import Evaluation, Evaluations
 from metareward.events import Event, Listener, Noticed, StepFinished
 from metareward.inputs import refusal_of, settle
+from metareward.machinery import NEEDED, described, machinery, model_of, place_of_model
 from metareward.models.base import Model
 from metareward.options import Machine, doubts, verdicts
 from metareward.paper import Paper
@@ -36,12 +36,10 @@ from metareward.rundir import check_config, held, keep_config
 from metareward.sources import Loaded
 from metareward.store import Store
 from metareward.train.dpo import DPO
-from metareward.train.job import Trainer
 from metareward.train.sft import SFT
 from metareward.watchdog import Watchdog
 
 _SHOWN = 3
-_PACKAGES = ("torch", "transformers", "accelerate", "trl")
 
 
 def execute(
@@ -72,7 +70,7 @@ def _execute(
     session.note(seeds=config.seeds())
     if config.machine.engine == FAKE:
         listen(Noticed("engine", engine_said(FAKE)))
-        check_limits(config, _place(config.model))
+        check_limits(config, place_of_model(config.model))
     for doubt in doubts(config.method):
         listen(Noticed("start", doubt))
     chosen = config.evaluate.build(config.path.parent)
@@ -191,8 +189,8 @@ def sketch(config: Config) -> Paper:
     paper = Paper(config.directory, config.plan.guess, config.plan.speeds, config.machine.engine)
     paper.verdicts = verdicts(config.method)
     paper.warnings += doubts(config.method)
-    check_limits(config, _place(config.model))
-    model = _described(config.model, config.machine).with_reasoning(config.reasoning)
+    check_limits(config, place_of_model(config.model))
+    model = described(config.model, config.machine).with_reasoning(config.reasoning)
     chosen = config.evaluate.build(config.path.parent)
     loaded = load_at_hand(config, chosen)
     paper.notes += _refusals(config, loaded)
@@ -211,9 +209,9 @@ def sketch(config: Config) -> Paper:
         batches = [paper.unseen_prompts(each, number) for number in range(iterations)]
         held_out = paper.unseen_prompts(config.prompts.held_out, -1) if config.prompts.held_out else None
         dev = paper.unseen_prompts(config.prompts.dev, -2) if config.prompts.dev else None
-    grader = _described(config.evaluate.judge, config.machine) if config.evaluate.judge else None
+    grader = described(config.evaluate.judge, config.machine) if config.evaluate.judge else None
     _check_training(config, model)
-    config = _with_teacher(config, lambda name: _described(name, config.machine))
+    config = _with_teacher(config, lambda name: described(name, config.machine))
     config.start(paper, model, batches, held_out, Evaluations(chosen, grader), dev)
     return paper
 
@@ -246,7 +244,7 @@ def _check_training(config: Config, model: Model) -> None:
     asks = any(each.router_loss or getattr(each, "lora_rank", 0) for each in settings.values())
     if not asks or not (Path(model.path) / "config.json").is_file():
         return
-    if all(find_spec(name) for name in (*_PACKAGES, "peft")):
+    if all(find_spec(name) for name in (*NEEDED, "peft")):
         from metareward.train import lora, moe
 
         for section, training in settings.items():
@@ -259,81 +257,6 @@ def _settings_of_training(config: Config) -> dict[str, DPO | SFT]:
     """By the names that messages have for their sections."""
     eft = config.method.eft
     return {"dpo": config.method.dpo, **({"sft": eft.sft} if eft.enabled else {})}
-
-
-def machinery(machine: Machine) -> tuple[OpenEngine, Trainer]:
-    """The engine and the trainer a machine's settings name."""
-    if machine.engine == "fake":
-        from metareward.engines.fake import fake
-        from metareward.train.fake import FakeTrainer
-
-        return fake(), FakeTrainer()
-    from metareward.engines.transformers import open_transformers
-    from metareward.train.launch import launch
-
-    limits = {"batch_tokens": machine.batch_tokens, "max_rows": machine.max_rows}
-    given = {name: value for name, value in limits.items() if value is not None}
-    return open_transformers(device=machine.device, dtype=machine.dtype, **given), launch
-
-
-def model_of(
-    name: str,
-    machine: Machine,
-    listen: Callable[[str], None] = lambda _: None,
-    note: Callable[..., None] = lambda **_: None,
-) -> Model:
-    """The model that a name means on a machine, ready to be asked; the fake engine has one of its own.
-
-    That engine fetches nothing, and refuses what can be no model's name as another would. Another model is
-    audited first. listen: told what is to be known about it, a line at a time. note: takes the audit for the
-    record. Raises ModelError for a model that would spoil a run.
-    """
-    if machine.engine == "fake":
-        return _made_up(name)
-    require_machine(machine)
-    model = models.resolve(name, listen=listen)
-    from metareward.engines.audit import audit
-
-    found = audit(model)
-    note(**{f"audit of {model.name}": found.record(model.path)})
-    found.require()
-    for sentence in (*found.problems, *found.notes):
-        listen(sentence)
-    return model
-
-
-def _described(name: str, machine: Machine) -> Model:
-    """The same on paper."""
-    return _made_up(name) if machine.engine == "fake" else models.describe(name)
-
-
-def _place(name: str) -> Path | None:
-    return None if name == "fake" else models.known(name)
-
-
-def _made_up(name: str) -> Model:
-    if name != "fake":
-        models.known(name)
-    return Model("fake", "", "fake")
-
-
-def require_machine(machine: Machine) -> None:
-    """Refuse, before anything is fetched or asked, packages and devices that are not here."""
-    missing = [name for name in _PACKAGES if find_spec(name) is None]
-    if missing:
-        raise ConfigError(
-            f"a run with a real model needs {', '.join(missing)}, not installed here; "
-            "pip install 'metareward[train]' brings what is needed, or set engine = \"fake\" in [machine]"
-        )
-    for name in machine.training.report_to:
-        if find_spec(name) is None:
-            raise ConfigError(
-                f"machine.training.report_to: {name} is not installed here; pip install {name}, or leave it "
-                "out"
-            )
-    from metareward.engines.loading import place_of
-
-    place_of(machine.device)
 
 
 def open_store(directory: Path) -> Store:

@@ -3,14 +3,13 @@
 import json
 import re
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from metareward.engines import clock
 from metareward.engines.inert import NONCE, twin
 from metareward.engines.quiet import quiet
+from metareward.engines.templating import SURROGATES, left_out, rendered, shape, written_around
 from metareward.errors import MetarewardError, ModelError
 from metareward.reasoning import AUTO, Markers, Reasoning
 from metareward.records import Message
@@ -18,7 +17,6 @@ from metareward.records import Message
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-_SURROGATES = re.compile("[\ud800-\udfff]")
 _CONTEXT_NAMES = ("max_position_embeddings", "n_positions", "max_sequence_length", "seq_length")
 
 
@@ -88,7 +86,7 @@ def encode_chat(
     """
     texts = _remembered(tokenizer, messages, reasoning)
     kept = [Message(message.role, text) for message, text in zip(messages, texts, strict=True)]
-    contents = [_SURROGATES.sub("\ufffd", text) for text in texts]
+    contents = [SURROGATES.sub("\ufffd", text) for text in texts]
     pieces = shape(tokenizer, kept, thinking=reasoning.thinking)
     if lost := left_out(kept, pieces):
         raise ModelError(_lost(tokenizer, kept, lost))
@@ -97,51 +95,13 @@ def encode_chat(
     return twin(tokenizer, len(tokenizer)).encode(text)
 
 
-def shape(
-    tokenizer: "PreTrainedTokenizerBase",
-    messages: Sequence[Message],
-    *,
-    ask: bool = True,
-    thinking: bool | None = None,
-) -> tuple[str | int, ...]:
-    """What the template writes around messages: text, control tokens in it by their secret names, and the
-    numbers of the messages in their places.
-
-    ask: up to where the assistant's next turn begins; else to the end of the last message's turn. thinking:
-    for the template's own switch, if it has one. Raises ModelError if the template refuses the messages.
-    """
-    contents = [_SURROGATES.sub("\ufffd", message.content) for message in messages]
-    edges = tuple((message.role, *_edges(text)) for message, text in zip(messages, contents, strict=True))
-    template = str(tokenizer.chat_template)
-    return _skeleton(tokenizer, template, len(tokenizer), edges, ask, clock.now(), thinking)
-
-
-def written_around(
-    tokenizer: "PreTrainedTokenizerBase",
-    turns: list[dict[str, str]],
-    *,
-    ask: bool,
-    thinking: bool | None = None,
-) -> str:
-    """What the template writes, told the run's moment and not allowed to draw at random."""
-    clock.steady(tokenizer.get_chat_template())
-    switch: Any = {} if thinking is None else {"enable_thinking": thinking, "thinking": thinking}
-    turned: Any = turns
-    return str(tokenizer.apply_chat_template(turned, tokenize=False, add_generation_prompt=ask, **switch))
-
-
-def left_out(messages: Sequence[Message], pieces: Sequence[str | int]) -> list[int]:
-    """The numbers of the messages that a template leaves out, or does not write as they are."""
-    return [n for n, message in enumerate(messages) if message.content.strip() and n not in pieces]
-
-
 def encode_text(tokenizer: "PreTrainedTokenizerBase", text: str, *, continuing: bool = False) -> list[int]:
     """Token ids of plain text: nothing in it is control, and decoded alone they are the text again.
 
     continuing: to be appended to other tokens, whose decoded text it then continues. It differs where
     a tokenizer puts a blank in front of every text and takes it away in decoding (SentencePiece).
     """
-    return twin(tokenizer, len(tokenizer), continuing).encode(_SURROGATES.sub("\ufffd", text))
+    return twin(tokenizer, len(tokenizer), continuing).encode(SURROGATES.sub("\ufffd", text))
 
 
 def opened_by(
@@ -165,7 +125,7 @@ def check_thinking(tokenizer: "PreTrainedTokenizerBase", reasoning: Reasoning) -
     """ModelError if the chat template does the same whether it is asked for reasoning or not."""
     if reasoning.thinking is None:
         return
-    on, off = (_render(tokenizer, ["user"], ["a"], thinking=thinking) for thinking in (True, False))
+    on, off = (rendered(tokenizer, ["user"], ["a"], thinking=thinking) for thinking in (True, False))
     if on == off:
         raise ModelError(
             f"{tokenizer.name_or_path}: reasoning.thinking is {str(reasoning.thinking).lower()}, and the "
@@ -249,26 +209,6 @@ def context_of(config: Mapping[str, Any]) -> int | None:
     return None
 
 
-def _render(
-    tokenizer: "PreTrainedTokenizerBase",
-    roles: Sequence[str],
-    contents: Sequence[str],
-    *,
-    ask: bool = True,
-    thinking: bool | None = None,
-) -> str:
-    turns = [{"role": role, "content": content} for role, content in zip(roles, contents, strict=True)]
-    try:
-        return written_around(tokenizer, turns, ask=ask, thinking=thinking)
-    except MetarewardError as error:
-        raise type(error)(f"{tokenizer.name_or_path}: {error}") from error
-    except Exception as error:  # a template, sandboxed by transformers, raises what its expressions do
-        raise ModelError(
-            f"{tokenizer.name_or_path}: the chat template refuses the roles {', '.join(roles)}: {error} If "
-            "it knows no system role, put that text at the start of the first user message."
-        ) from error
-
-
 def _lost(tokenizer: "PreTrainedTokenizerBase", messages: Sequence[Message], lost: Sequence[int]) -> str:
     number = lost[0]
     return (
@@ -279,34 +219,11 @@ def _lost(tokenizer: "PreTrainedTokenizerBase", messages: Sequence[Message], los
 
 
 @lru_cache(maxsize=256)
-def _skeleton(
-    tokenizer: "PreTrainedTokenizerBase",
-    template: str,
-    size: int,
-    edges: tuple[tuple[str, ...], ...],
-    ask: bool,
-    moment: datetime,
-    thinking: bool | None,
-) -> tuple[str | int, ...]:
-    """What the template writes, control tokens by their secret names, and the messages' places in it.
-
-    edges: of each message its role and the white space around its text, or (blank) all of it. An integer
-    is the place of a message's text. template, size and moment are there so that a changed tokenizer, and a
-    template that writes the date, are looked at again.
-    """
-    contents = [f"{NONCE}h{number}h".join(around) for number, (_, *around) in enumerate(edges)]
-    roles = [role for role, *_ in edges]
-    text = _named(tokenizer, _render(tokenizer, roles, contents, ask=ask, thinking=thinking))
-    pieces = re.split(f"{NONCE}h([0-9]+)h", text)
-    return tuple(int(piece) if place % 2 else piece for place, piece in enumerate(pieces))
-
-
-@lru_cache(maxsize=256)
 def _asking(
     tokenizer: "PreTrainedTokenizerBase", template: str, roles: tuple[str, ...], thinking: bool | None
 ) -> str:
     """What the template writes after the last message. template is there as for `_skeleton`."""
-    return _render(tokenizer, roles, [NONCE] * len(roles), thinking=thinking).rpartition(NONCE)[2]
+    return rendered(tokenizer, roles, [NONCE] * len(roles), thinking=thinking).rpartition(NONCE)[2]
 
 
 def _remembered(
@@ -339,26 +256,5 @@ def _forgets(
     thought, said = f"{NONCE}r", f"{NONCE}a"
     contents = [f"{NONCE}o"] * len(roles)
     contents[place] = f"{markers.open}\n{thought}\n{markers.close}\n\n{said}"
-    text = _render(tokenizer, roles, contents, thinking=thinking)
+    text = rendered(tokenizer, roles, contents, thinking=thinking)
     return thought not in text and said in text
-
-
-def _named(tokenizer: "PreTrainedTokenizerBase", text: str) -> str:
-    """A rendered template with each control token that the tokenizer sees in it under its secret name."""
-    names = twin(tokenizer, len(tokenizer)).names
-    found = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, split_special_tokens=False)
-    named, done = [], 0
-    for index, (start, end) in zip(found["input_ids"], found["offset_mapping"], strict=True):
-        written = text[start:end].strip()
-        unknown = index == tokenizer.unk_token_id and written != tokenizer.unk_token  # any odd character
-        if index in names and written and not unknown:
-            named += [text[done:start], text[start:end].replace(written, names[index])]
-            done = end
-    return "".join([*named, text[done:]])
-
-
-def _edges(text: str) -> tuple[str, ...]:
-    """The white space at both ends of a text; a blank text whole."""
-    core = text.strip()
-    lead, _, trail = text.partition(core) if core else (text, "", "")
-    return (lead, trail) if core else (text,)

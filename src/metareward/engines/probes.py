@@ -11,13 +11,11 @@ from metareward.engines import clock
 from metareward.engines.chat import (
     encode_chat,
     end_of_turn,
-    left_out,
     named_ends,
-    shape,
-    written_around,
     written_ends,
 )
 from metareward.engines.inert import NONCE
+from metareward.engines.templating import left_out, shape, written_around
 from metareward.errors import ModelError
 from metareward.records import Message
 

@@ -37,7 +37,7 @@ class Scale:
 
     def nearest(self, score: float) -> int:
         """The whole score nearest to a score, the higher one of two."""
-        return int(score + 0.5)
+        return int(score + 0.5 + 1e-9)  # a half that lost its last bits is a half
 
     @property
     def span(self) -> str:

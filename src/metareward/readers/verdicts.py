@@ -3,16 +3,18 @@
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from metareward.readers.forms import Form, Found, Value
 from metareward.readers.page import LONGEST, Line, Page, Standing, lines_of, shown_of
 from metareward.readers.scale import Scale
 from metareward.records import Finish, Outcome
 
-NONE, OFF = "no verdict line", "off the scale"
+NONE, OFF, ENDLESS = "no verdict line", "off the scale", "too many lines"
 SEVERAL, CONTRADICTORY, DOUBT = "several scores", "contradictory verdicts", "verdict in doubt"
 CUT, FAILED = "cut off", "engine failure"
 _MOST = 1000  # verdict lines; with more nothing is certain
+_MOST_LINES = 20_000  # nobody grades at such length; what does is a loop
 WINNER = "Winner"
 _OUT_OF = 2
 _WHOLE = re.compile("final|total|overall", re.IGNORECASE)
@@ -125,7 +127,9 @@ def _winner(text: str, finish: Finish, label: str) -> str:
 
 def _decided(form: Form, text: str) -> Value:
     """The verdict, or why there is none."""
-    lines = list(lines_of(text))
+    lines = list(islice(lines_of(text), _MOST_LINES + 1))
+    if len(lines) > _MOST_LINES:
+        return ENDLESS
     verdicts = list(_verdicts(form, lines))
     if len(verdicts) > _MOST:
         return SEVERAL

@@ -238,7 +238,7 @@ def write_job(job: TrainJob) -> Path:
         type(job.dpo).__name__.lower(): asdict(job.dpo),
         "machine": asdict(job.machine),
         "epochs": epochs,
-        "tracked": job.tracking.as_dict(),
+        "tracked": job.tracked.as_dict() if job.tracked else None,
     }
     if job.reasoning != AUTO:
         settings["reasoning"] = asdict(job.reasoning)
@@ -278,7 +278,7 @@ def read_job(file: Path) -> TrainJob:
         epochs=tuple(
             EpochOutput(**{**each, "output_dir": Path(each["output_dir"])}) for each in row["epochs"]
         ),
-        tracked=Tracked.read(row["tracked"]),
+        tracked=Tracked.read(row["tracked"]) if row["tracked"] else None,
         reasoning=_reasoning(row["reasoning"]) if "reasoning" in row else AUTO,
     )
 
