@@ -234,7 +234,7 @@ def test_sessions_of_one_run_are_compared_with_the_latest_that_differs(tmp_path)
     assert told["causes"] == ["iteration 1, actor_pairs: rho 0.2 -> 0.1"]
     assert CliRunner().invoke(app, ["diff", f"{root}@2", f"{root}@3"]).exit_code == 0
     assert CliRunner().invoke(app, ["diff", f"{root}@1", f"{root}@3"]).exit_code == 1
-    assert side(f"{root}@2").label == "one@2"
+    assert side(f"{root}@2").label == "one@2 (the fake engine)"
     with pytest.raises(DataError, match="has no session 9; it has 1, 2, 3"):
         side(f"{root}@9")
 
