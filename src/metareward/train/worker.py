@@ -124,10 +124,10 @@ def coder_of(tokenizer: Any, generation_config: Any = None, reasoning: Reasoning
 
 def build(job: TrainJob, pairs: TokenPairs, model: Any, tokenizer: Any, report: Reporter) -> PairTrainer:
     """The trainer, with the reference's log-probabilities computed and the reference itself let go."""
+    config = config_of(job)  # first: it is what lets the processes find each other
     check_processes(job)
     dpo = cast(DPO, job.dpo)
     check_router_loss(model.config, "dpo", dpo.router_loss)
-    config = config_of(job)
     rows = {name: getattr(pairs, name) for name in ("prompt_ids", "chosen_ids", "rejected_ids")}
     if pairs.weighted:
         rows[WEIGHTS] = pairs.weights
