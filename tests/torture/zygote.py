@@ -83,12 +83,14 @@ def _session(command: dict[str, Any]) -> None:
 
 
 def _noting(open_engine: Any, noted: int) -> Any:
+    from metareward.engines.base import name_of, named
+
     @contextmanager
     def opened(model: Any) -> Iterator[Any]:
         with open_engine(model) as engine:
             yield _Noting(engine, noted)
 
-    return opened
+    return named(opened, name_of(open_engine))
 
 
 class _Noting:
