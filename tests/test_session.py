@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from metareward import config, prompting, session
+from metareward import config, machinery, prompting, session
 from metareward.errors import ConfigError, DataError, ModelError, NoPairsError
 from metareward.events import ignore
 from metareward.rundir import claimed
@@ -80,7 +80,7 @@ def test_a_model_without_a_chat_template_is_refused_at_the_start(tmp_path):
 
 
 def test_missing_packages_are_named_with_what_brings_them(tmp_path, monkeypatch):
-    monkeypatch.setattr(session, "find_spec", lambda name: None if name == "trl" else name)
+    monkeypatch.setattr(machinery, "find_spec", lambda name: None if name == "trl" else name)
     with pytest.raises(
         ConfigError, match=r"needs trl, not installed here; pip install 'metareward\[train\]'"
     ):

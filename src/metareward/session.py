@@ -171,7 +171,10 @@ def finished(config: Config) -> dict[str, Any] | None:
     None if there is anything to do, or if its directory can be written in.
     """
     directory, said = config.directory, config.directory / "summary.json"
-    if not said.is_file() or os.access(directory, os.W_OK):
+    try:
+        if not said.is_file() or os.access(directory, os.W_OK):
+            return None
+    except OSError:  # a name that no file can have is refused where the directory is made
         return None
     paper = sketch(config)
     if paper.notes or not paper.steps or any(step.state != "done" for step in paper.steps):

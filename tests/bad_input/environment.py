@@ -34,10 +34,10 @@ def without(*packages: str):
     """As if these were not installed."""
 
     def patch(monkeypatch: pytest.MonkeyPatch) -> None:
-        from metareward import session
+        from metareward import machinery
 
-        known = session.find_spec
-        monkeypatch.setattr(session, "find_spec", lambda name: None if name in packages else known(name))
+        known = machinery.find_spec
+        monkeypatch.setattr(machinery, "find_spec", lambda name: None if name in packages else known(name))
 
     return patch
 

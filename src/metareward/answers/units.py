@@ -7,7 +7,7 @@ from metareward.records import Prompt, Response
 
 _WIDE = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _LONGEST = 12  # letters of a unit: a word without an end is cut into pieces that repeat
-_UNIT = re.compile(rf"[{_WIDE}]|(?:(?![{_WIDE}])[^\W_]){{1,{_LONGEST}}}|[^\w\s]|_")
+_UNIT = re.compile(rf"(?!\s)[{_WIDE}]|(?:(?![{_WIDE}])[^\W_]){{1,{_LONGEST}}}|[^\w\s]|_")
 _CHARACTERS = 20_000  # of a text that are looked at
 
 
