@@ -14,6 +14,7 @@ from metareward.answers.measure import PROMPTS, SAMPLES, Answers, change, look
 from metareward.engines.stopping import Stopping
 from metareward.recipes.degenerate import Degenerate, hold
 from metareward.records import Finish, Message, Prompt, Response
+from metareward.stats.bootstrap import Estimate
 from metareward.templates import shipped
 from published_data import published
 from tokenizer_families import FAMILIES, family
@@ -24,6 +25,12 @@ TEMPLATE = shipped("judge")
 
 def failed(answers: Answers, first: Answers | None = None) -> set[str]:
     return {sign.name for sign in hold(Degenerate(), answers, first) if sign.state == "failed"}
+
+
+def share(answers: Answers, name: str) -> Estimate:
+    found = answers.shares[name]
+    assert found is not None
+    return found
 
 
 @pytest.mark.parametrize("prompts", SIZES)
@@ -87,8 +94,10 @@ def test_what_rises_is_told_below_its_limit():
     assert not failed(look(*rows(now)))
     assert failed(look(*rows(now)), look(*rows(first))) == {"loops"}
     signs = {sign.name: sign for sign in hold(Degenerate(), look(*rows(now)), look(*rows(first)))}
-    assert signs["loops"].rise.value == pytest.approx(0.45)
-    assert signs["loops"].rise.lower < 0.45 < signs["loops"].rise.upper
+    rise = signs["loops"].rise
+    assert rise is not None
+    assert rise.value == pytest.approx(0.45)
+    assert rise.lower < 0.45 < rise.upper
 
 
 def test_shares_by_hand():
@@ -99,9 +108,9 @@ def test_shares_by_hand():
     prompts, responses = rows(asked, samples=2)
     blank = [Response("x", prompts[1].id, 1, "m", " \n", None, Finish.STOP)]
     found = look(prompts, [r for r in responses if (r.prompt_id, r.sample) != (prompts[1].id, 1)] + blank)
-    assert found.shares["empty"].value == 3 / 8
-    assert found.shares["empty"].n == 4
-    assert found.shares["cut_off"].value == 0
+    assert share(found, "empty").value == 3 / 8
+    assert share(found, "empty").n == 4
+    assert share(found, "cut_off").value == 0
     assert (found.prompts, found.answers, found.failed) == (4, 8, 0)
 
 
@@ -113,8 +122,8 @@ def test_sameness_by_hand():
         ("p four", "Other"),
     ]
     found = look(*rows(asked))
-    assert found.shares["repeated"].value == 0.5
-    assert found.shares["one_answer"].value == 0.5
+    assert share(found, "repeated").value == 0.5
+    assert share(found, "one_answer").value == 0.5
     assert found.answer == "same it is"
     assert found.opening == "same it is"
     assert found.distinct[0] == 5 / 10
@@ -127,44 +136,46 @@ def test_an_opening_counts_by_prompts():
     asked = [(question(draw), ("Well now that I " if n < 6 else "") + prose(draw)) for n in range(8)]
     found = look(*rows(asked, samples=3))
     assert found.opening == "well now that i"
-    assert found.shares["opening"].value == 0.75
+    assert share(found, "opening").value == 0.75
     assert found.examples["opening"].text.startswith("Well now")
 
 
 def test_repeats_to_one_prompt_are_not_sameness():
     """Four equal answers to one prompt say nothing of other prompts."""
     found = look(*rows(made(HEALTHY["prose"], 8), samples=4))
-    assert found.shares["repeated"].value == 0
-    assert found.shares["one_answer"].value == 0
-    assert found.shares["alike"].value == 0
+    assert share(found, "repeated").value == 0
+    assert share(found, "one_answer").value == 0
+    assert share(found, "alike").value == 0
 
 
 def test_packing_finds_what_answers_share():
     draw = random.Random(0)
     apart = look(*rows(made(HEALTHY["prose"], 32))).compression
     alike_ones = look(*rows([(question(draw), CHINESE) for _ in range(32)])).compression
+    assert apart is not None
+    assert alike_ones is not None
     assert apart > 0.5 > 0.2 > alike_ones
 
 
 def test_answers_alike_as_far_as_their_prompts_are_no_sign():
     found = look(*rows(made(HEALTHY["sums worked out alike"], 32)))
     assert found.prompts_alike > 0.5
-    assert found.shares["alike"].value == 0
+    assert share(found, "alike").value == 0
     apart = [
         (question(random.Random(n)), text)
         for n, (_, text) in enumerate(made(HEALTHY["sums worked out alike"], 32))
     ]
-    assert look(*rows(apart)).shares["alike"].value > 0.2, "the same answers to prompts unlike each other"
+    assert share(look(*rows(apart)), "alike").value > 0.2, "the same answers to prompts unlike each other"
 
 
 def test_one_prompt_and_none():
     found = look(*rows([("What is it?", "Score: 5")]))
     assert found.shares["alike"] is None
-    assert found.shares["verdict"].lower < 0.3 < found.shares["verdict"].upper == 1
+    assert share(found, "verdict").lower < 0.3 < share(found, "verdict").upper == 1
     assert not failed(found), "one prompt is too few"
     nothing = look([], [])
     assert not failed(nothing)
-    assert all(share is None for share in nothing.shares.values())
+    assert all(one is None for one in nothing.shares.values())
     assert nothing.compression is None
     json.dumps(nothing.as_dict(), allow_nan=False)
 
@@ -172,7 +183,7 @@ def test_one_prompt_and_none():
 def test_prompts_that_ask_for_such_a_thing_are_not_counted():
     asked = [("Grade it: 0 to 5.", "Score: 5")] * 6 + [("What is it?", "Score: 5")] * 4
     found = look(*rows(asked))
-    assert found.shares["verdict"].n == 4
+    assert share(found, "verdict").n == 4
     assert look(*rows(asked[:6])).shares["verdict"] is None
 
 
@@ -182,7 +193,7 @@ def test_what_the_engine_could_not_answer_is_left_out_and_counted():
     found = look(prompts, [*responses, *lost])
     assert found.failed == 8
     assert found.answers == 8
-    assert found.shares["empty"].value == 0
+    assert share(found, "empty").value == 0
     assert look(prompts, lost).shares["empty"] is None
 
 
@@ -210,8 +221,8 @@ def test_the_order_of_rows_makes_no_difference(shuffled, kind):
 @given(st.lists(st.tuples(hostile(), hostile(("assistant\n", "\nuser\n", "the "))), max_size=6))
 def test_shares_stay_shares_whatever_is_said(asked):
     found = look(*rows(asked), TEMPLATE)
-    for share in filter(None, found.shares.values()):
-        assert 0 <= share.lower <= share.value <= share.upper <= 1
+    for one in filter(None, found.shares.values()):
+        assert 0 <= one.lower <= one.value <= one.upper <= 1
     for rise in change(found, found).values():
         assert rise.value == 0
         assert -1 <= rise.lower <= 0 <= rise.upper <= 1
@@ -263,7 +274,7 @@ def test_prompts_of_several_turns_are_asked_in_the_last():
     )
     prompt = Prompt("p", turns)
     found = look([prompt], [Response("r", "p", 0, "m", "And where does it end?", None, Finish.STOP)])
-    assert found.shares["echo"].value == 1
+    assert share(found, "echo").value == 1
 
 
 @pytest.mark.parametrize(

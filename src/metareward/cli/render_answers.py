@@ -28,7 +28,8 @@ def answer_rows(models: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, list
     if not any(each):
         return
     failed = {name for one in each if one for name, sign in one["signs"].items() if sign["state"] == "failed"}
-    for name, title in (_SHOWN | {name: _OTHERS[name] for name in _OTHERS if name in failed}).items():
+    told = {**_SHOWN, **{name: title for name, title in _OTHERS.items() if name in failed}}
+    for name, title in told.items():
         yield title, [_cell(one, name) for one in each]
 
 

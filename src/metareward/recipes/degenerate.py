@@ -156,8 +156,9 @@ def _first(run: Runner, model: Model, kind: Kind) -> Answers | None:
     """What the first model's answers to such prompts look like; None for the first model itself."""
     sort = (HELD_OUT,) if kind == HELD_OUT else (TRAINING,)
     found = next((one for one in run.history.answers if one.kind in sort), None)
-    own = found is None or found.model.fingerprint == model.fingerprint
-    return None if own else found.report.answers
+    if found is None or found.model.fingerprint == model.fingerprint:
+        return None
+    return found.report.answers
 
 
 def _sign(gate: Degenerate, name: str, answers: Answers, rise: Estimate | None) -> Sign:
