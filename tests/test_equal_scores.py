@@ -10,7 +10,8 @@ import loops
 from biased_judges import Biased, gated, looped, settings
 from metareward import config, summary
 from metareward.lab.conditions import CONDITIONS, Budget
-from metareward.recipes.judge_gate import EQUAL_SCORES, Action, JudgeGate, decided, hold
+from metareward.recipes.judge_gate import EQUAL_SCORES, Action, JudgeGate, hold
+from metareward.recipes.judge_gate_action import decided
 from metareward.recipes.settings import Iteration
 from metareward.records import Battle, Dropped, Role
 from metareward.stages.equal_scores import EqualScores

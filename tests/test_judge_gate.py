@@ -8,7 +8,8 @@ import pytest
 
 from biased_judges import GATE
 from metareward.errors import ConfigError
-from metareward.recipes.judge_gate import _RULES, JudgeGate, decided, hold, rule_of, said
+from metareward.recipes.judge_gate import _RULES, JudgeGate, hold, rule_of
+from metareward.recipes.judge_gate_action import decided, said
 from metareward.recipes.judge_signals import Share
 from metareward.stats.bootstrap import Estimate
 

@@ -6,7 +6,8 @@ import pytest
 
 from biased_judges import GATE
 from metareward.cli.render_gates import gate_rows, legend
-from metareward.recipes.judge_gate import hold, said
+from metareward.recipes.judge_gate import hold
+from metareward.recipes.judge_gate_action import said
 from metareward.stats.bootstrap import Estimate
 
 

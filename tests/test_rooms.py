@@ -20,6 +20,7 @@ ROOMS = [
     "watchdog",
     "reasoning",
     "records",
+    "given",
     "readers",
     "fences",
     "templates",
@@ -129,7 +130,7 @@ def test_files_and_functions_fit_on_a_screen():
     lengths = []
     for path in FILES:
         text = path.read_text()
-        assert len(text.splitlines()) <= 320, path
+        assert len(text.splitlines()) <= 300, path
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 lengths.append(((node.end_lineno or 0) - node.lineno + 1, f"{path.name}:{node.name}"))

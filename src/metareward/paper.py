@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from metareward.errors import StoreError
+from metareward.given import kind_of
 from metareward.history import History
 from metareward.ids import fingerprint
 from metareward.models.base import Model
-from metareward.records import Prompt, kind_of
+from metareward.records import Prompt
 from metareward.settings import checked, positive, require
 from metareward.stages.base import Guess, Rule, Shape, Stage, question_key, step_key, text_tokens
 from metareward.store import Artifact, Store

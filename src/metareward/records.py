@@ -5,14 +5,11 @@ could not be read is said so (`None`, `Outcome.UNREADABLE`), never taken for zer
 sampled, reasoning included; whatever reads an answer reads the record's `answer`, which comes after it.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal, TypeVar
 
-from metareward.errors import DataError
 from metareward.ids import added
-from metareward.settings import shown
 
 R = TypeVar("R")
 
@@ -287,24 +284,3 @@ Record = (
     | Demonstration
     | Dropped
 )
-
-
-def kind_of(rows: Sequence[R]) -> type[R]:
-    """The one kind that all rows are of; DataError if there are no rows, or rows of several kinds."""
-    kinds = {type(row) for row in rows}
-    if len(kinds) != 1:
-        names = ", ".join(sorted(kind.__name__ for kind in kinds)) or "none"
-        raise DataError(f"records to keep must be of one kind, and at least one of them; given: {names}")
-    return kinds.pop()
-
-
-def check_prompts(prompts: Sequence[Prompt]) -> None:
-    """DataError unless it is a list of prompts."""
-    if isinstance(prompts, str | Prompt):
-        raise DataError("run.prompts takes a list of prompts, not a single one: put it in a list")
-    for place, prompt in enumerate(prompts):
-        if not isinstance(prompt, Prompt):
-            raise DataError(
-                f"run.prompts takes what prompt_of makes, and at place {place} there is {shown(prompt)}: "
-                "give [prompt_of(text) for text in ...]"
-            )

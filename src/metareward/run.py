@@ -14,12 +14,13 @@ from metareward.engines import clock
 from metareward.engines.base import Engine, OpenEngine, name_of
 from metareward.errors import StepError, StoreError
 from metareward.events import Listener, Noticed, StepFinished, StepProgress, StepStarted, ignore
+from metareward.given import check_prompts, kind_of
 from metareward.history import History
 from metareward.ids import fingerprint
 from metareward.models.base import Model
 from metareward.models.verify import require_unchanged
 from metareward.provenance import Session
-from metareward.records import Prompt, check_prompts, kind_of
+from metareward.records import Prompt
 from metareward.settings import path_of
 from metareward.stages.base import Guess, Rule, Shape, Stage, question_key, step_key
 from metareward.store import Artifact, Store, Writer, claim
@@ -28,9 +29,8 @@ from metareward.train import epochs as several
 from metareward.train.dpo import DPO, TrainMachine
 from metareward.train.epochs import ending_with
 from metareward.train.job import RESULT, Trainer, TrainJob, TrainResult
-from metareward.train.lineage import note_training
+from metareward.train.lineage import begun
 from metareward.train.sft import SFT
-from metareward.train.tracking import Tracked
 from metareward.unread import FEWEST_READ, Watch
 from metareward.watchdog import Watchdog, beat
 
@@ -196,16 +196,11 @@ class Run:
     def _job(
         self, training: DPO | SFT, pairs: Sequence[Artifact[Any]], start: Model, reference: Model
     ) -> TrainJob:
-        keys = [part.key for part in pairs]
-        key = step_key(training, start.fingerprint, reference.fingerprint, *keys)
-        output, work = (self.store.root / folder / key for folder in ("models", "training"))
-        note_training(self.store.root, key, self.section, training, keys, start, reference)
+        job = begun(self.store.root, self.section, training, self._machine, pairs, start, reference)
+        output = job.output_dir
         if output.is_dir() and not (output / RESULT).is_file() and any(output.iterdir()):
             self._notice(disk.set_aside(output))
-        named = Tracked.training(self.store.root, self.section, key)
-        given = (start.path, reference.path, chain.from_iterable(pairs), output, work)
-        also = {"tracked": named, "reasoning": start.reasoning}
-        return TrainJob(key, training, self._machine, *given, **also)
+        return job
 
     @property
     def _number(self) -> int | None:
@@ -293,10 +288,9 @@ class Run:
             self._notice(event["place"])
         if event["event"] == "notice":
             self._listen(Noticed(self.section, event["message"]))
-        if event["event"] != "step":
-            return
-        note, tokens = f"loss {event['loss']:.4f}", int(event["tokens"])
-        self._listen(StepProgress(self.section, "train", event["step"], event["steps"], tokens, note))
+        if event["event"] == "step":
+            note, tokens = f"loss {event['loss']:.4f}", int(event["tokens"])
+            self._listen(StepProgress(self.section, "train", event["step"], event["steps"], tokens, note))
 
     def _hear_trained(self, result: TrainResult, started: float, reused: bool) -> None:
         for doubt in several.doubts(result):

@@ -94,16 +94,7 @@ def combined(
     model = fine_tuned(run, recipe.eft, recipe.judge, model, recipe.generate)
     previous, first = None, replace(model, name="M0")
     model = first
-    watcher = Watcher(
-        recipe.watch,
-        recipe.generate,
-        recipe.judge,
-        first,
-        held_out,
-        recipe.meta_judge,
-        recipe.evaluate,
-        recipe.answers,
-    )
+    watcher = Watcher.of(recipe, first, held_out, recipe.meta_judge)
     seen = Dev(recipe.watch, recipe.generate, recipe.judge, first, dev)
     watcher.look(run, model)
     for t, (settings, prompts) in enumerate(zip(recipe.iterations, batches, strict=True)):

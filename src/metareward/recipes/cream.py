@@ -76,15 +76,7 @@ def cream(
     model = fine_tuned(run, recipe.eft, recipe.judge, model, recipe.generate)
     previous, first = None, replace(model, name="M0")
     model = first
-    watcher = Watcher(
-        recipe.watch,
-        recipe.generate,
-        recipe.judge,
-        first,
-        held_out,
-        evaluations=recipe.evaluate,
-        answers=recipe.answers,
-    )
+    watcher = Watcher.of(recipe, first, held_out)
     seen = Dev(recipe.watch, recipe.generate, recipe.judge, first, dev)
     watcher.look(run, model)
     for t, (settings, prompts) in enumerate(zip(recipe.iterations, batches, strict=True)):

@@ -18,7 +18,7 @@ Action = Literal["warn", "equal scores", "drop judge", "stop judge", "stop"]
 State = Literal["passed", "failed", "cannot tell", "measured"]
 LEFT_OUT = "left out by the judge gate"
 EQUAL_SCORES: Final = "equal scores"
-_ACTIONS = ("warn", EQUAL_SCORES, "drop judge", STOPS_JUDGE, "stop")  # each one sterner than those before it
+ACTIONS = ("warn", EQUAL_SCORES, "drop judge", STOPS_JUDGE, "stop")  # each one sterner than those before it
 _EVIDENCE, _UNSURE, _LEFT = ("interval", "estimate"), ("pass", "fail"), ("skip", "stop")
 
 
@@ -69,7 +69,7 @@ class JudgeGate:
 
     def __post_init__(self) -> None:
         for name, choices in (
-            ("action", _ACTIONS),
+            ("action", ACTIONS),
             ("nothing_left", _LEFT),
             ("evidence", _EVIDENCE),
             ("cannot_tell", _UNSURE),
@@ -278,29 +278,3 @@ def _limit(limit: float, rule: _Rule) -> str:
     if rule.beyond == "around":
         return f"50 % ± {100 * limit:.0f}"
     return f"{_shown(limit, rule.unit)} {rule.unit}"
-
-
-def decided(gate: JudgeGate, report: GateReport) -> str:
-    """What is to be done: "none", or of what the failed signals ask for the sternest."""
-    if not report.failed:
-        return "none"
-    ends = any(signal.name.partition(":")[0] in gate.stop_judge_when for signal in report.failed)
-    return max(gate.action, STOPS_JUDGE if ends else "warn", key=_ACTIONS.index)
-
-
-def said(report: GateReport, action: str) -> str:
-    """What failed, with the numbers, and what is done about it, in one sentence."""
-    then = {
-        "warn": "its judge pairs are used all the same",
-        EQUAL_SCORES: "the judge pairs of this iteration come of battles between equal scores alone",
-        "drop judge": "the judge pairs of this iteration are left out",
-        STOPS_JUDGE: "its judge pairs are left out, and no judge is trained in the rest of the run",
-        "stop": "the run stops here; what it had is kept. To go on, set another action or other limits in "
-        "[judge_gate] and add --change",
-    }[action]
-    return f"the judge gate failed ({'; '.join(map(_told, report.failed))}): {then}"
-
-
-def _told(signal: Signal) -> str:
-    few = signal.state == "cannot tell" and signal.value is not None
-    return f"too few to tell: {signal}" if few else str(signal)

@@ -7,7 +7,8 @@ from typing import Any, Protocol
 from metareward.history import STOPS_JUDGE, Gated
 from metareward.models.base import Model
 from metareward.recipes.gate import Gate, Verdict, hardening
-from metareward.recipes.judge_gate import EQUAL_SCORES, GateReport, JudgeGate, decided, said
+from metareward.recipes.judge_gate import EQUAL_SCORES, GateReport, JudgeGate
+from metareward.recipes.judge_gate_action import decided, said
 from metareward.recipes.measuring import Fought, measured
 from metareward.recipes.settings import BYS, By, Iteration
 from metareward.runner import Runner

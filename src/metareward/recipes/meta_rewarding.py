@@ -90,16 +90,7 @@ def meta_rewarding(
     begin(run, recipe, batches)
     model = fine_tuned(run, recipe.eft, recipe.judge, model, recipe.generate)
     first = model = replace(model, name="M0")
-    watcher = Watcher(
-        recipe.watch,
-        recipe.generate,
-        recipe.judge,
-        first,
-        held_out,
-        recipe.meta_judge,
-        recipe.evaluate,
-        recipe.answers,
-    )
+    watcher = Watcher.of(recipe, first, held_out, recipe.meta_judge)
     seen = Dev(recipe.watch, recipe.generate, recipe.judge, first, dev)
     watcher.look(run, model)
     for t, (settings, prompts) in enumerate(zip(recipe.iterations, batches, strict=True)):

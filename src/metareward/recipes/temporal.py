@@ -74,15 +74,7 @@ def temporal(
     begin(run, recipe, batches)
     model = fine_tuned(run, recipe.eft, recipe.judge, model, recipe.generate)
     first = model = replace(model, name="M0")
-    watcher = Watcher(
-        recipe.watch,
-        recipe.generate,
-        recipe.judge,
-        first,
-        held_out,
-        evaluations=recipe.evaluate,
-        answers=recipe.answers,
-    )
+    watcher = Watcher.of(recipe, first, held_out)
     seen = Dev(recipe.watch, recipe.generate, recipe.judge, first, dev)
     watcher.look(run, model)
     for t, (settings, prompts) in enumerate(zip(recipe.iterations, batches, strict=True)):

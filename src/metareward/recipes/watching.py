@@ -1,7 +1,7 @@
 """Every model is seen on what is never trained on: held-out prompts, a bank of known pairs, evaluations."""
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 from metareward.evaluate.bank import Bank
 from metareward.evaluate.base import Evaluations
@@ -14,6 +14,35 @@ from metareward.runner import Runner
 from metareward.stages.generate import Generate
 from metareward.stages.judge import Judge
 from metareward.stages.meta_judge import MetaJudge
+
+
+class Watched(Protocol):
+    """The settings of a recipe that say how its models are looked at."""
+
+    @property
+    def watch(self) -> Watch:
+        """How many answers and judgments."""
+        ...
+
+    @property
+    def generate(self) -> Generate:
+        """How models answer."""
+        ...
+
+    @property
+    def judge(self) -> Judge:
+        """How answers are judged."""
+        ...
+
+    @property
+    def evaluate(self) -> Evaluations:
+        """What is asked besides."""
+        ...
+
+    @property
+    def answers(self) -> Degenerate:
+        """What is done where answers look degenerate."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -31,6 +60,22 @@ class Watcher:
     meta_judge: MetaJudge | None = None
     evaluations: Evaluations = Evaluations()
     answers: Degenerate = Degenerate()
+
+    @classmethod
+    def of(
+        cls, recipe: Watched, referee: Model, held_out: Any | None, meta_judge: MetaJudge | None = None
+    ) -> "Watcher":
+        """One with the settings of a recipe. meta_judge: of a recipe that holds battles."""
+        return cls(
+            watch=recipe.watch,
+            generate=recipe.generate,
+            judge=recipe.judge,
+            referee=referee,
+            held_out=held_out,
+            meta_judge=meta_judge,
+            evaluations=recipe.evaluate,
+            answers=recipe.answers,
+        )
 
     def look(self, run: Runner, model: Model) -> None:
         """Ask `model` what there is to ask and note it in the run's history."""

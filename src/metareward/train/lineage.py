@@ -3,15 +3,19 @@
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from metareward import disk
 from metareward.errors import StoreError
 from metareward.models.base import Model
-from metareward.train.dpo import DPO
-from metareward.train.job import RESULT, TrainResult, read_result
+from metareward.stages.base import step_key
+from metareward.store import Artifact
+from metareward.train.dpo import DPO, TrainMachine
+from metareward.train.job import RESULT, TrainJob, TrainResult, read_result
 from metareward.train.sft import SFT
+from metareward.train.tracking import Tracked
 
 _STEP = "step.json"
 _ITERATION = re.compile(r"iteration (\d{1,9})\b")
@@ -50,6 +54,33 @@ def note_training(
     began = {"start": _named(start), "reference": _named(reference)}
     about = {"key": key, "section": section, "step": asdict(dpo), "pairs": list(pairs)}
     disk.write_checked(file, {**about, **began})
+
+
+def begun(
+    root: Path,
+    section: str,
+    training: DPO | SFT,
+    machine: TrainMachine,
+    parts: Sequence[Artifact[Any]],
+    start: Model,
+    reference: Model,
+) -> TrainJob:
+    """The job of a training in a run's directory, named by all it depends on, and written down."""
+    keys = [part.key for part in parts]
+    key = step_key(training, start.fingerprint, reference.fingerprint, *keys)
+    note_training(root, key, section, training, keys, start, reference)
+    return TrainJob(
+        key,
+        training,
+        machine,
+        start=start.path,
+        reference=reference.path,
+        pairs=chain.from_iterable(parts),
+        output_dir=root / "models" / key,
+        work_dir=root / "training" / key,
+        tracked=Tracked.training(root, section, key),
+        reasoning=start.reasoning,
+    )
 
 
 def trainings(root: Path) -> dict[str, Training]:
