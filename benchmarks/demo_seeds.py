@@ -80,8 +80,9 @@ def by_coin(config: configs.Config, seed: int) -> dict[str, Any]:
     split = prompting.split_for(config, prompting.fitting(config, model, loaded.prompts))
     open_engine, trainer = session.machinery(config.machine)
     with render.progress() as listen:
-        with CoinRun(config.directory, open_engine, trainer, config.machine.training, listen) as run:
-            run.coin = seed
+        loop = CoinRun(config.directory, open_engine, trainer, config.machine.training, listen)
+        loop.coin = seed
+        with loop as run:
             batches = [run.prompts(batch) for batch in split.batches]
             held_out = run.prompts(split.held_out) if split.held_out else None
             config.start(run, model, batches, held_out, Evaluations(chosen))

@@ -216,8 +216,11 @@ def test_units_are_words_of_any_script():
 
 @given(hostile(extra=("assistant\n", "\nuser\n", "<|", "|>", "[[", "Score: ", "the ")))
 def test_nothing_hostile_breaks_a_mark(text):
-    marks.headed(text), marks.goes_on(text), marks.loops(text), marks.is_verdict(text, RUBRIC)
-    marks.echoes(text, text, True), marks.echoes(text, text, False)
+    for mark in (marks.headed, marks.goes_on, marks.loops):
+        mark(text)
+    marks.is_verdict(text, RUBRIC)
+    for cut_off in (True, False):
+        marks.echoes(text, text, cut_off)
     assert all(unit and not unit.isspace() for unit in units(text))
 
 

@@ -203,6 +203,8 @@ def test_strata_are_told_apart_and_no_sign_is_swapped():
     shorter, matched, longer = rule.strata(rows_of(LONGER, SHORTER, ALIKE))
     ((better, worse),) = shorter
     assert (better.length, worse.length) == (100, 300)
+    assert better.quality is not None
+    assert worse.quality is not None
     assert better.quality > worse.quality
     ((better, worse),) = longer
     assert (better.length, worse.length) == (300, 100)
@@ -282,7 +284,8 @@ def test_length_tells_less_of_the_verdict_than_before():
 
 
 def correlation(rows: list[Demonstration]) -> float:
-    return float(np.corrcoef([row.score for row in rows], [math.log(row.length) for row in rows])[0, 1])
+    scores = np.array([row.score for row in rows], dtype=float)
+    return float(np.corrcoef(scores, [math.log(row.length) for row in rows])[0, 1])
 
 
 @pytest.mark.parametrize(

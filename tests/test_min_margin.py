@@ -8,7 +8,7 @@ from metareward.errors import ConfigError
 from metareward.ids import fingerprint, told
 from metareward.recipes.pairing import length_controlled
 from metareward.recipes.settings import Iteration
-from metareward.records import Dropped, Outcome
+from metareward.records import Dropped, Outcome, PreferencePair
 from metareward.stages.anchors import AnchoredPairs
 from metareward.stages.auto_rho import AutoRho
 from metareward.stages.pair import ActorPairs
@@ -52,6 +52,7 @@ class TestActorPairs:
         rows: Any = ([PROMPT], responses, judgments)
         rows = rows if kind is ActorPairs else (*rows, responses, judgments)
         (near,) = kind(0.32).apply(*rows)
+        assert isinstance(near, PreferencePair)
         assert (near.chosen_score, near.rejected_score) == (3.1, 1.9)
         assert list(kind(0.32, min_margin=2.5).apply(*rows)) == [Dropped("p", REASON)]
 

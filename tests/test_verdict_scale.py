@@ -13,7 +13,7 @@ from metareward.models.base import Model
 from metareward.readers import Scale, read_score, read_winner
 from metareward.recipes.judge_gate import JudgeGate, hold
 from metareward.recipes.judge_signals import Scores
-from metareward.records import Finish, Judgment, Message, Outcome, Prompt, Rating, Response
+from metareward.records import Demonstration, Finish, Judgment, Message, Outcome, Prompt, Rating, Response
 from metareward.stages.compare import Compare
 from metareward.stages.judge import Judge
 from metareward.stages.meta_judge import MetaJudge
@@ -163,9 +163,8 @@ def test_demonstrations_are_written_on_the_scale():
     responses = [Response(f"r{n}", "p", n, "m", "So.", None, Finish.STOP) for n in range(10)]
     ratings = [Rating(f"q{n}", "p", f"r{n}", n / 10) for n in range(10)]
     made = list(rule.apply([PROMPT], responses, ratings))
-    assert [demonstration.text.rpartition("\n")[2] for demonstration in made] == [
-        f"Rating: {n}" for n in range(1, 11)
-    ]
+    texts = [demonstration.text for demonstration in made if isinstance(demonstration, Demonstration)]
+    assert [text.rpartition("\n")[2] for text in texts] == [f"Rating: {n}" for n in range(1, 11)]
     said = justification_of("It is good. Rating: is due.\nRating: 7", "Rating")
     assert said == "It is good. Rating: is due.", "a label within a line is no verdict"
 

@@ -100,7 +100,7 @@ def _fault(row: Mapping[str, Any]) -> str | None:
     return None if known else 'have a "finish" that is none of stop, length and failed'
 
 
-def _show(rows: list[_Row], reasons: Counter[str | None], scale: Scale) -> None:
+def _show(rows: list[_Row], reasons: Counter[str], scale: Scale) -> None:
     read = len(rows) - reasons.total()
     render.say(f"{read} of {len(rows)} read ({100 * read / len(rows):.1f} %), as {scale}")
     table = Table()

@@ -32,8 +32,10 @@ def _answers(answers: Any) -> Table:
 
 
 def _marked(side: Mapping[str, Any]) -> str:
-    mark = {True: "[right] ", False: "[wrong] "}.get(side.get("right"), "") if "right" in side else ""
-    return mark + (side["text"] or "(nothing)")
+    text = side["text"] or "(nothing)"
+    if "right" not in side:
+        return text
+    return f"[right] {text}" if side["right"] else f"[wrong] {text}"
 
 
 def _pair(pair: Mapping[str, Any]) -> Table:

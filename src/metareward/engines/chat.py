@@ -170,7 +170,8 @@ def written_ends(
     """
     turns = [Message(role, "a") for role in ("user", "assistant", "user")]
     told = (_controls_behind(tokenizer, turns[:2]), _controls_behind(tokenizer, turns))
-    begins = {tokenizer.bos_token_id} - {*named}
+    own: list[Any] = [tokenizer.bos_token_id]
+    begins = set(own) - {*named}
     runs = [[token for token in run if token not in begins] for run in told]
     last, earlier = (next((end for end in run if end in named), run[0] if run else None) for run in runs)
     return last, earlier

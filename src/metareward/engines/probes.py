@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from metareward.engines import clock
 from metareward.engines.chat import (
@@ -22,7 +22,7 @@ from metareward.records import Message
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-_ROLES = {"s": "system", "u": "user", "a": "assistant"}
+_ROLES: Mapping[str, Literal["system", "user", "assistant"]] = {"s": "system", "u": "user", "a": "assistant"}
 CONVERSATIONS: Mapping[str, str] = MappingProxyType(
     {
         "a system turn first": "su",

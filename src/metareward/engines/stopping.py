@@ -78,7 +78,8 @@ class Stopping:
 def _hidden(tokenizer: "PreTrainedTokenizerBase", reasoning: Reasoning) -> frozenset[int] | None:
     """The special tokens to leave out of texts, where some stay in; None where none does."""
     names = {index: token.content for index, token in tokenizer.added_tokens_decoder.items() if token.special}
-    never: set[Any] = {tokenizer.eos_token_id, tokenizer.bos_token_id, tokenizer.pad_token_id}
+    own: list[Any] = [tokenizer.eos_token_id, tokenizer.bos_token_id, tokenizer.pad_token_id]
+    never = set(own)
     shown: set[int] = set()
     for markers in reasoning.known:
         both = f"{markers.open} {markers.close}"

@@ -50,9 +50,10 @@ def _text(path: Path) -> str:
     try:
         data = files.read_bytes(path, _LARGEST, unpack=True)
         files.check_encoding(data)
-        return data.decode("utf-8-sig")
     except files.UnreadableError as error:
         raise DataError(f"{path}: {error}") from None
+    try:
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line, byte = data.count(b"\n", 0, error.start) + 1, error.start - data.rfind(b"\n", 0, error.start)
         raise DataError(f"{path}:{line}: not UTF-8 (byte {byte}: {error.reason})") from None

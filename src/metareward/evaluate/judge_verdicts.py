@@ -191,25 +191,6 @@ def _row_fault(row: Row) -> str | None:
     return None if lengths is None or whole else "have lengths that are not two numbers"
 
 
-def _is_known(said: Any) -> bool:
-    """0 and false are no ties here: files of labels 0 and 1 mean something else by them."""
-    return (
-        isinstance(said, str | int | None)
-        and not isinstance(said, bool)
-        and said in _SAID
-        and said not in (0, "0")
-    )
-
-
-def _pandalm_said(row: Row, name: str) -> float | None:
-    """What a judge said of a pair; ties are also written `Tie`. None where it said nothing of the kind."""
-    try:
-        said = _PANDALM[name](row)
-        return _SAID.get(said.strip().casefold() if isinstance(said, str) else said)
-    except (TypeError, KeyError):
-        return None
-
-
 def _pandalm(path: Path, rows: Sequence[Row], seed: int) -> dict[str, Any]:
     """Judges whose results stand beside the votes, as a text or as the judge's own row."""
     judges = [name for name in _PANDALM if all(name in row for row in rows)]

@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from metareward.errors import DataError
 from metareward.evaluate.jsonrows import Row
@@ -13,7 +13,7 @@ from metareward.sources import prompt_of
 
 OTHER_FORM = "are of another form"
 _HH_TURN = re.compile(r"\n\n(Human|Assistant):[ \t]?")
-_HH_ROLES = {"Human": "user", "Assistant": "assistant"}
+_HH_ROLES: Mapping[str, Literal["user", "assistant"]] = {"Human": "user", "Assistant": "assistant"}
 _A, _B, _EQUAL = 1.0, 0.0, 0.5
 _WON = {"model_a": _A, "response_a": _A, "a": _A, "A": _A, "model_b": _B, "response_b": _B, "b": _B, "B": _B}
 _WON |= {"tie": _EQUAL, "Tie": _EQUAL, "tie (bothbad)": _EQUAL, "C": _EQUAL}

@@ -105,7 +105,7 @@ def read_score(text: str, finish: Finish, scale: Scale = Scale()) -> Reading:  #
     if finish is not Finish.STOP:
         return Reading(unread=FAILED if finish is Finish.FAILED else CUT)
     said = _decided(Form.of_scores(scale), text)
-    return Reading(score=said) if isinstance(said, float) else Reading(unread=said)
+    return Reading(score=said) if isinstance(said, float) else Reading(unread=str(said))
 
 
 def read_winner(text: str, finish: Finish, label: str = WINNER) -> Outcome:

@@ -93,8 +93,8 @@ def _short(recipe: Any) -> Iterator[str]:
     """Limits that leave no room for what must be said."""
     for name in ("judge", "meta_judge"):
         own: Any = getattr(recipe, name, None)
-        used = own is not None and (name == "judge" or _judging(recipe))
-        if used and own.reading == "free" and own.max_tokens < _VERDICT_TOKENS:
+        used = name == "judge" or _judging(recipe)
+        if own is not None and used and own.reading == "free" and own.max_tokens < _VERDICT_TOKENS:
             yield (
                 f"{name}.max_tokens is {own.max_tokens}, and a verdict line alone takes about "
                 f"{_VERDICT_TOKENS}: hardly any can be read; raise it, or set reading = 'forced'"

@@ -87,8 +87,8 @@ def _check_batches(iterations: Sequence[Iteration], batches: Sequence[Any]) -> N
 def _check_shares(recipe: Any, sizes: Sequence[int]) -> None:
     for number, (iteration, prompts) in enumerate(zip(recipe.iterations, sizes, strict=True)):
         share = iteration.max_judge_share
-        held = share is not None and iteration.judge_share_by == "sampling" and hasattr(recipe, "meta_judge")
-        if held and not most(share, prompts):
+        held = iteration.judge_share_by == "sampling" and hasattr(recipe, "meta_judge")
+        if share is not None and held and not most(share, prompts):
             raise ConfigError(
                 f"iterations[{number}].max_judge_share is {share:g}, which beside at most {prompts} actor "
                 "pairs leaves no judge pair: raise it, give more prompts, or set judge_share_by = 'weight'"

@@ -59,8 +59,8 @@ def table(path: Path, name: str) -> Iterator[Row]:
     """The rows of CSV or TSV by the names in its first line; every value is a text."""
     delimiter = "\t" if ".tsv" in path.name.lower()[-7:] else ","
     before = csv.field_size_limit(_FIELD)
+    rows = csv.reader(_texts(path, name), delimiter=delimiter, strict=True)
     try:
-        rows = csv.reader(_texts(path, name), delimiter=delimiter, strict=True)
         header = next(rows, [])
         check_columns(header, name)
         for row in rows:
