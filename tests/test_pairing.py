@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections import Counter
+from itertools import combinations
 
 import pytest
 from hypothesis import given, settings
@@ -96,9 +97,13 @@ def test_an_actor_pair_is_never_upside_down_and_obeys_its_tiers(world: World, rh
 @given(worlds())
 def test_a_judge_pair_is_never_upside_down_and_answers_the_prompt_it_was_asked(world: World):
     judgments = {judgment.id: judgment for judgment in world.judgments}
+    met = {frozenset((battle.first_id, battle.second_id)) for battle in world.battles}
     for pair in pairs(JudgePairs().apply(*world.judge_inputs)):
         chosen, rejected = judgments[pair.chosen_id], judgments[pair.rejected_id]
-        assert pair.chosen_score > 0 > pair.rejected_score
+        assert pair.chosen_score > pair.rejected_score
+        fought = {name for names in met for name in names if judgments[name].response_id == pair.response_id}
+        if all(frozenset(two) in met for two in combinations(fought, 2)):
+            assert pair.chosen_score > 0 > pair.rejected_score, "strengths sum to 0: the ends are apart"
         assert pair.response_id == chosen.response_id == rejected.response_id
         assert pair.messages == chosen.messages == rejected.messages
         assert (pair.chosen, pair.rejected) == (chosen.text, rejected.text)
