@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from metareward.models.base import Model
 from metareward.models.resolve import resolve
@@ -15,6 +16,10 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 
 # What a helper beside the tests asserts is told as what a test asserts.
 pytest.register_assert_rewrite(*{path.stem for path in Path(__file__).parent.glob("*.py")} - {"conftest"})
+
+# How long an example takes is the machine's affair, not a test's.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 # Tests with many processes, waiting, or whole loops: `make test` has them, `make check` has not.
 THOROUGH = {

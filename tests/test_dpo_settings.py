@@ -81,10 +81,9 @@ def test_accumulation_makes_up_the_batch_or_is_refused(batch: int, processes: in
     try:
         at_once, steps = accumulation(dpo, machine)
     except ConfigError:
-        assert batch % (processes * min(pairs, batch)) or (nll and batch % processes)
+        assert batch % (processes * min(pairs, batch))
     else:
-        assert at_once * steps * processes == batch
-        assert at_once == 1 or not nll
+        assert (at_once * steps * processes, at_once) == (batch, min(pairs, batch))
 
 
 texts = st.text("ab", max_size=6)

@@ -35,7 +35,10 @@ def test_training_prefers_the_chosen_and_swapped_pairs_the_other(tmp_path: Path,
         assert (result.steps, result.pairs_used, dict(result.dropped)) == (4, 8, {})
 
 
-def test_machine_settings_do_not_change_the_result(tmp_path: Path, start: Path, reference: Path):
+@pytest.mark.parametrize("nll_weight", [0.0, 1.0])
+def test_machine_settings_do_not_change_the_result(
+    tmp_path: Path, start: Path, reference: Path, nll_weight: float
+):
     """Seven pairs in steps of four: the last step is short, and so is its last batch."""
     machines = [
         {"pairs_per_device": 1},
@@ -43,7 +46,7 @@ def test_machine_settings_do_not_change_the_result(tmp_path: Path, start: Path, 
         {"pairs_per_device": 4, "share_prompt": False},
         {"pairs_per_device": 2, "gradient_checkpointing": True},
     ]
-    dpo = DPO(batch_size=4, epochs=2, learning_rate=1e-3)
+    dpo = DPO(batch_size=4, epochs=2, learning_rate=1e-3, nll_weight=nll_weight)
     results = []
     for number, machine in enumerate(machines):
         job = make_job(tmp_path / str(number), start, reference, pairs(7), dpo=dpo, **machine)

@@ -205,14 +205,17 @@ def test_training_follows_the_certainty(tmp_path: Path, start: Path):
     assert abs(moved[0.0, 0.99]) < 1e-4
 
 
-def test_machine_settings_do_not_change_the_result(tmp_path: Path, start: Path, reference: Path):
+@pytest.mark.parametrize("nll_weight", [0.0, 1.0])
+def test_machine_settings_do_not_change_the_result(
+    tmp_path: Path, start: Path, reference: Path, nll_weight: float
+):
     """Seven pairs in steps of four: the last step is short, and so is its last batch."""
     machines = [
         {"pairs_per_device": 1},
         {"pairs_per_device": 4, "share_prompt": False},
         {"pairs_per_device": 2},
     ]
-    dpo = DPO(batch_size=4, epochs=2, learning_rate=1e-3)
+    dpo = DPO(batch_size=4, epochs=2, learning_rate=1e-3, nll_weight=nll_weight)
     given, results = weighted(pairs(7), MIXED), []
     for number, machine in enumerate(machines):
         job = plain.make_job(tmp_path / str(number), start, reference, given, dpo=dpo, **machine)

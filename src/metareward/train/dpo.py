@@ -34,7 +34,7 @@ class DPO:
         up to 10 epochs and takes the checkpoint of epoch 6, 4, 2, 2: what would follow is never used.
     warmup_ratio: share of the schedule's steps spent warming up. The paper gives none, so it is 0.
     max_length: tokens of prompt and answer together; a longer pair is dropped and counted, never cut.
-    nll_weight: weight of the chosen answer's mean negative log-likelihood, added to the loss.
+    nll_weight: weight of the chosen answer's mean negative log-likelihood, added to the loss of its pair.
     seed: order of the pairs.
     router_loss: weight of the loss that balances a mixture's experts, a mean over the pairs in memory at
         once, added to the loss. With it prompts are not shared. Other models have none.
@@ -135,10 +135,9 @@ class TrainMachine:
 def accumulation(dpo: "DPO | SFT", machine: TrainMachine) -> tuple[int, int]:
     """Pairs per device at once, and how many such batches make one optimiser step.
 
-    Raises ConfigError when they do not make up `dpo.batch_size` exactly. With an NLL term, whose mean is
-    over the tokens in memory at once, pairs go one by one: else the machine would change the loss.
+    Raises ConfigError when they do not make up `dpo.batch_size` exactly.
     """
-    pairs = 1 if isinstance(dpo, DPO) and dpo.nll_weight else min(machine.pairs_per_device, dpo.batch_size)
+    pairs = min(machine.pairs_per_device, dpo.batch_size)
     at_once = pairs * machine.processes
     require(
         dpo.batch_size % at_once == 0,

@@ -24,7 +24,7 @@ class PairTrainer(DPOTrainer):
     """TRL's DPO on ready token ids, with a stored reference and batches in which a pair's say is its weight.
 
     weighted: rows have a column `WEIGHTS`, and the loss is that of `weights`. Without it every pair weighs
-    the same, and the loss is TRL's own. at_reference: the model starts as its own reference, so the first
+    the same, and the loss is TRL's own but for the NLL term, which is a mean over pairs. at_reference: the model starts as its own reference, so the first
     loss is known (`first_loss`). accelerate_config: must be what the processes found themselves in.
     """
 
@@ -102,9 +102,10 @@ class PairTrainer(DPOTrainer):
         The divisor is the number of pairs, not the sum of their weights (see docs/training.md).
         """
         weights_B2 = inputs.pop(WEIGHTS, None)
-        heard: Any = model if weights_B2 is None else Heard(model)
+        differs = weights_B2 is not None or bool(self._nll_weight)
+        heard: Any = Heard(model) if differs else model
         loss = super().compute_loss(heard, inputs, return_outputs, num_items_in_batch)
-        if weights_B2 is not None:
+        if differs:
             loss = loss + change_of_loss(heard.log_probs, inputs, weights_B2, self.beta, self._nll_weight)
         if self._at_reference and self.state.global_step == 0:
             self._check_first(float(loss.detach()), inputs, weights_B2)

@@ -54,21 +54,25 @@ def loss_of(z_B: torch.Tensor, weights_B2: torch.Tensor) -> torch.Tensor:
 def change_of_loss(
     log_probs_2BT: torch.Tensor,
     inputs: Mapping[str, torch.Tensor],
-    weights_B2: torch.Tensor,
+    weights_B2: torch.Tensor | None,
     beta: float,
     nll_weight: float,
 ) -> torch.Tensor:
     """What has to be added to TRL's mean loss of a batch of B pairs so that it is the mean of weighted ones.
 
     log_probs: of the answers' tokens, zero elsewhere; chosen answers first. inputs: TRL's batch, with the
-    reference's log-probabilities. The NLL is each pair's mean over its chosen tokens, as TRL has it where a
-    batch is one pair. Terms that TRL adds of its own (a router's) keep their size.
+    reference's log-probabilities. weights: None weighs all pairs alike. The NLL is each pair's mean over its
+    chosen tokens, while TRL takes one mean over all chosen tokens of a batch, so that a long answer counts
+    more and the size of a batch matters. Terms that TRL adds of its own (a router's) keep their size.
     """
     chosen_BT, rejected_BT = log_probs_2BT.chunk(2)
     chosen_B, rejected_B = chosen_BT.sum(1), rejected_BT.sum(1)
+    if weights_B2 is None:
+        weights_B2 = torch.ones(len(chosen_B), 2, device=chosen_B.device)
     z_B = beta * ((chosen_B - inputs["ref_chosen_logps"]) - (rejected_B - inputs["ref_rejected_logps"]))
-    change_B = loss_of(z_B, weights_B2) - softplus(-z_B)
+    change = (loss_of(z_B, weights_B2) - softplus(-z_B)).mean()
     if nll_weight:
         tokens_B = inputs["completion_mask"].chunk(2)[0].sum(1)
-        change_B = change_B + (weights_B2[:, 0] - 1) * nll_weight * -chosen_B / tokens_B
-    return change_B.mean()
+        wanted = (weights_B2[:, 0] * -chosen_B / tokens_B).mean()
+        change = change + nll_weight * (wanted + chosen_B.sum() / tokens_B.sum())
+    return change
