@@ -21,7 +21,8 @@ _HTML = re.compile(
 _STRUCK = re.compile(r"~~[^~\n]{1,80}~~")
 _LATEX = re.compile(r"\\(?:textbf|text|mathbf|mathrm|textit|emph|boxed)\{([^{}]{1,60})\}")
 _END = re.compile(
-    r"(?: *(?:</s>|<s>|<eos>|<pad>|<\|(?:im_end|eot_id|end|endoftext|end_of_text|eom_id|END_OF_TURN_TOKEN)\|>"
+    r"(?: *(?:</s>|<s>|<eos>|<pad>|<\|(?:im_end|eot_id|end|endoftext|end_of_text|eom_id|END_OF_TURN_TOKEN"
+    r"|return|END_RESPONSE|end_of_solution)\|>"
     r"|<end_of_turn>|<\uff5cend\u2581of\u2581sentence\uff5c>|\[/INST\]|\[EOS\]|<\|endofassistant\|>))+ *$"
 )
 _RULE = re.compile(r"[-=~—–_* ]{2,80}")
