@@ -33,7 +33,7 @@ def test_there_are_forms_enough():
     [
         ('{"reason": "truer", "winner": "A"}', Outcome.FIRST),
         ('```json\n{"winner": "Judgment B"}\n```', Outcome.SECOND),
-        ('{"A": {"winner": "A"}, "B": {"winner": "A"}}', Outcome.UNREADABLE),
+        ('{"clarity": {"winner": "A"}, "depth": {"winner": "A"}}', Outcome.UNREADABLE),
         ("<reason>truer</reason><winner>B</winner>", Outcome.SECOND),
         ("| Winner | A |", Outcome.FIRST),
         ("Winner: A. It is truer and names the gap.", Outcome.FIRST),

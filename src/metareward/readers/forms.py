@@ -16,7 +16,7 @@ _PARTS = re.compile(
 )
 _SPACED = re.compile(r"([^\W\d][^\d:=\n]{1,40}?) (?:of )?([0-9].*)")
 _GOES_ON = re.compile(
-    r"(?<=[0-9)\]a-z])(?:[.!] (?=[A-Z\"“(])| [-–—|] (?=[A-Za-z])(?!(?:for|in|on) )|; (?=[A-Za-z])"
+    r"(?<=[0-9)\]A-Za-z])(?:[.!] (?=[A-Z\"“(])| [-–—|] (?=[A-Za-z])(?!(?:for|in|on) )|; (?=[A-Za-z])"
     r"|,? (?:because|since|as) )"
 )
 _FEWEST_WORDS = 3  # of what goes on after a verdict in its line

@@ -15,9 +15,10 @@ _ALONE = re.compile(
     r"[ \t]{0,8}([^\s<>][^<>\n]{0,40}?)[ \t]{0,4}\r?\n[ \t]{0,8}</\1>",
     re.IGNORECASE | re.MULTILINE,
 )
+_BESIDE = re.compile(r"^[ \t]{0,8}\{.{1,2000}\}[ \t\r]{0,4}$", re.MULTILINE)
 _ROW = re.compile(
     r"^[ \t]{0,4}\|[ \t]{0,20}([^|\n]{1,40}?)[ \t]{0,20}\|"
-    r"[ \t]{0,20}([^|\n]{1,20}?)[ \t]{0,20}\|?[ \t]{0,4}$",
+    r"[ \t]{0,20}([^|\n]{1,20}?)[ \t]{0,20}\|?[ \t]{0,4}(\r?)$",
     re.MULTILINE,
 )
 _DEEPEST = 3
@@ -27,18 +28,27 @@ _VALUE = 20  # characters; a longer text is a remark
 def as_lines(text: str) -> str:
     """The text with its JSON object, its elements and its table rows as lines. Takes linear time.
 
-    An object counts where it is all there is, or the end of the text in a fence; in the middle it is quoted.
-    A row of a table counts with two cells.
+    An object counts where it is all there is, or the end of the text in a fence. One on a line beside other
+    text may be quoted: its values become lines that are not clear. A row of a table counts with two cells.
     """
     text = _of_object(text)
+    if '":' in text and len(text) <= _LONGEST:
+        text = _BESIDE.sub(_beside, text)
     if "</" in text:
         text = _ALONE.sub(r"<\1>\2</\1>", _BETWEEN.sub("\\1\n", text))
     return _ROW.sub(_row, text) if "|" in text else text
 
 
+def _beside(found: re.Match[str]) -> str:
+    said = _object(found[0])
+    return (
+        found[0] if said is None else "\n".join(f"{line} (in JSON)" for line in _lines(said) if line.strip())
+    )
+
+
 def _row(found: re.Match[str]) -> str:
     """A row as `name: value`; what only draws the table stays as it is."""
-    return f"{found[1]}: {found[2]}" if re.search(r"\w", found[2]) else found[0]
+    return f"{found[1]}: {found[2]}{found[3]}" if re.search(r"\w", found[2]) else found[0]
 
 
 def _of_object(text: str) -> str:
