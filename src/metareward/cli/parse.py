@@ -128,6 +128,5 @@ def _show(rows: list[_Row], reasons: Counter[str], scale: Scale) -> None:
     if read < _MOST_READ * len(rows):
         common = next((reason for reason, _ in reasons.most_common() if reason in _REMEDIES), None)
         if common is not None:
-            render.say(
-                f"{reasons[common]} unread, {common}: {_REMEDIES[common].format(label=scale.label, span=scale.span)}"
-            )
+            remedy = _REMEDIES[common].format(label=scale.label, span=scale.span)
+            render.say(f"{reasons[common]} unread, {common}: {remedy}")
