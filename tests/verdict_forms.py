@@ -681,6 +681,10 @@ FORMS: dict[str, float | None] = {
     "As an expert reviewer, my own rating:\nScore: 4": 4,
     "The model's own rating:\nScore: 5": None,
     "Final verdict of the response:\nScore: 5": 5,
+    "Here is the response I was given:\n\nThe sky is blue.\n\nScore: 5": None,
+    "The response, as given:\nThe sky is blue.\nScore: 5": None,
+    "The score given:\nScore: 3": 3,
+    "The response gives the answer that was given:\nScore: 3": None,
 }  # fmt: skip
 
 SCALED: list[tuple[tuple[str, int, int], str, float | None]] = [

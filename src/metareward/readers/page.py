@@ -21,6 +21,12 @@ _VALUE = re.compile(
     re.I,
 )
 _ROLE = re.compile(r"(?:ai )?(?:assistant|user|human|ai|system)(?: [ab])? ?: ?\S", re.I)
+_REPEATED = re.compile(
+    r"(?:(?:here|this|below) is )?(?:the )?(?:original |given |submitted )?(?:response|answer|reply)\b"
+    r"[^.:]{0,40}\b(?:given|received|submitted|verbatim)\b[^.:]{0,20}:$",
+    re.I,
+)
+_JUDGING = re.compile(r"\b(?:scor|rat(?:e|ing)|grad|point|verdict|judg|evaluat|assess)", re.I)
 _ENUMERATED = re.compile(
     r"(?:turn|response|answer|assistant|question|criterion|model|candidate|option|round|item|task|point|output)"
     r" ?#?(?:[a-z]|[0-9]{1,2}) ?:?",
@@ -128,12 +134,12 @@ class Page:
             self.part = not whole or _begins_part(line)  # a sentence in a list is a remark
             self.part &= not (self.parts > 1 and _states_value(line))
             return follows
-        if _introduces_text(line):
+        if _introduces_text(line) and not _quotes(line):
             return False
         if _names_part(line) or _begins_part(line):
             was = self.part
             self.parts += 1
-            self._begin(whole=_begins_part(line) and not _ROLE.match(line.head))
+            self._begin(whole=_begins_part(line) and not _quotes(line))
             self.part &= not (self.parts > 1 and _states_value(line))
             return was
         if _is_heading(line) or (self._whole and line.apart and not line.bulleted):
@@ -186,6 +192,11 @@ def _introduces_text(line: Line) -> bool:
     return bool(_LEADS_TO_TEXT.search(line.shown))
 
 
+def _quotes(line: Line) -> bool:
+    """A line from which on the words of others are said again: `Assistant: ...`, `The response as given:`."""
+    return bool(_ROLE.match(line.head) or (_REPEATED.match(line.shown) and not _JUDGING.search(line.shown)))
+
+
 def _names_part(line: Line) -> bool:
     """A heading that names a criterion, marked as one or not (`Clarity`)."""
     if not line.shown:
@@ -205,7 +216,7 @@ def _names_part(line: Line) -> bool:
 
 def _begins_part(line: Line) -> bool:
     """A paragraph that begins with its criterion: `Clarity: it is hard to follow`, `Add 1 point if ...`."""
-    if _RUBRIC.match(line.head) or _ROLE.match(line.head):
+    if _RUBRIC.match(line.head) or _quotes(line):
         return True
     if not _HEAD.match(line.head):
         return False
