@@ -145,8 +145,9 @@ def doubts(method: Any) -> list[str]:
     free = [(name, kind, step) for name, kind, step in steps if step is not None and step.reading == "free"]
     said = (unasked(step.template, f"{name}.template", kind) for name, kind, step in free)
     judge = getattr(method, "judge", None)
-    forced = judge is not None and judge.reading == "forced"
-    scaled = other_scale(judge.template, "judge.template") if forced else None
+    scaled = None
+    if judge is not None and judge.reading == "forced":
+        scaled = other_scale(judge.template, "judge.template")
     return [sentence for sentence in (scaled, *said) if sentence]
 
 
