@@ -227,6 +227,10 @@ class TestSaid:
                 "judge.temperature is 0.02 with top_p 0.95: the 11 judgments",
             ),
             (
+                {"generate": Generate(temperature=50)},
+                "generate.temperature is 50, and usual is 0 to 2: is it a slip?",
+            ),
+            (
                 {"generate": Generate(max_tokens=3)},
                 "generate.max_tokens is 3, which holds a word at most: the responses will be cut off",
             ),

@@ -17,6 +17,7 @@ _USUAL: Mapping[str, Range] = {
     "epochs": (1, 50),
 }
 _PREFERENCES, _ANSWERS, _ADAPTERS = (1e-7, 1e-4), (1e-7, 5e-4), (1e-6, 2e-3)  # learning rates
+_TEMPERATURES = (0.0, 2.0)  # above, samples are hardly language
 _NEARLY_GREEDY = 0.05  # a temperature, or a top_p, up to which samples hardly differ
 _ANSWER_TOKENS = 4  # fewer hold a word at most
 _VERDICT_TOKENS = 5  # of a verdict line, with nothing before it
@@ -36,6 +37,9 @@ def cautions(recipe: Any, sizes: Sequence[int]) -> Iterator[str]:
             )
     if recipe.eft.enabled:
         yield from unusual("eft.sft", recipe.eft.sft)
+    for name in ("generate", "judge", "meta_judge"):
+        if own := getattr(recipe, name, None):
+            yield from _out(f"{name}.temperature", own.temperature, _TEMPERATURES)
     yield from _alike(recipe)
     yield from _short(recipe)
     yield from _few(recipe, sizes)
