@@ -108,9 +108,7 @@ class Reasoning:
         """
         if self.markers == "keep":
             return Split()
-        final = text.find(_BARE_FINAL) if self.markers == "auto" and _BARE_HARMONY.match(text) else -1
-        if final >= 0 and not writing:
-            return Split(_behind(text, final + len(_BARE_FINAL)))
+        of_file = opened is None and self.markers == "auto"
         known = self.known
         if opened is None:  # a file's: who wrote it may not keep to a model's own spelling
             known = tuple(
@@ -120,10 +118,12 @@ class Reasoning:
         begins = blocks.at(0) is not None  # where the prompt opened a block, that is the same one once more
         inside = opened or (opened is None and blocks.is_stray())
         done = blocks.inside() if inside and not begins else Split()
+        if of_file and done.begin == 0 and (final := _bare_final(text)):
+            done = Split(_behind(text, final))
         while done.ended:
             if (markers := blocks.at(done.begin)) is not None:
                 done = blocks.block(done.begin, markers)
-            elif self.markers == "auto" and (header := _header(text, done.begin)):
+            elif of_file and (header := _header(text, done.begin)):
                 done = Split(_behind(text, header), markers=done.markers)
             else:
                 break
@@ -213,6 +213,12 @@ class _Ends:
     def of_outer(self) -> int | None:
         """The same of a block that was opened before the text."""
         return self._outer or (self._closes[0] if self._closes else None)
+
+
+def _bare_final(text: str) -> int | None:
+    """Where the answer of gpt-oss begins in a text without its special tokens; None if it is none."""
+    place = text.find(_BARE_FINAL) if _BARE_HARMONY.match(text) else -1
+    return None if place < 0 else place + len(_BARE_FINAL)
 
 
 def _header(text: str, begin: int) -> int | None:
