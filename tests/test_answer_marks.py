@@ -233,3 +233,53 @@ def test_patterns_take_linear_time(pattern):
     assert not re.search(r"(?<!\\)[*+](?!\])", outside), outside
     for piece in (" ", "\n", "<|", "\n<|a|>", "[[", "(", "\nassistant ", "I ", "\x00"):
         pattern.search(piece * 20_000)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Bewertung: 4. Sie ist klar.",
+        "该回答清晰。\n评分：4",
+        "Calificación final: 3",
+        '{"reason": "clear", "score": 4}',
+        "Relevance: fine\nCoverage: thin\nTone: warm\nOverall: 3/5",
+        "**Clarity:** good\n\n**Depth:** thin\n\n**Style:** plain",
+        "Strengths: it is short.",
+        "Feedback: handled well.",
+        "A careful piece. I'd put it at 4 of 5.",
+        "That earns 3 out of 5 in my book.",
+        "This reply covers the basics.",
+        "Your submission lacks detail.",
+    ],
+)
+def test_other_wordings_of_a_verdict(text):
+    assert marks.is_verdict(text, RUBRIC)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Total: 45\n\nSo she has 45 apples.",
+        "2 of 5 people agree.",
+        "3/5 + 1/10 = 7/10",
+        "Clarity: be clear. Use short words.",
+        "The response time is 4 ms.",
+        "Your answer was late.",
+        "The reply came by post.",
+        "He scored 3 points in 10 games.",
+        "Note: 4 eggs are enough.",
+        "My strengths: patience and care.",
+    ],
+)
+def test_what_only_sounds_like_one(text):
+    assert not marks.is_verdict(text, RUBRIC)
+
+
+def test_turns_and_headers_of_other_models():
+    for text in ("Paris.\nQ: And Rome?\nA: Yes.", "Paris.\n\nQuestion: And of Rome?\n\nAnswer: Yes."):
+        assert marks.goes_on(text)
+    assert not marks.goes_on("Paris.\nQ: is a letter")
+    assert marks.asks_for_turns("Write five quiz questions with answers.")
+    assert marks.headed("AI: Paris.")
+    assert marks.headed("Bot: Paris.")
+    assert not marks.headed("AI is Paris.")

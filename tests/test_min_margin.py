@@ -97,11 +97,11 @@ class TestSettings:
         [
             (
                 {"min_score_margin": -0.1},
-                "iterations.min_score_margin must be 0 or more and at most 5, not -0.1",
+                "iterations.min_score_margin must be 0 or more and at most 100, not -0.1",
             ),
             (
-                {"min_score_margin": 5.1},
-                "iterations.min_score_margin must be 0 or more and at most 5, not 5.1",
+                {"min_score_margin": 100.1},
+                "iterations.min_score_margin must be 0 or more and at most 100, not 100.1",
             ),
             (
                 {"min_elo_margin": float("nan")},

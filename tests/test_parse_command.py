@@ -41,6 +41,21 @@ def test_the_table_counts_and_shows_an_example_without_commanding_the_terminal(t
     assert "\x1b[31m" not in result.stdout
 
 
+def test_what_to_do_is_said_where_many_cannot_be_read(tmp_path):
+    for text, said in (
+        (
+            "Rating: 7",
+            "off the scale: if another scale than 0 to 5 was asked for, give it with --low and --high",
+        ),
+        ("I like it.", "no verdict line: let the template ask for a line 'Score: <number from 0 to 5>'"),
+        ("1. Clarity\nScore: 1\n2. Depth\nScore: 1", "several scores: let the template ask for one line"),
+        ("<think>Hm", "reasoning did not end: raise max_tokens of the judge"),
+    ):
+        result = parsed(tmp_path, rows=[{"text": text}] * 2 + [{"text": "Score: 4"}] * 8)
+        assert said in " ".join(result.stdout.split())
+    assert "1 unread" not in parsed(tmp_path, rows=[{"text": "?"}] + [{"text": "Score: 4"}] * 9).stdout
+
+
 def test_label_and_scale_come_of_options_or_of_a_template(tmp_path):
     template = tmp_path / "mine.txt"
     template.write_text("{# verdict: Rating, 1 to 10 #}{{ conversation }} {{ response }} Rating: N")

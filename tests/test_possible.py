@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -77,6 +78,18 @@ class TestRefused:
         with refused("generate.samples is 1, and a pair of iterations[0]"):
             kind(generate=Generate(samples=1), iterations=(ACTOR, JUDGE))
 
+    @EVERY
+    @pytest.mark.parametrize(("high", "margin"), [(1, 1.5), (5, 5.1), (10, 11)])
+    def test_a_margin_wider_than_the_scale_leaves_no_pair(self, kind, high, margin):
+        template = f"{{# verdict: Score, 0 to {high} #}}{{{{ conversation }}}} {{{{ response }}}} Score: N"
+        told = f"iterations[0].min_score_margin is {margin:g}, and scores from 0 to {high} differ by at most"
+        for given, refusal in ((margin, refused(told)), (high, nullcontext())):
+            with refusal:
+                kind(
+                    judge=Judge(template=template),
+                    iterations=(Iteration((Role.ACTOR,), min_score_margin=given),),
+                )
+
     def test_past_responses_are_another_models(self):
         """After a warm-up of the judge the first model's response stands beside the present one's."""
         assert Combined(generate=Generate(samples=1), iterations=(JUDGE, ACTOR))
@@ -149,6 +162,7 @@ class TestSaid:
                 DPO(learning_rate=5e-9),
                 "dpo.learning_rate is 5e-09, and usual is 1e-07 to 0.0001: is it a slip?",
             ),
+            (DPO(epochs=1000), "dpo.epochs is 1000, and usual is 1 to 50: is it a slip?"),
             (DPO(beta=10), "dpo.beta is 10, and usual is 0.01 to 1: is it a slip?"),
             (DPO(beta=1e-4), "dpo.beta is 0.0001, and usual is 0.01 to 1: is it a slip?"),
             (DPO(nll_weight=200), "dpo.nll_weight is 200, and usual is 0.001 to 10: is it a slip?"),
@@ -211,6 +225,14 @@ class TestSaid:
             (
                 {"judge": Judge(temperature=0.02)},
                 "judge.temperature is 0.02 with top_p 0.95: the 11 judgments",
+            ),
+            (
+                {"generate": Generate(temperature=50)},
+                "generate.temperature is 50, and usual is 0 to 2: is it a slip?",
+            ),
+            (
+                {"generate": Generate(max_tokens=3)},
+                "generate.max_tokens is 3, which holds a word at most: the responses will be cut off",
             ),
             ({"judge": Judge(max_tokens=3)}, "judge.max_tokens is 3, and a verdict line alone takes about 5"),
             ({"dpo": DPO(max_length=64)}, "dpo.max_length is 64 tokens, and the judge's template alone has"),

@@ -58,7 +58,17 @@ def test_every_known_pair_of_markers(markers):
         ("The tag </think>\nends it.", False, "The tag </think>\nends it."),
         ("Write </think> at the end.", None, "Write </think> at the end."),
         ("```\n<think>\n</think>\n```", None, "```\n<think>\n</think>\n```"),
-        ("<Think>a</Think>b", None, "<Think>a</Think>b"),
+        ("<Think>a</Think>b", None, "b"),
+        ("<THINK>a</THINK>b", None, "b"),
+        ("[think]a[/THINK]b", None, "b"),
+        ("<Think>a</Think>b", False, "<Think>a</Think>b"),
+        ("\ufeff<think>a</think>b", None, "b"),
+        ("<|channel|>final<|message|>b", None, "b"),
+        ("<|START_THINKING|>a<|END_THINKING|><|START_RESPONSE|>b", None, "b"),
+        ("<|begin_of_thought|>a<|end_of_thought|>\n\n<|begin_of_solution|>\nb", None, "b"),
+        ("analysisWe add. Score: 1assistantfinalb", None, "b"),
+        ("analysis of the final", None, "analysis of the final"),
+        ("analysisWe add", None, "analysisWe add"),
         ("<thinker>a</thinker>", None, "<thinker>a</thinker>"),
         ("", None, ""),
         ("", False, ""),
@@ -88,6 +98,7 @@ def test_gpt_oss_thinks_in_several_messages():
         "<|start|>assistant<|channel|>final<|message|>So."
     )
     assert told(text, opened=False) == ("So.", True)
+    assert told("<|start|>assistant" + text, opened=None) == ("So.", True)
 
 
 @given(TEXTS, OPENED)

@@ -77,7 +77,7 @@ LINES: dict[str, float | None] = {
     "Response: Score: 4": None, "User: Score: 4": None, "The response says Score: 4": None, "It wrote: Score: 4": None,
     "Score: 4 (said the response)": None, "Score: 4 Score: 4": None, "Score: 4 Score: 5": None,
     "The total Score: 4 it is": None, "Sc*ore: 4": None, "Score: 4*4": None, "Score 4": None, "4": None, "four": None,
-    "Score: ٣": None, "Score: ४": None, "Ｓcore: 4": None, "Sсore: 4": None, "Score: \u200b4": None,
+    "Score: ٣": 3, "Score: ४": 4, "Ｓcore: 4": None, "Sсore: 4": None, "Score: \u200b4": None,
     "\u200bScore: 4": None, "Score: \u202e4": None, "Score: 4\u2066": None, "Score: 4\0": None, "Score: 4\x1b[8m": None,
     "Score: 4\ufe0f": None, "Score: 4\u20e3": None, "Score: ½": None, "Score: ④": None, "Score: IV": None,
     "4/10": None, "8/10": None, "[[8]]": None, "[3]": None, "(3)": None, "3.": None, "balls[2]": None, "4 of 10": None,

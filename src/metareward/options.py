@@ -17,7 +17,7 @@ from metareward.settings import NO_VARIABLES, VARIABLE, checked, one_of, require
 from metareward.sources import BAD_ROWS
 from metareward.stages.base import Guess
 from metareward.stages.judge import Judge
-from metareward.templates import scale_of, shown_scale_of, unasked, winner_label_of
+from metareward.templates import other_scale, scale_of, shown_scale_of, unasked, winner_label_of
 from metareward.train.dpo import TrainMachine
 from metareward.train.sft import SFT
 from metareward.unread import FEWEST_READ
@@ -139,12 +139,16 @@ def verdicts(method: Any) -> dict[str, str]:
 
 
 def doubts(method: Any) -> list[str]:
-    """A sentence for each template that does not ask for the verdict that a free reading reads."""
+    """A sentence for each template that does not ask for what a free reading reads, or on another scale."""
     asked = [("judge", "score"), ("meta_judge", "winner")]
     steps = ((name, kind, getattr(method, name, None)) for name, kind in asked)
     free = [(name, kind, step) for name, kind, step in steps if step is not None and step.reading == "free"]
     said = (unasked(step.template, f"{name}.template", kind) for name, kind, step in free)
-    return [sentence for sentence in said if sentence]
+    judge = getattr(method, "judge", None)
+    scaled = None
+    if judge is not None and judge.reading == "forced":
+        scaled = other_scale(judge.template, "judge.template")
+    return [sentence for sentence in (scaled, *said) if sentence]
 
 
 def eft_settings(

@@ -44,8 +44,14 @@ KNOWN = (
     Markers("<|begin_of_thought|>", "<|end_of_thought|>"),  # Sky-T1, OpenThinker
     Markers("<|channel>thought", "<channel|>"),  # Gemma 4
     Markers(*_HARMONY),  # gpt-oss
+    Markers(f"<|start|>assistant{_HARMONY[0]}", _HARMONY[1]),  # the same with the header of its turn
 )
-_SPACE = re.compile(r"\s*")
+_HEADERS = ("<|channel|>final<|message|>", "<|START_RESPONSE|>", "<|begin_of_solution|>")
+"""What some of these models write before the answer itself."""
+_BARE_HARMONY = re.compile(r"\s{0,9}analysis(?=[A-Z\s])")  # gpt-oss where its special tokens were left out
+_BARE_FINAL = "assistantfinal"
+_LOWER = {capital: capital + 32 for capital in range(ord("A"), ord("Z") + 1)}
+_SPACE = re.compile(r"[\s\ufeff]*")
 _BLANK = re.compile(r"[ \t\r\f\v]*")
 
 
@@ -96,17 +102,31 @@ class Reasoning:
         """Where the answer begins. Takes linear time.
 
         opened: whether the prompt left a block open, in which the text begins. None if that is not known:
-        then it did if a closing marker that nothing opened stands at the beginning or the end of a line.
+        then it did if a closing marker that nothing opened stands at the beginning or the end of a line,
+        and the case of a marker makes no difference.
         writing: there is more to come, so a block in which another was opened has not ended before both have.
         """
         if self.markers == "keep":
             return Split()
-        blocks = _Blocks(text, self.known, writing)
+        of_file = opened is None and self.markers == "auto"
+        known = self.known
+        if opened is None:  # a file's: who wrote it may not keep to a model's own spelling
+            known = tuple(
+                Markers(each.open.translate(_LOWER), each.close.translate(_LOWER)) for each in known
+            )
+        blocks = _Blocks(text.translate(_LOWER) if opened is None else text, known, writing)
         begins = blocks.at(0) is not None  # where the prompt opened a block, that is the same one once more
         inside = opened or (opened is None and blocks.is_stray())
         done = blocks.inside() if inside and not begins else Split()
-        while done.ended and (markers := blocks.at(done.begin)) is not None:
-            done = blocks.block(done.begin, markers)
+        if of_file and done.begin == 0 and (final := _bare_final(text)):
+            done = Split(_behind(text, final))
+        while done.ended:
+            if (markers := blocks.at(done.begin)) is not None:
+                done = blocks.block(done.begin, markers)
+            elif of_file and (header := _header(text, done.begin)):
+                done = Split(_behind(text, header), markers=done.markers)
+            else:
+                break
         return done
 
     def answer(self, text: str) -> str:
@@ -193,6 +213,19 @@ class _Ends:
     def of_outer(self) -> int | None:
         """The same of a block that was opened before the text."""
         return self._outer or (self._closes[0] if self._closes else None)
+
+
+def _bare_final(text: str) -> int | None:
+    """Where the answer of gpt-oss begins in a text without its special tokens; None if it is none."""
+    place = text.find(_BARE_FINAL) if _BARE_HARMONY.match(text) else -1
+    return None if place < 0 else place + len(_BARE_FINAL)
+
+
+def _header(text: str, begin: int) -> int | None:
+    """Where the mark of the answer ends that stands at a place, white space aside; None without one."""
+    place = _space_end(text, begin)
+    found = next((header for header in _HEADERS if text.startswith(header, place)), None)
+    return None if found is None else place + len(found)
 
 
 def _space_end(text: str, begin: int) -> int:

@@ -37,6 +37,9 @@ _SCALE = re.compile(
     r"(7|10|20|100)\b|/ ?(7|10|20|100)\b)",
     re.IGNORECASE,
 )
+_TO_FIVE = re.compile(
+    r"(?:\b[0-9] ?(?:-|–|to|and|through) ?|out of |/ ?)(?:5|five)\b|\b(?:5|five)[- ]points?\b", re.I
+)
 _FORMS = "{# verdict: Rating, 1 to 10 #}, {# verdict: Better, A or B #} or {# judgments: Rating, 1 to 10 #}"
 
 
@@ -70,6 +73,18 @@ def winner_label_of(template: str) -> str:
     return found[1] if found else WINNER
 
 
+def other_scale(template: str, where: str) -> str | None:
+    """One sentence if a judge's template declares no scale and speaks of another one than 0 to 5."""
+    said, scale = _own_words(template), scale_of(template)
+    other = _SCALE.search(said)
+    if not other or scale != Scale() or _TO_FIVE.search(said):
+        return None
+    return (
+        f"{where} speaks of a scale to {other[1] or other[2]} and declares none, so scores are read "
+        f"from {scale.span}; declare it at the beginning of the template, as in {_FORMS}"
+    )
+
+
 def unasked(template: str, where: str, verdict: str) -> str | None:
     """One sentence if a template never asks for the verdict line that is read, or speaks of another scale.
 
@@ -79,12 +94,8 @@ def unasked(template: str, where: str, verdict: str) -> str | None:
     scale, label = scale_of(template), winner_label_of(template)
     if verdict == "score":
         label = scale.label
-        other = _SCALE.search(said)
-        if other and not re.search(rf"(?<![0-9]){scale.high}(?![0-9])|five", said) and scale == Scale():
-            return (
-                f"{where} speaks of a scale to {other[1] or other[2]} and declares none, so scores are read "
-                f"from {scale.span}; declare it at the beginning of the template, as in {_FORMS}"
-            )
+        if other := other_scale(template, where):
+            return other
     if asked_for(said, label, verdict) & {label.casefold(), ""}:
         return None
     form = f"{label}: <number from {scale.span}>" if verdict == "score" else f"{label}: <A or B>"

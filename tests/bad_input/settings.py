@@ -120,7 +120,7 @@ CASES = [
     setting("[plan]\nprompt_tokens_per_second = 0", f"plan.prompt_tokens_per_second {ABOVE}, not 0.0"),
     setting(
         "[[iterations]]\nmin_score_margin = -1",
-        "iterations[0].min_score_margin must be 0 or more and at most 5, not -1.0",
+        "iterations[0].min_score_margin must be 0 or more and at most 100, not -1.0",
     ),
     setting(
         "[generate]\nsamples = 1",

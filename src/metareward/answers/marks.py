@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from metareward.answers.units import grams, units, words
+from metareward.readers.words import SCORES
 from metareward.templates import literal
 
 _TOKEN = r"(?:<[|｜][^<>|｜\s]{1,40}[|｜]>|<(?:start|end)_of_turn>|</?s>|\[/?INST\]|<</?SYS>>)"
@@ -20,31 +21,68 @@ _OPENS = (  # a token that opens a turn
 _SECTION = r"#{1,4}[ ]?(?:instruction|response|input|system|user|assistant|human)[ ]?:"
 _HEADER = rf"(?:{_TOKEN}[ \t]?){{0,3}}{{}}[ \t]?(?:{_TOKEN}|:|\r?\n|\Z)"
 _FRONT = re.compile(
-    rf"{_OPENS}|\[/INST\]|{_SECTION}|{_HEADER.replace('{}', _ROLE)}|(?:model|bot|ai|developer|tool)\r?\n",
+    rf"{_OPENS}|\[/INST\]|{_SECTION}|{_HEADER.replace('{}', _ROLE)}|(?:model|bot|ai|developer|tool)\r?\n"
+    r"|(?:ai|bot|chatbot)[ ]?:[ ]",
     re.IGNORECASE,
 )
 _MARKED = rf"[\[*]{{0,2}}{_ROLE}[\]*]{{0,2}}"
 _TURN = re.compile(
     rf"{_OPENS}|\n[ \t]{{0,4}}(?:{_SECTION}|{_HEADER.replace('{}', _MARKED)})"
-    r"|[.!?\"”)][ \t](?:user|human)[ \t]?:[ \t\n]",
+    r"|[.!?\"”)][ \t](?:user|human)[ \t]?:[ \t\n]"
+    r"|\n[ \t*]{0,4}(?:question|q)[ ]?[0-9]{0,2}[ ]?:[^\n]{3,400}\n{1,2}[ \t*]{0,4}"
+    r"(?:answer|a)[ ]?[0-9]{0,2}[ ]?:",
     re.IGNORECASE,
 )
 _DIALOGUE = re.compile(
-    r"dialog|conversation|transcript|interview|screenplay|script|role-?play|\bchat"
+    r"dialog|conversation|questions|faq|quiz|trivia|flash[ ]?card|\bq[ ]?(?:&|and)[ ]?a\b"
+    r"|transcript|interview|screenplay|script|role-?play|\bchat"
     rf"|{_ROLE}[ ]?:|{_OPENS}",
     re.IGNORECASE,
 )
 
+_NO_GRADES = (
+    "total",
+    "overall",
+    "points",
+    "mark",
+    "verdict",
+    "note",
+    "nota",
+    "voto",
+    "итог",
+    "итого",
+    "合計",
+)
+_GRADES = "|".join(sorted(map(re.escape, SCORES - {*_NO_GRADES}), key=len, reverse=True))
+_ASPECT = (
+    "relevance|coverage|clarity|accuracy|completeness|helpfulness|conciseness|coherence|correctness|fluency"
+    "|depth|tone|structure|focus|style|detail"
+)
+_JUDGED = r"(?:reply|response|submission|attempt|assistant(?:['’]s[ ](?:response|answer|reply))?)"
+_DOES = (
+    "is|was|does|has|covers|provides|addresses|answers|fails|lacks|stays|leaves|meets|gives|deserves|receives"
+    "|earns|reads|handles|shows|demonstrates"
+)
 _VERDICT = re.compile(
     "|".join(
         (
+            rf"^[ \t*_#>\"({{\[-]{{0,8}}(?:(?:final|overall|total|my|the)[ ])?(?:{_GRADES})"
+            r"(?:[ ](?:final|total)e?)?[*_\"]{0,3}[ ]?[:=：][ *_\"\[]{0,4}(?:\d|[AB]\b|tie\b)",
+            r"\"(?:score|rating|grade)\"[ ]?:[ ]?\"?\d",
+            r"^[ \t*_#>-]{0,6}(?:overall|total|final)\b[^:\n]{0,20}:[ *_]{0,4}\d(?:\.\d)?[ ]?"
+            r"(?:/|out[ ]of|of)[ ]?(?:5|10)\b",
+            r"\b(?:put|place|mark|rank|give|rate|score|grade|earns|deserves|merits)\b[^.\n]{0,20}"
+            r"\b\d(?:\.\d)?[ ]?(?:/|out[ ]of|of)[ ]?(?:5|10)\b",
+            r"^[ \t*_#>-]{0,6}(?:strengths?|weaknesses|areas?[ ]for[ ]improvement|feedback|assessment"
+            r"|critique)[*_]{0,3}[ ]?:",
+            rf"\b(?:this|the|your|that)[ ]{_JUDGED}[ ](?:{_DOES})\b",
+            rf"(?:^[ \t*_#>-]{{0,6}}(?:{_ASPECT})[*_]{{0,3}}[ ]?:[^\n]{{0,200}}\n{{1,3}}){{2}}"
+            rf"[ \t*_#>-]{{0,6}}(?:{_ASPECT})[*_]{{0,3}}[ ]?:",
             r"^[ \t*_#>\"(\[-]{0,8}(?:(?:final|overall|total|my|the)[ ])?(?:score|grade|rating|verdict"
             r"|winner)[*_\"]{0,3}[ ]?[:=][ *_\"\[]{0,4}(?:\d|[AB]\b|tie\b)",
             r"^\[\[(?:[ABC]|A[<>=]{1,2}B|B[<>=]{1,2}A|\d{1,2})\]\]$",
             r"^(?:graded|scored|rated|assessed|evaluated|judged)\b",
             r"\bI(?:[ ]would|[ ]will|'d|'ll)?[ ](?:grade|rate|score|award|assign)[ ](?:it|this|the|an?)\b",
-            r"\bthe[ ](?:response|assistant(?:'s[ ](?:response|answer))?)[ ](?:is|was|does|has|covers"
-            r"|provides|addresses|answers|fails|lacks|stays|leaves|meets|gives|deserves|receives|earns)\b",
             r"\bthe[ ]answer[ ](?:is|was)[ ](?:(?:very|mostly|fairly|quite)[ ])?(?:relevant|clear|helpful"
             r"|useful|complete|incomplete|concise|accurate|well[ -]organi[sz]ed)\b",
         )

@@ -20,6 +20,18 @@ from metareward.records import Finish
 from metareward.unread import ending
 
 _WANTED = 'Wanted is {"text": "..."} a line, with "finish": "stop", "length" or "failed" if that is known.'
+_MOST_READ = 0.9  # from here on nothing needs to be done
+_REMEDIES = {
+    "no verdict line": "let the template ask for a line '{label}: <number from {span}>'; if it asked for "
+    "another label, say so with --label or --template",
+    "off the scale": "if another scale than {span} was asked for, give it with --low and --high, or with "
+    "--template",
+    "several scores": "let the template ask for one line with the total, '{label}: <number from {span}>'",
+    "contradictory verdicts": "let the template ask for the verdict once, on the last line",
+    "verdict in doubt": "read one of them: the judge takes its verdict back, or quotes one",
+    "cut off": "raise max_tokens of the judge, or ask for a shorter justification",
+    DID_NOT_END: "raise max_tokens of the judge, or turn its reasoning off",
+}
 _FINISHES = frozenset(finish.value for finish in Finish)
 
 
@@ -113,3 +125,8 @@ def _show(rows: list[_Row], reasons: Counter[str], scale: Scale) -> None:
         example = next(row.text for row in rows if row.reading.unread == reason)
         table.add_row(*render.cells(f"unread: {reason}", str(count), ending(example)))
     render.out.print(table)
+    if read < _MOST_READ * len(rows):
+        common = next((reason for reason, _ in reasons.most_common() if reason in _REMEDIES), None)
+        if common is not None:
+            remedy = _REMEDIES[common].format(label=scale.label, span=scale.span)
+            render.say(f"{reasons[common]} unread, {common}: {remedy}")

@@ -7,12 +7,13 @@ said of a single criterion, or taken back, and the text was not cut off (the `1`
 
 from metareward.readers.expected import expected_score
 from metareward.readers.forms import asked_for
-from metareward.readers.scale import HIGHEST, LOWEST, Scale, check_label
+from metareward.readers.scale import HIGHEST, LOWEST, WIDEST, Scale, check_label
 from metareward.readers.verdicts import WINNER, Reading, read_score, read_winner, winner_unread
 
 __all__ = [
     "HIGHEST",
     "LOWEST",
+    "WIDEST",
     "WINNER",
     "Reading",
     "Scale",

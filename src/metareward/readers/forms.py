@@ -1,32 +1,32 @@
-"""What a verdict line looks like: a label and a value, and nothing else. In linear time."""
+"""What a verdict line looks like: a label and a value, and hardly anything else. In linear time."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from metareward.readers import words
 from metareward.readers.scale import Scale
+from metareward.readers.values import COMMA, QUOTES, score, simple, unwrapped
 
 Value = float | str
 
-_PARTS = re.compile(r"([^:=–—→\n]{1,60}?) ?(?::|=>?|->|→| [-–—] | is:? | was:? ) ?(.*)")
+_IS = "is|was|ist|beträgt|lautet|est(?: de)?|es(?: de)?|é(?: de)?|è"
+_PARTS = re.compile(
+    rf"((?:[^:=–—→\n()]|\([^()\n]{{1,30}}\)){{1,60}}?)"
+    rf" ?(?::=?|=>?|->|→| [-–—] | (?:{_IS}):? |[为是][:：]?) ?(.*)"
+)
+_SPACED = re.compile(r"([^\W\d][^\d:=\n]{1,40}?) (?:of )?([0-9].*)")
+_GOES_ON = re.compile(
+    r"(?<=[0-9)\]A-Za-z])(?:[.!] (?=[A-Z\"“(])| [-–—|] (?=[A-Za-z])(?!(?:for|in|on) )|; (?=[A-Za-z])"
+    r"|,? (?:because|since|as) )"
+)
+_FEWEST_WORDS = 3  # of what goes on after a verdict in its line
 _LEAD = re.compile(rf"(?:{'|'.join(sorted(words.LEADS, key=len, reverse=True))}),? (?=[a-z])", re.IGNORECASE)
 _ON = re.compile(
-    r" ?[(\[]?(?:out of|from|between|scale of|max(?:imum)?:?|/)? ?"
+    r" ?[(\[]?(?:on a )?(?:out of|scale (?:of|from)|from|between|max(?:imum)?:?|/)? ?"
     r"(?:([0-9]{1,4}) ?(?:-|–|to|and) ?)?([0-9]{1,4})(?: points)?[)\]]?$"
 )
-_NUMBER = rf"-?[0-9]{{1,6}}(?:\.[0-9]{{1,6}})?|{'|'.join(words.NUMBERS)}"
-_HELD = rf"(?:\[\[ ?({_NUMBER}) ?\]\]|\[ ?({_NUMBER}) ?\]|< ?({_NUMBER}) ?>|\( ?({_NUMBER}) ?\)|({_NUMBER}))"
-_OF = rf"{words.OF} ?(?:an? |the )?(?:possible |maximum |max |total )?(?:of )?{_HELD}"
-_SCORE = re.compile(
-    rf"{_HELD} ?(?P<unit>{words.UNITS} ?)?(?P<of>\(? ?{_OF} ?\)? ?)?(?:{words.UNITS} ?)?"
-    r"(?:\((?P<again>[^()]{1,30})\) ?)?(?:in total|total|overall)? ?[.!]?",
-    re.IGNORECASE,
-)
-_AGAIN = re.compile(rf"{_HELD}(?: ?{words.UNITS})?(?P<of> ?{_OF})?(?: {words.UNITS})?", re.IGNORECASE)
-_ONLY_OF = re.compile(rf"(?:{_OF}|[满滿]分 ?(?P<most>[0-9]{{1,4}}) ?分?)(?: {words.UNITS})?", re.IGNORECASE)
-_SUM = re.compile(r"((?:[0-9]{1,3} ?\+ ?){1,9}[0-9]{1,3}) ?= ?(.*)")
+_WHOLE = re.compile(r" ?[(\[,]? ?(?:total|final|overall)[)\]]$")
 _BEGUN = re.compile(r"[\[(<]{0,2}-?[0-9]|[\[(<]{0,2}[ab]\b", re.IGNORECASE)
-_AROUND = (("[[", "]]"), ("[", "]"), ("(", ")"), ("<", ">"), ("{", "}"), ("$", "$"), ("\\boxed{", "}"))
 _ELEMENT = re.compile(r"<([^\W\d][\w -]{0,30})> ?([^<>]{1,40}?) ?</\1>", re.IGNORECASE)
 _NAMED = r"(?:(?:judge?ment|response|assistant|answer|review|model|output|option|judge|candidate) )?"
 _NAME = r"(?P<{0}>a|b|(?:a )?tie|draw)"
@@ -41,13 +41,15 @@ _BARE = re.compile(r"\[\[ ?(?:[0-9.]{1,8}|[ab]|tie) ?\]\][.!]?|<[0-9.]{1,8}>", r
 @dataclass(frozen=True, slots=True)
 class Found:
     """A verdict on a line. value: None where it is off the scale, or not clear. total: it says that it is of
-    the whole. bare: without a label. clear: false where the line goes on in words (`Score: 5 (or 4)`).
+    the whole. bare: without a label. clear: false where it is not certain what the line says
+    (`Score: 5 (or 4)`). goes_on: a sentence follows on the line.
     """
 
     value: Value | None
     total: bool = False
     bare: bool = False
     clear: bool = True
+    goes_on: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ class Form:
 
     def found(self, shown: str) -> Found | None:
         """The verdict that the whole of a line is; None if it is none."""
-        shown = _unwrapped(shown)
+        shown = unwrapped(shown)
         element = _ELEMENT.fullmatch(shown)
         shown = f"{element[1]}: {element[2]}" if element else shown
         lead = _LEAD.match(shown)
@@ -81,11 +83,13 @@ class Form:
         for _ in range(3):
             parts = _PARTS.fullmatch(shown)
             if parts is None:
-                return None
+                return self._spaced(shown, total)
             kind = self.kind(parts[1])
             if kind is None and parts[1].strip().casefold() not in words.LEADS:
                 return None
             total, named, shown = total or kind == "total", named or kind is not None, parts[2]
+            if kind and self.scale and not words.ENGLISH & set(parts[1].casefold().split(" ")):
+                shown = COMMA.sub(r"\1.\2", shown, count=1)
             value = self._value(shown)
             if value is None:
                 continue
@@ -93,6 +97,20 @@ class Form:
             bare = not named and bool(value[1] or _BARE.fullmatch(shown))
             return Found(value[0], total) if sure and (named or bare) else None
         return None
+
+    def _spaced(self, shown: str, total: bool) -> Found | None:
+        """A verdict without a mark behind its label: `Score 4/5`; the scale must stand there."""
+        parts = _SPACED.fullmatch(shown)
+        kind, value = (self.kind(parts[1]), self._value(parts[2])) if parts else (None, None)
+        return Found(value[0], total or kind == "total") if kind and value and value[1] else None
+
+    def opening(self, head: str) -> Found | None:
+        """A verdict that its line goes on from: `Score: 4. The answer is ...`, `Score: 4, because ...`."""
+        place = _GOES_ON.search(head)
+        if place is None or len(head[place.end() :].split(" ")) < _FEWEST_WORDS:
+            return None
+        found = self.found(head[: place.start()])
+        return None if found is None or found.bare else replace(found, goes_on=True)
 
     def unclear(self, shown: str) -> Found | None:
         """A line that begins as a verdict and goes on otherwise: `Score: 3-4`."""
@@ -102,18 +120,24 @@ class Form:
 
     def kind(self, label: str) -> str | None:
         """ "total" or "score" where these words name the verdict itself."""
-        said = self._without_scale(label.strip(" .,'").casefold())
+        if label.startswith("[") and label.endswith("]"):
+            label = label[1:-1]
+        said = self._without_scale(label.strip(" .,'\"`").replace("_", " ").casefold())
         if said is None:
             return None
+        whole = _WHOLE.search(said)
+        said = said[: whole.start()] if whole else said
         said = next(
             (said.removesuffix(" " + tail) for tail in words.ABOUT if said.endswith(" " + tail)), said
         )
-        parts, total = said.split(" "), False
+        parts, total = said.split(" "), bool(whole)
         while parts and (parts[0] in words.TOTAL or parts[0] in words.OWN):
             total |= parts.pop(0) in words.TOTAL
-        while len(parts) > 1 and (parts[-1] in words.TOTAL or parts[-1] == "is"):
+        while len(parts) > 1 and (parts[-1] in words.TOTAL or parts[-1] in words.AFTER):
             total |= parts.pop() in words.TOTAL
         rest = " ".join(parts)
+        if rest not in self.labels and parts and parts[-1] in words.MEASURES:
+            rest = " ".join(parts[:-1])
         if rest in self.labels:
             whole = total or rest in ("total", "overall") or rest.startswith(words.WHOLE)
             return "total" if whole else "score"
@@ -121,7 +145,7 @@ class Form:
 
     def only_label(self, shown: str, heading: bool) -> str | None:
         """The kind of a line that is a label alone: its value is to stand on the next."""
-        said = _unwrapped(shown)
+        said = unwrapped(shown)
         if not heading and not said.endswith(":"):
             return None
         return self.kind(said.rstrip(": "))
@@ -140,11 +164,11 @@ class Form:
 
     def _value(self, said: str) -> tuple[Value | None, bool] | None:
         """The value and whether its scale (or unit) was written out; None if `said` is no value."""
-        said = _unwrapped(said)
+        said = unwrapped(unwrapped(said, QUOTES).removesuffix("."))
         if self.scale is None:
             found = winner_of(said)
             return None if found is None else (found, False)
-        return _score(said, self.scale)
+        return score(simple(said, self.scale), self.scale)
 
     def _without_scale(self, label: str) -> str | None:
         """`score (0-5)` and `score out of 5` without the scale; None if it is another one."""
@@ -179,63 +203,3 @@ def winner_of(said: str) -> str | None:
 def _plain_name(said: str) -> str:
     said = said.casefold()
     return said if said in ("a", "b") else "tie"
-
-
-def _score(said: str, scale: Scale) -> tuple[Value | None, bool] | None:
-    added = _SUM.fullmatch(said)
-    found = _SCORE.fullmatch(added[2] if added else said)
-    again = found and found["again"]
-    if found is None or (
-        again and not (_AGAIN.fullmatch(again.strip()) or _ONLY_OF.fullmatch(again.strip()))
-    ):
-        return None
-    value, scaled = _first(found), bool(found["of"] or found["unit"])
-    if added and sum(int(part) for part in added[1].split("+")) != value:
-        return None, scaled
-    right = _limit(found) in (None, scale.high) and _agrees(found["again"], value, scale)
-    on = str(found[0]).lstrip("[(< ")[0] != "-" and scale.low <= value <= scale.high
-    return (value if right and on else None), scaled
-
-
-def _agrees(again: str | None, value: float, scale: Scale) -> bool:
-    """Whether brackets behind a value say nothing but it, or its scale: `4 (four)`, `4 (out of 5)`."""
-    if again is None:
-        return True
-    same, only = _AGAIN.fullmatch(again.strip()), _ONLY_OF.fullmatch(again.strip())
-    if same:
-        return _first(same) == value and _limit(same) in (None, scale.high)
-    return bool(only) and (float(only["most"]) if only["most"] else _first(only)) == scale.high
-
-
-def _first(found: re.Match[str]) -> float:
-    return next(_number(found[place]) for place in range(1, 6) if found[place])
-
-
-def _limit(found: re.Match[str]) -> float | None:
-    """What the value is out of."""
-    said = re.search(rf"({_NUMBER})\W*$", found["of"].strip(), re.IGNORECASE) if found["of"] else None
-    return _number(said[1]) if said else None
-
-
-def _number(said: str) -> float:
-    return float(words.NUMBERS.get(said.casefold(), said))
-
-
-def _unwrapped(said: str) -> str:
-    """Without brackets around the whole."""
-    for _ in range(3):
-        said = said.strip(" ")
-        for left, right in _AROUND:
-            inner = said[len(left) : -len(right)]
-            if (
-                said.startswith(left)
-                and said.endswith(right)
-                and inner
-                and left[0] not in inner
-                and right[-1] not in inner
-            ):
-                said = inner
-                break
-        else:
-            return said
-    return said

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from metareward.errors import ConfigError
 
 LOWEST, HIGHEST = 0, 5
-_WIDEST = 100
+WIDEST = 100
 _LABEL = 40  # characters
 
 
@@ -19,9 +19,9 @@ class Scale:
 
     def __post_init__(self) -> None:
         check_label(self.label)
-        if not (0 <= self.low < self.high <= _WIDEST):
+        if not (0 <= self.low < self.high <= WIDEST):
             raise ConfigError(
-                f"a scale goes from a whole number of 0 or more to a higher one of at most {_WIDEST}, "
+                f"a scale goes from a whole number of 0 or more to a higher one of at most {WIDEST}, "
                 f"not from {self.low} to {self.high}"
             )
 

@@ -2,12 +2,15 @@
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
+from metareward.readers.cues import CUE, TAKEN_BACK
 from metareward.readers.forms import Form, Found, Value
-from metareward.readers.page import LONGEST, Line, Page, Standing, lines_of, shown_of
+from metareward.readers.lines import LONGEST, Line, lines_of, shown_of
+from metareward.readers.page import Page, Standing, gives_part
 from metareward.readers.scale import Scale
+from metareward.readers.structured import as_lines
 from metareward.records import Finish, Outcome
 
 NONE, OFF, ENDLESS = "no verdict line", "off the scale", "too many lines"
@@ -37,7 +40,7 @@ _STATED = (
     rf"{_MARKS}{_NUMBER}",
     rf"\b(?:{_SCORE}) (?:for (?:this|the) response )?(?:of|is|was|comes to|:"
     rf"|as) {_MARKS}{_NUMBER}{_NO_COUNT}",
-    r"(?<![\w./-])(?P<value>[0-9]{1,3}(?:\.[0-9]{1,3})?) ?(?:points? )?(?:/ ?|out of )(?P<of>[0-9]{1,3})"
+    r"(?<![\w./,-])(?P<value>[0-9]{1,3}(?:\.[0-9]{1,3})?) ?(?:points? )?(?:/ ?|out of )(?P<of>[0-9]{1,3})"
     rf"(?:\.0)?(?![\w%/]|\.[0-9]){_NO_COUNT}",
 )
 _MENTIONS = tuple(re.compile(pattern, re.IGNORECASE | re.MULTILINE) for pattern in _STATED)
@@ -51,33 +54,18 @@ _NOT_SAID = re.compile(
     r"|n['’]t\b",
     re.IGNORECASE,
 )
-_CHANGE = (
-    "revis|chang|adjust|updat|amend|correct|lower|rais|increas|decreas|reduc|withdraw|retract|reconsider"
-)
-_TAKEN_BACK = re.compile(
-    r"\b(?:up)?on (?:second thoughts?|reflection|further (?:thought|reflection|review|consideration)"
-    r"|reconsideration)\b"
-    r"|\b(?:scratch|strike) that\b|\bi take (?:that|it|this) back\b"
-    r"|\bi (?:made a mistake|was wrong|misjudged|reconsider(?:ed)?)\b"
-    rf"|(?<!\bif )\b(?:i|i['’](?:ll|d|m)|let me|we)(?: \w{{1,12}}){{0,3}} (?:{_CHANGE})(?:e|ed|ing)? "
-    rf"(?:it to\b|(?:my|the|this|that)(?: \w{{1,12}})? (?:{_SCORE}|winner)\b)"
-    rf"|\b(?:{_SCORE}|winner)(?: above| here| given)? (?:should|ought to|must|might|may|could)"
-    r"(?: actually| really| perhaps| instead| rather)? (?:have been|be) (?:an? |the )?"
-    r"(?:[0-9]|(?:judge?ment |response )?[ab]\b)"
-    rf"|\b(?:{_SCORE})(?: above| here| given)? (?:should|ought to|must) (?:have been|be) (?:higher|lower)\b"
-    r"|\b(?:or|but) (?:perhaps|maybe)\b|\b(?:perhaps|maybe) not\b"
-    rf"|\b(?:ignore|disregard|forget) (?:the|that|this|my)(?: \w{{1,12}})? (?:{_SCORE}|line)\b"
-    rf"|\bnot my (?:own |final |actual |real )?(?:{_SCORE}|judge?ment|words?)\b"
-    r"|\b(?:this|that|it|which|score|line|above) (?:is|was) (?:only |just |merely )?(?:an example"
-    r"|a placeholder"
-    r"|a sample|hypothetical|what the \w{1,12} (?:says?|said|claims?|claimed|wrote|writes|gives?|gave"
-    r"|asks?|wants?))"
-    r"|(?:^|[.!?]\s{1,3})(?:oops|correction ?[:,–-]|wait[,.!…–-]|actually[,.!…–-])",
-    re.IGNORECASE | re.MULTILINE,
-)
 _MARKED = re.compile(r"(?<![^\s:(])\[\[ ?([A-Za-z]{1,8}) ?\]\](?P<end>[*_.! ]{0,4}$)?", re.MULTILINE)
 _EITHER = re.compile(r"\b(?:or|either|if|not|would|instead)\b|n['’]t\b", re.IGNORECASE)
-_SENTENCES = re.compile(r"[.!?][\"”)*_]{0,4}[ \t]{1,4}([^.!?]{3,50}[:=：][^!?]{1,20})$")
+_SENTENCES = tuple(
+    re.compile(rf"{before}([^.!?]{{3,50}}(?:[:=：]| is )(?:[^.!?]|\.(?! )){{1,20}})$", re.IGNORECASE)
+    for before in (
+        r"[.!?][\"”)*_]{0,4}[ \t]{1,4}",
+        r"\b(?:score|rating|grade|verdict|total)[^.!?:\n]{0,20}: ?",
+    )
+)
+_NOTE = re.compile(r"(?:note|justification|explanation|reason(?:ing)?|comment|please|let me know)\b", re.I)
+_COLON = re.compile("[:=：]")
+_MARK = re.compile(r"[.!?][\"”)*_]{0,4}[ \t]{1,4}(\[\[[^\[\]]{1,10}\]\])[.!]?$")
 _NEAR = 90  # characters of a sentence that say how a number in it is meant
 
 
@@ -127,7 +115,7 @@ def _winner(text: str, finish: Finish, label: str) -> str:
 
 def _decided(form: Form, text: str) -> Value:
     """The verdict, or why there is none."""
-    lines = list(islice(lines_of(text), _MOST_LINES + 1))
+    lines = list(islice(lines_of(as_lines(text)), _MOST_LINES + 1))
     if len(lines) > _MOST_LINES:
         return ENDLESS
     verdicts = list(_verdicts(form, lines))
@@ -136,7 +124,7 @@ def _decided(form: Form, text: str) -> Value:
     value, why = _unanimous(verdicts, form)
     plain = _QUOTED.sub(" ", "\n".join(line.raw for line in lines))
     if form.scale is not None and not verdicts and lines:
-        value = _last_words(form, lines, plain)
+        value = _in_passing(form, lines, plain)
     elif form.scale is None:
         marked = _marked(plain)
         if value is None and why == NONE and marked:
@@ -146,15 +134,18 @@ def _decided(form: Form, text: str) -> Value:
     if value is None:
         return why
     total = any(verdict.found.total for verdict in verdicts)
-    if isinstance(value, float) and _otherwise(plain, value, form, total):
+    whole = _QUOTED.sub(" ", "\n".join(line.raw for line in lines if not gives_part(line)))
+    if isinstance(value, float) and _otherwise(whole, value, form, total):
         return CONTRADICTORY
-    return DOUBT if _TAKEN_BACK.search(plain) else value
+    return DOUBT if TAKEN_BACK.search(plain) else value
 
 
 def _unanimous(verdicts: list[_Verdict], form: Form) -> tuple[Value | None, str]:
     """What the verdict lines say together, or None and why they say nothing."""
     own = [v for v in verdicts if v.standing is Standing.OWN]
     parts = [v for v in verdicts if v.standing is Standing.CRITERION]
+    if any(v.found.total for v in parts) or len({v.part for v in own if v.found.total} - {0}) > 1:
+        return None, SEVERAL
     doubtful = [v for v in verdicts if v.standing is Standing.DOUBTFUL]
     totals = [v for v in own if v.found.total]
     if not own:
@@ -174,16 +165,30 @@ def _unanimous(verdicts: list[_Verdict], form: Form) -> tuple[Value | None, str]
     return value, ""
 
 
-def _last_words(form: Form, lines: list[Line], plain: str) -> Value | None:
-    """The verdict that is the last sentence of a text without parts, and that is stated nowhere else."""
-    last, page = lines[-1], Page()
+def _in_passing(form: Form, lines: list[Line], plain: str) -> Value | None:
+    """The verdict that is a text's last sentence, but for a note. Without parts; it stands nowhere else."""
+    page = Page()
     for line in lines:
         page.put(line, False)
-    found = _SENTENCES.search(last.raw[-LONGEST:])
-    if page.parts or last.held or found is None or len(list(_MENTIONS[0].finditer(plain))) > 1:
+    if page.parts or len(list(_MENTIONS[0].finditer(plain))) > 1:
         return None
-    said = form.found(shown_of(found[1]))
-    return said.value if said and said.clear and not said.bare else None
+    places = [place for place, line in enumerate(lines) if line.apart and _NOTE.match(line.head)]
+    last = lines[places[0] - 1] if places and places[0] else lines[-1]
+    said = _ends_in(form, last, plain.count("[[") == 1)
+    return said.value if said else None
+
+
+def _ends_in(form: Form, line: Line, marked: bool) -> Found | None:
+    """The verdict that a line of the judge's own ends in. marked: a mark alone (`[[4]]`) is one, too."""
+    tail, mark = line.raw[-LONGEST:], _MARK.search(line.raw[-LONGEST:])
+    if line.held:
+        return None
+    for found in filter(None, (pattern.search(tail) for pattern in _SENTENCES)):
+        leads = re.split(r"[.!?] ", tail[: found.start(1)])[-1]
+        said = None if CUE.search(leads) else form.found(shown_of(found[1]))
+        if said and said.clear and not said.bare and (said.total or _COLON.search(found[1])):
+            return said
+    return form.bare(shown_of(mark[1])) if mark and marked else None
 
 
 def _adds_up(parts: list[Value | None], total: Value) -> bool:
@@ -195,7 +200,8 @@ def _could_add_up(own: list[_Verdict], value: Value, form: Form) -> bool:
     """Whether equal scores could be those of criteria, to be added up. Two that frame the text cannot."""
     if len(own) == 1 or not isinstance(value, float) or form.scale is None:
         return False
-    framed = len(own) == 2 and own[0].first and own[1].last
+    alone = not any(v.found.goes_on for v in own)
+    framed = len(own) == 2 and own[0].first and own[1].last and alone
     return 0 < value * len(own) <= form.scale.high and not framed
 
 
@@ -205,8 +211,11 @@ def _verdicts(form: Form, lines: Iterable[Line]) -> Iterator[_Verdict]:
     label: tuple[str, Standing] | None = None  # of the line before, where it is a label alone
     valued = False  # the line before was the value to such a label
     for line in lines:
-        first, standing = page.before is None, page.standing(line)
-        found = form.found(line.shown) if line.shown else None
+        found = form.found(line.shown) if line.shown else form.opening(line.head)
+        found = found or form.opening(line.head)
+        if found and page.concludes and not found.total:
+            found = replace(found, total=True)
+        first, standing = page.before is None, page.standing(line, bool(found and found.total))
         if kept and ((not line.apart and kept[-1].found.bare) or (valued and form.value(line.shown))):
             kept[-1].standing = Standing.DOUBTFUL
         if found is None and label and (found := form.value(line.shown, label[0])):

@@ -14,9 +14,12 @@ _USUAL: Mapping[str, Range] = {
     "warmup_ratio": (0.0, 0.5),
     "weight_decay": (0.0, 1.0),
     "max_grad_norm": (0.01, 100.0),
+    "epochs": (1, 50),
 }
 _PREFERENCES, _ANSWERS, _ADAPTERS = (1e-7, 1e-4), (1e-7, 5e-4), (1e-6, 2e-3)  # learning rates
+_TEMPERATURES = (0.0, 2.0)  # above, samples are hardly language
 _NEARLY_GREEDY = 0.05  # a temperature, or a top_p, up to which samples hardly differ
+_ANSWER_TOKENS = 4  # fewer hold a word at most
 _VERDICT_TOKENS = 5  # of a verdict line, with nothing before it
 _SHORTEST = 25  # characters that a response or a judgment worth choosing may well have
 
@@ -34,6 +37,9 @@ def cautions(recipe: Any, sizes: Sequence[int]) -> Iterator[str]:
             )
     if recipe.eft.enabled:
         yield from unusual("eft.sft", recipe.eft.sft)
+    for name in ("generate", "judge", "meta_judge"):
+        if own := getattr(recipe, name, None):
+            yield from _out(f"{name}.temperature", own.temperature, _TEMPERATURES)
     yield from _alike(recipe)
     yield from _short(recipe)
     yield from _few(recipe, sizes)
@@ -99,6 +105,12 @@ def _short(recipe: Any) -> Iterator[str]:
                 f"{name}.max_tokens is {own.max_tokens}, and a verdict line alone takes about "
                 f"{_VERDICT_TOKENS}: hardly any can be read; raise it, or set reading = 'forced'"
             )
+    actor = any(iteration.trains_actor for iteration in recipe.iterations)
+    if actor and recipe.generate.max_tokens < _ANSWER_TOKENS:
+        yield (
+            f"generate.max_tokens is {recipe.generate.max_tokens}, which holds a word at most: the responses "
+            "will be cut off, and hardly differ; raise it"
+        )
     limits = {"max_response_characters": "trains_actor"}
     limits |= {"max_judgment_characters": "trains_judge"} if _judging(recipe) else {}
     for number, iteration in enumerate(recipe.iterations):

@@ -9,6 +9,7 @@ from metareward.recipes.settings import Iteration
 from metareward.runner import Runner
 from metareward.settings import shown
 from metareward.stages.cap import most
+from metareward.templates import scale_of
 
 
 def check_possible(recipe: Any, name: str, anchored: bool = False) -> None:
@@ -21,6 +22,8 @@ def check_possible(recipe: Any, name: str, anchored: bool = False) -> None:
         where = f"iterations[{number}]"
         if not judging and not iteration.trains_actor:
             raise ConfigError(f"{where}.roles must have 'actor' in it: {name} trains no judge")
+        if iteration.trains_actor:
+            _check_margin(recipe, where, iteration.min_score_margin)
         if iteration.trains_actor and not (anchored and number):
             _check_responses(recipe, where, judging)
         if judging and iteration.trains_judge:
@@ -39,6 +42,16 @@ def _check_responses(recipe: Any, where: str, judging: bool) -> None:
         raise ConfigError(
             f"generate.temperature is 0, so the {own.samples} responses to a prompt are the same and {where} "
             f"can make no actor pair: set it above 0{other}"
+        )
+
+
+def _check_margin(recipe: Any, where: str, margin: float) -> None:
+    """Two scores must be able to differ by the least margin of a pair."""
+    scale = scale_of(recipe.judge.template)
+    if margin > scale.high - scale.low:
+        raise ConfigError(
+            f"{where}.min_score_margin is {margin:g}, and scores from {scale.span} differ by at most "
+            f"{scale.high - scale.low}: no actor pair could be made; lower it"
         )
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 from metareward.errors import ConfigError
 from metareward.ids import added
 from metareward.models.base import Model
-from metareward.readers import HIGHEST, LOWEST
+from metareward.readers import WIDEST
 from metareward.records import Role
 from metareward.settings import check_samples, checked, one_of, require
 from metareward.stages.auto_rho import check_search
@@ -33,7 +33,7 @@ class Iteration:
         most `rho_target` (see `stages.auto_rho`).
     max_response_characters: an actor pair whose chosen response is longer is left out.
     max_judgment_characters: a judge pair whose chosen judgment is longer is left out.
-    min_score_margin: an actor pair whose mean scores differ by less (points, 0 to 5) is left out.
+    min_score_margin: an actor pair whose mean scores differ by less (points of the rubric) is left out.
     min_elo_margin: a judge pair whose Elo differs by less (natural log units) is left out.
     stop_after_epoch: the epoch whose weights are taken, on the schedule of `epochs`; where one is selected,
         the last that is looked at.
@@ -81,10 +81,10 @@ class Iteration:
         self._check_share()
 
     def _check_margins(self) -> None:
-        """Scores differ by at most the scale; Elo by whatever the prior allows."""
-        score, elo, scale = self.min_score_margin, self.min_elo_margin, float(HIGHEST - LOWEST)
-        wanted = f"0 or more and at most {scale:g}"
-        require(0 <= score <= scale, "iterations.min_score_margin", wanted, score)
+        """Scores differ by at most the widest scale (a recipe knows its own); Elo as the prior allows."""
+        score, elo = self.min_score_margin, self.min_elo_margin
+        wanted = f"0 or more and at most {WIDEST}"
+        require(0 <= score <= WIDEST, "iterations.min_score_margin", wanted, score)
         require(0 <= elo < inf, "iterations.min_elo_margin", "a number of 0 or more", elo)
 
     def _check_share(self) -> None:
