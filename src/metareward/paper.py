@@ -195,9 +195,9 @@ class Paper:
         """
         done = self.store.done(artifact)
         rows = [sketch.rows for sketch in inputs if sketch.rows is not None]
-        paid = (
-            self.store.answered_ids(artifact, question_key(stage, of)) if len(rows) == len(inputs) else set()
-        )
+        if len(rows) < len(inputs):
+            return len(done)
+        paid = self.store.answered_ids(artifact, question_key(stage, of))
         if not paid:
             return len(done)
         asked = (question.request.id for question in stage.questions(of, *rows))
@@ -282,10 +282,10 @@ def weights_size(folder: Path) -> int | None:
 
 def _shape(rows: Sequence[Any]) -> Shape:
     """How many rows, and the mean tokens of what they say: a `text`, or else the messages, if any."""
-    texts = [
+    texts = (
         row.text if hasattr(row, "text") else "".join(m.content for m in getattr(row, "messages", ()))
         for row in rows
-    ]
+    )
     return Shape(len(rows), sum(map(text_tokens, texts)) / len(rows) if rows else 0.0)
 
 

@@ -232,12 +232,12 @@ class Run:
         self._listen(StepStarted(self.section, stage.name, total, len(done)))
         with Writer(artifact, session=self._number) as writer:
             asking = Asking(stage, of, writer, done, Watch(stage, self.section, self._fewest_read))
-            asking.reuse(self.store.answered(artifact, key), stage.questions(of, *inputs))
+            asking.reuse(lambda ids: self.store.answered(artifact, key, ids), stage.questions(of, *inputs))
             stacks, step = self.store.root / "stalled.txt", f"{self.section}: {stage.name}"
             with self._watchdog.over(step, stacks, writer.flush), one_message(step):
                 self._answer(asking, enumerate(stage.questions(of, *inputs)), total)
-                self._answer(asking, asking.take_failures(), total)
-            asking.keep_failures()
+                self._answer(asking, asking.take_failures(enumerate(stage.questions(of, *inputs))), total)
+            asking.keep_failures(enumerate(stage.questions(of, *inputs)))
             step: Any = dataclasses.asdict(stage)  # type: ignore[call-overload]
             told = {"name": stage.name, "step": step, "inputs": [rows.key for rows in inputs]}
             writer.seal({**told, "question_key": key, "model": of.fingerprint, "section": self.section})

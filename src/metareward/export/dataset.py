@@ -25,7 +25,7 @@ from metareward.ids import file_digest
 from metareward.records import Battle, Judgment, Message, PreferencePair, Prompt, Response, Role
 from metareward.show.archive import KINDS, ids_of
 from metareward.stages.cap import WeighJudgePairs
-from metareward.store import Artifact, Manifest, Store, columns
+from metareward.store import Artifact, Ids, Manifest, Store, columns
 
 _BATCH = 512  # rows in memory, and in a row group
 _FILE_ROWS = 100_000
@@ -202,14 +202,14 @@ def _rows(
                 yield {**plain(row), **place}
 
 
-def _repeated(step: Step, earlier: Sequence[Step]) -> set[str]:
+def _repeated(step: Step, earlier: Sequence[Step]) -> Ids:
     """Ids of a step's rows that were already given by an earlier step which asked the same."""
     siblings = [ids_of(*other) for other in earlier if other[1].question_key == step[1].question_key]
     if not siblings:
-        return set()
+        return Ids(())
     ids = ids_of(*step)
     again = pc.is_in(ids, value_set=pa.concat_arrays(siblings))  # type: ignore[attr-defined]
-    return set(ids.filter(again).to_pylist())
+    return Ids(one.as_py() for one in ids.filter(again))
 
 
 def _require_whole(directory: Path, step: Manifest) -> None:
