@@ -22,7 +22,7 @@ from metareward.models.verify import require_unchanged
 from metareward.provenance import Session
 from metareward.records import Prompt
 from metareward.settings import path_of
-from metareward.stages.base import Guess, Rule, Shape, Stage, question_key, step_key
+from metareward.stages.base import Guess, Rule, Shape, Stage, asked_key, derived_key, question_key
 from metareward.store import Artifact, Store, Writer, claim
 from metareward.supervision import Supervision
 from metareward.train import epochs as several
@@ -137,7 +137,7 @@ class Run:
 
     def derive(self, rule: Rule, *inputs: Artifact[Any]) -> Artifact[Any]:
         """Records from records, by a pure rule."""
-        key = step_key(rule, *(artifact.key for artifact in inputs))
+        key = derived_key(rule, inputs)
         artifact = self._open(rule.name, key, rule.record)
         started, reused = time.monotonic(), artifact.whole
         if not reused:
@@ -149,7 +149,7 @@ class Run:
 
     def ask(self, stage: Stage, *inputs: Artifact[Any], of: Model) -> Artifact[Any]:
         """Ask a model every question of a stage that was not answered yet."""
-        key = step_key(stage, of.fingerprint, *(artifact.key for artifact in inputs))
+        key = asked_key(stage, of, inputs)
         artifact = self._open(stage.name, key, stage.record)
         started, reused = time.monotonic(), artifact.whole
         if not reused:
