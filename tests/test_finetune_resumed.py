@@ -73,3 +73,26 @@ def test_the_launcher_starts_it_in_a_process_of_its_own(tmp_path: Path, start: P
     assert [event["event"] for event in heard if event["event"] == "step"] == ["step", "step"]
     assert (tmp_path / "model" / "adapter" / "adapter_model.safetensors").is_file()
     assert not (tmp_path / "work" / "pairs.jsonl").exists()
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("sft", [SETTINGS, ADAPTED], ids=["every weight", "adapter"])
+def test_two_processes_give_the_model_of_one(
+    tmp_path: Path, start: Path, sft: SFT, monkeypatch: pytest.MonkeyPatch
+):
+    """Eight demonstrations in steps of four: nothing to fill up."""
+    from metareward.train.launch import launch
+
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    found = []
+    for processes in (1, 2):
+        job = job_in(tmp_path / str(processes), start, sft, given(8), pairs_per_device=2, processes=processes)
+        found.append(launch(replace(job, work_dir=job.work_dir / "work")))
+    one, two = found
+    assert (two.steps, two.tokens, two.pairs_used) == (one.steps, one.tokens, one.pairs_used)
+    assert two.loss_first == pytest.approx(one.loss_first, rel=1e-4)
+    assert two.loss_last == pytest.approx(one.loss_last, rel=1e-3)
+    ours, theirs, began = (weights(folder) for folder in (two.output_dir, one.output_dir, start))
+    assert any(not torch.equal(theirs[name], began[name]) for name in began)
+    for name in ours:
+        torch.testing.assert_close(ours[name], theirs[name], rtol=0, atol=5e-4)

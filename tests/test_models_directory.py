@@ -105,6 +105,13 @@ def test_a_missing_shard_is_named(tmp_path: Path) -> None:
     check_directory(directory)
 
 
+def test_shards_without_their_index_are_told_before_they_are_loaded(tmp_path: Path) -> None:
+    parts = (f"model-0000{number}-of-00002.safetensors" for number in (1, 2))
+    directory = write(tmp_path / "m", {"config.json": b"{}", **dict.fromkeys(parts, EMPTY_SAFETENSORS)})
+    with pytest.raises(ModelError, match=r"neither model\.safetensors nor model\.safetensors\.index\.json"):
+        check_directory(directory)
+
+
 @pytest.mark.parametrize("text", ["not json", "{}", '{"weight_map": 3}', "[]"])
 def test_an_unreadable_index_is_named(tmp_path: Path, text: str) -> None:
     directory = write(tmp_path / "m", FILES | {"model.safetensors.index.json": text.encode()})

@@ -313,3 +313,45 @@ def test_annotations_in_another_order_are_put_in_the_order_of_the_set(tmp_path):
         2,
         1,
     ]
+
+
+@pytest.mark.parametrize(
+    ("row", "turns"),
+    [
+        ({"system": "Be brief.", "prompt": "Why?"}, [("system", "Be brief."), ("user", "Why?")]),
+        ({"system": "Be brief.", "question": "Why?"}, [("system", "Be brief."), ("user", "Why?")]),
+        ({"instruction": "Add.", "input": "1 2"}, [("user", "Add.\n\n1 2")]),
+        (
+            {"prompt": "And you?", "history": [["Hi", "Ho"]]},
+            [("user", "Hi"), ("assistant", "Ho"), ("user", "And you?")],
+        ),
+        ({"conversations": [{"from": "human", "value": "Why?"}]}, [("user", "Why?")]),
+        ({"prompt": TURNS, "system": None, "context": ""}, [("user", "Why?")]),
+    ],
+    ids=["system", "question", "input", "history", "conversations", "nothing beside"],
+)
+def test_what_other_columns_say_of_a_prompt_is_not_left_out(tmp_path: Path, row: Any, turns: Any):
+    """As with prompts of a run; else a judge is measured on questions that nobody had asked."""
+    for form in (
+        {"chosen": "a", "rejected": "b"},
+        {"response_a": "a", "response_b": "b", "winner": "model_a"},
+        {"chosen": {"from": "gpt", "value": "a"}, "rejected": {"from": "gpt", "value": "b"}},
+    ):
+        (pair,) = read_pairs(write(tmp_path, "p.jsonl", {**row, **form}))
+        assert [(turn.role, turn.content) for turn in pair.messages] == turns
+        assert (pair.first, pair.second, pair.better) == ("a", "b", 1.0)
+    (ranked,), _ = read_ranked(write(tmp_path, "r.jsonl", {**row, "response": "a", "quality": 3}))
+    assert [(turn.role, turn.content) for turn in ranked.messages] == turns
+
+
+def test_a_system_prompt_beside_whole_conversations_comes_first(tmp_path: Path):
+    sides = [[*TURNS, {"role": "assistant", "content": text}] for text in "ab"]
+    row = {"system": "Be brief.", "prompt": "Why?", "chosen": sides[0], "rejected": sides[1]}
+    (pair,) = read_pairs(write(tmp_path, "p.jsonl", row))
+    assert [(turn.role, turn.content) for turn in pair.messages] == [
+        ("system", "Be brief."),
+        ("user", "Why?"),
+    ]
+    for name in ("images", "tools"):
+        with pytest.raises(DataError, match=r"1 of 1 rows cannot be used: (pictures or sound|tool conver)"):
+            read_pairs(write(tmp_path, "p.jsonl", {**row, name: ["x"]}))

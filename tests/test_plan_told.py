@@ -88,3 +88,16 @@ def test_a_finished_run_that_cannot_be_written_in_is_told_from_its_summary(folde
     monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK and real(path, mode))
     assert session.finished(config) == json.loads((folder / "run" / "summary.json").read_text())
     assert session.finished(load(folder, 4)) is None
+
+
+def test_a_plan_says_how_reasoning_is_asked_for(folder):
+    text = (folder / "c.toml").read_text()
+    said = "[reasoning]: reasoning stands between <plan> and </plan>; the template is asked for none; "
+    for reasoning, notes in {
+        "": [],
+        "[reasoning]\nmarkers = ['<plan>', '</plan>']\nthinking = false\n": [
+            f"{said}what was answered otherwise is not taken over"
+        ],
+    }.items():
+        (folder / "other.toml").write_text(text.replace("/run", "/other") + reasoning)
+        assert session.sketch(configs.load(folder / "other.toml")).notes == notes

@@ -136,6 +136,57 @@ class TestPrompts:
             mr.Run(5, mr.fake(), mr.FakeTrainer())  # type: ignore[arg-type]
 
 
+class TestWhatAProgramHandsToARun:
+    """One sentence each, before anything is asked, instead of what Python says deep inside."""
+
+    @pytest.mark.parametrize(
+        ("deed", "says"),
+        [
+            (
+                lambda run, rows: run.ask(mr.Generate, rows, of=mr.Model("m", "", "m")),
+                "a step must be one .*, not Generate",
+            ),
+            (lambda run, rows: run.ask(mr.Generate(), rows, of="m"), "generate: of must be a Model"),
+            (
+                lambda run, rows: run.ask(mr.Generate(), [], of=mr.Model("m", "", "m")),
+                "generate: input 1 must be what run",
+            ),
+            (
+                lambda run, rows: run.ask(mr.Judge(), rows, of=mr.Model("m", "", "m")),
+                "judge takes prompts, responses, in this",
+            ),
+            (
+                lambda run, rows: run.derive(mr.ActorPairs(), rows),
+                "actor_pairs takes prompts, responses, judg",
+            ),
+            (lambda run, rows: run.derive(5, rows), "a step must be one that can be carried out, .* not 5"),
+        ],
+    )
+    def test_what_is_no_step_no_model_or_no_input(self, tmp_path, deed, says):
+        with mr.Run(tmp_path, mr.fake(), mr.FakeTrainer()) as run:
+            with pytest.raises(ConfigError, match="^" + says):
+                deed(run, run.prompts([mr.prompt_of("Why?")]))
+
+    def test_records_that_are_none_and_prompts_that_come_twice(self, tmp_path):
+        with mr.Run(tmp_path, mr.fake(), mr.FakeTrainer()) as run:
+            with pytest.raises(DataError, match="must be records, such as Response, and there is a int"):
+                run.given([1])
+            with pytest.raises(DataError, match=r"given prompt \w+ 2 times; give each once"):
+                run.prompts([mr.prompt_of("Why?"), mr.prompt_of("Why?")])
+
+    def test_a_recipe_begins_with_a_model(self, tmp_path):
+        with mr.Run(tmp_path, mr.fake(), mr.FakeTrainer()) as run:
+            rows = [run.prompts([mr.prompt_of("Why?")])]
+            with pytest.raises(ConfigError, match="the model that a recipe begins with must be a Model"):
+                mr.meta_rewarding(run, "m", rows)  # type: ignore[arg-type]
+
+    def test_a_list_of_turns_is_stored_as_a_prompt(self, tmp_path):
+        given = mr.Prompt("p", [mr.Message("user", "Why?")])  # type: ignore[arg-type]
+        with mr.Run(tmp_path, mr.fake(), mr.FakeTrainer()) as run:
+            (stored,) = run.prompts([given])
+        assert stored.messages == (mr.Message("user", "Why?"),)
+
+
 def test_progress_can_be_printed(tmp_path, capsys):
     with mr.Run(tmp_path, mr.fake(), mr.FakeTrainer(), listen=mr.print_progress) as run:
         with run.within("here"):

@@ -54,6 +54,11 @@ SAID = [
         {"messages": [{"role": "user", "content": PARTS}]},
         [("user", "Hello?")],
     ),
+    ({"messages": json.dumps([SYSTEM, USER, ANSWER])}, [("system", "Be brief."), ("user", "Hello?")]),
+    ({"conversations": ' [{"from": "human", "value": "Hi"}]'}, [("user", "Hi")]),
+    ({"messages": "[1] is a footnote"}, [("user", "[1] is a footnote")]),
+    ({"prompt": json.dumps([USER])}, [("user", json.dumps([USER]))]),
+    ({"prompt": "Hello?", "image": None, "images": [], "audio": ""}, [("user", "Hello?")]),
 ]  # fmt: skip
 
 
@@ -74,6 +79,33 @@ def test_beside_a_named_column_the_system_is_used_and_what_is_not_is_named(tmp_p
     assert loaded.unused == {"context": 1}
     alpaca = lines(tmp_path, {"instruction": "Add.", "input": "1 2"}, name="a.jsonl")
     assert texts(alpaca, column="instruction") == [[("user", "Add.\n\n1 2")]]
+
+
+def test_a_list_of_messages_in_a_table_is_a_conversation(tmp_path):
+    """As pandas and spreadsheets keep it: a text in a cell. Python's own form of it is refused."""
+    (tmp_path / "p.csv").write_text('messages\n"' + json.dumps([SYSTEM, USER]).replace('"', '""') + '"\n')
+    assert texts("p.csv", base=tmp_path) == [[("system", "Be brief."), ("user", "Hello?")]]
+    (tmp_path / "p.csv").write_text(f'chat\n"{[USER]}"\n')
+    refuse("p.csv", "p.csv:2: 'chat' is a text that begins like a list", base=tmp_path, column="chat")
+
+
+def test_pictures_beside_a_prompt_are_not_left_out_without_a_word(tmp_path):
+    rows = [{"prompt": "What is this?", "images": ["a.png"]}, {"prompt": "Hello?", "images": []}]
+    source = lines(tmp_path, *rows)
+    refuse(source, "p.jsonl:1: 'images' stands beside 'prompt', and only text is taken")
+    loaded = load_prompts(source, bad_rows="skip")
+    assert (len(loaded.prompts), loaded.dropped) == (1, {"pictures or sound": 1})
+    asked = load_prompts(source, column="prompt")
+    assert (len(asked.prompts), asked.unused) == (2, {"images": 1})
+    picture = pa.array([{"bytes": b"x" * 100, "path": None}, None])
+    pq.write_table(
+        pa.table({"prompt": ["What is this?", "Hello?"], "image": picture}), tmp_path / "p.parquet"
+    )
+    loaded = load_prompts("p.parquet", base=tmp_path, bad_rows="skip")
+    assert (texts("p.parquet", base=tmp_path, bad_rows="skip"), loaded.dropped) == (
+        [[("user", "Hello?")]],
+        {"pictures or sound": 1},
+    )
 
 
 def test_rows_that_cannot_be_used_are_counted_by_reason(tmp_path):

@@ -114,6 +114,23 @@ def test_rows_of_siblings_are_found_by_the_question_they_answer(tmp_path):
     assert [row.messages[1].content for row in store.answered(new, "q")] == ["one"]
 
 
+def test_of_siblings_only_the_rows_that_are_wanted_are_made(tmp_path, monkeypatch):
+    store, made = Store(tmp_path), []
+    for name in ("a", "b"):
+        artifact = store.artifact("x", name, Prompt)
+        store.mark(artifact, "q")
+        with Writer(artifact) as rows:
+            for n in range(700):
+                rows.add(n, Prompt(f"{name}{n}", (Message("user", f"{n}"),)))
+    begin = Prompt.__init__
+    monkeypatch.setattr(Prompt, "__init__", lambda own, *a, **b: (made.append(1), begin(own, *a, **b))[1])
+    new, wanted = store.artifact("x", "new", Prompt), {"a3", "a699", "b600", "c1"}
+    assert [row.id for row in store.answered(new, "q", wanted.__contains__)] == ["a3", "a699", "b600"]
+    assert len(made) == 3
+    ids = store.answered_ids(new, "q")
+    assert (len(ids), "a3" in ids, "c1" in ids) == (1400, True, False)
+
+
 def test_a_merge_opens_few_parts_at_a_time(tmp_path, monkeypatch):
     from metareward.store import artifact as module
 

@@ -180,6 +180,21 @@ def scalars(folder: Path) -> dict[str, list[tuple[int, float]]]:
 
 
 @pytest.mark.skipif(not installed("tensorboard"), reason="tensorboard is not installed here")
+def test_a_real_event_file_has_the_loops_own_numbers(tmp_path: Path):
+    (tmp_path / "tracking").mkdir()
+    assert tracking.tell(tmp_path, ("tensorboard",), SUMMARY) == []
+    (file,) = tmp_path.rglob("events.out.*")
+    assert file.parent == tmp_path / "tracking" / "loop"
+    found = scalars(file.parent)
+    assert found["model/mean_score"] == [(0, 2.5), (1, 3.5)]
+    assert found["model/bank/all/accuracy"] == [(1, 0.75)]
+    assert found["iteration/loss_first"] == [(0, pytest.approx(0.6931))]
+    assert found["judge_gate/passed"] == [(0, 0.0)]
+    assert found["ladder/referee/elo"] == [(0, 0.0), (1, 31.5)]
+    assert "model/referee_score" not in found, "what is unknown is told as nothing, not as 0"
+
+
+@pytest.mark.skipif(not installed("tensorboard"), reason="tensorboard is not installed here")
 @pytest.mark.parametrize("kind", ["DPO", "SFT"])
 def test_event_files_lie_under_the_run_for_good(tmp_path: Path, start: Path, kind: str):
     from metareward.train.launch import _clean
@@ -195,6 +210,9 @@ def test_event_files_lie_under_the_run_for_good(tmp_path: Path, start: Path, kin
         job = replace(job_in(root, start), machine=machine, tracked=tracked)
         result, _ = tune(job)
     _clean(job.work_dir)
+    assert [path.parent.relative_to(root) for path in root.rglob("events.out.*")] == [
+        Path("tracking", "iteration-0", "key")
+    ]
     (tag,) = [tag for tag in scalars(tracked.folder) if tag == "train/loss"]
     steps = scalars(tracked.folder)[tag]
     assert [step for step, _ in steps] == list(range(1, result.steps + 1))

@@ -63,6 +63,22 @@ def test_what_was_answered_is_kept_and_the_setting_goes_on(tmp_path):
     assert all(row.score is None for row in rows)
 
 
+def test_a_step_that_was_ended_is_not_paid_for_again(tmp_path):
+    """Not even the 64 answers that the rule needs: those that lie there say it."""
+    with pytest.raises(StepError):
+        asked(tmp_path, Judge(samples=4), unread)
+    paid = []
+
+    def script(request, model):
+        paid.append(request.id)
+        return unread(request, model)
+
+    with pytest.raises(StepError, match=r"of the first 73 answers 0 have a verdict") as stopped:
+        asked(tmp_path, Judge(samples=4), script)
+    assert "7/10" in str(stopped.value)
+    assert paid == []
+
+
 def test_comparisons_are_watched_too(tmp_path):
     with pytest.raises(StepError, match=r"compare: of the first 73 answers 0 .* 73 without a winner"):
         asked(tmp_path, Compare(), lambda request, model: Reply("Both are fine."))

@@ -1,15 +1,12 @@
 """Questions on their way to an engine and answers on their way to the disk, each exactly once."""
 
 import dataclasses
-import hashlib
 import traceback
-from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from itertools import chain
+from functools import cached_property
+from sys import intern
 from typing import Any
-
-import numpy as np
 
 from metareward.engines.base import Completion, Request
 from metareward.errors import MetarewardError, StepError
@@ -17,7 +14,7 @@ from metareward.models.base import Model
 from metareward.records import Finish
 from metareward.secrets import scrub
 from metareward.stages.base import Question, Stage
-from metareward.store import Writer
+from metareward.store import Ids, Positions, Writer
 from metareward.unread import Watch
 
 Numbered = tuple[int, Question]
@@ -27,31 +24,43 @@ class Asking:
     """The bookkeeping of one `ask`: positions done, questions out, failures to be asked once more."""
 
     def __init__(
-        self, stage: Stage, model: Model, writer: Writer, done: set[int], watch: Watch | None = None
+        self, stage: Stage, model: Model, writer: Writer, done: Positions, watch: Watch | None = None
     ) -> None:
         self.stage, self.model, self.done, self.tokens = stage, model, done, 0
         self.watch = watch or Watch(stage, "", 0)
+        self.watch.remember(writer.artifact.so_far())
         self._writer = writer
         self._out: dict[str, Numbered] = {}
-        self._failed: list[tuple[Numbered, Completion]] = []
-        self._tried: dict[int, Completion] = {}  # first tries that failed, by position
+        self._failed: dict[int, Completion] = {}  # by position; never with their questions, which are large
+        self._tried: dict[int, Completion] = {}  # first tries that failed
 
-    def reuse(self, answered: Iterator[Any], questions: Iterable[Question]) -> None:
-        """Take over rows that another artifact already paid for, known by their ids."""
-        first = next(answered, None)
-        if first is None:
-            return
-        wanted = _Places(question.request.id for question in questions)
-        for row in chain([first], answered):
-            position = wanted.find(row.id)
+    def reuse(
+        self, answered: Callable[[Callable[[str], bool]], Iterator[Any]], questions: Iterable[Question]
+    ) -> None:
+        """Take over rows that other artifacts already paid for.
+
+        answered: the rows there whose ids are wanted. questions: read only if there is any row at all.
+        """
+        places = _Places(questions)
+
+        def wanted(name: str) -> bool:
+            position = places.known.find(name)
+            return position is not None and position not in self.done
+
+        for row in answered(wanted):
+            position = places.known.find(row.id)
             if position is not None and position not in self.done:
                 self._writer.add(position, row, reused=1)
                 self.done.add(position)
 
     def requests(self, questions: Iterable[Numbered]) -> Iterator[Request]:
-        """What is still to be asked. Lazy: the engine decides how far ahead it reads."""
+        """What is still to be asked. Lazy: the engine decides how far ahead it reads.
+
+        StepError if verdicts that are there already are so unreadable that no more should be paid for.
+        """
         for position, question in questions:
             if position not in self.done:
+                self.watch.check()
                 self._out[question.request.id] = (position, question)
                 yield question.request
 
@@ -65,26 +74,26 @@ class Asking:
             )
         self.tokens += completion.output_tokens
         if completion.finish is Finish.FAILED:
-            error = completion.error and scrub(completion.error)  # texts of libraries and of servers
-            self._failed.append((numbered, dataclasses.replace(completion, error=error)))
+            error = completion.error and intern(scrub(completion.error))  # of libraries and of servers
+            self._failed[numbered[0]] = dataclasses.replace(completion, error=error)
         else:
             self._keep(numbered, completion)
 
-    def take_failures(self) -> list[Numbered]:
-        """The questions that failed, to be asked once more."""
-        failed, self._failed = self._failed, []
-        self._tried = {position: completion for (position, _), completion in failed}
-        return [numbered for numbered, _ in failed]
+    def take_failures(self, questions: Iterable[Numbered]) -> Iterator[Numbered]:
+        """Of all questions those that failed, to be asked once more. Reads none where none did."""
+        self._tried, self._failed = self._failed, {}
+        return (numbered for numbered in questions if numbered[0] in self._tried) if self._tried else iter(())
 
-    def keep_failures(self) -> None:
+    def keep_failures(self, questions: Iterable[Numbered]) -> None:
         """Record what failed twice as failed. If nothing else came of the step, say so and stop."""
         if self._failed and not self.done:
             raise StepError(
                 f"{self.stage.name}: every one of {len(self._failed)} requests failed; the first said: "
-                f"{self._failed[0][1].error}"
+                f"{next(iter(self._failed.values())).error}"
             )
-        for numbered, completion in self._failed:
-            self._keep(numbered, completion)
+        for numbered in questions if self._failed else ():
+            if (completion := self._failed.get(numbered[0])) is not None:
+                self._keep(numbered, completion)
 
     def check_all_answered(self) -> None:
         """An engine that leaves a request unanswered broke its promise."""
@@ -108,24 +117,15 @@ class Asking:
 
 
 class _Places:
-    """Where each id stands in a long sequence, in 12 bytes an id: a run has a million of them."""
+    """Where the questions of a stage stand, worked out when that is first asked."""
 
-    def __init__(self, ids: Iterable[str]) -> None:
-        hashes = array("Q", (_short(one) for one in ids))
-        found_N = np.frombuffer(hashes, dtype=np.uint64)
-        self._order_N = np.argsort(found_N, kind="stable").astype(np.uint32)
-        self._hashes_N = found_N[self._order_N]
+    def __init__(self, questions: Iterable[Question]) -> None:
+        self._questions = questions
 
-    def find(self, one: str) -> int | None:
-        """The place of an id, None if it is not there."""
-        wanted = np.uint64(_short(one))
-        at = int(np.searchsorted(self._hashes_N, wanted))
-        there = at < len(self._hashes_N) and self._hashes_N[at] == wanted
-        return int(self._order_N[at]) if there else None
-
-
-def _short(one: str) -> int:
-    return int.from_bytes(hashlib.blake2b(one.encode(), digest_size=8).digest())
+    @cached_property
+    def known(self) -> Ids:
+        """By the ids of their rows."""
+        return Ids(question.request.id for question in self._questions)
 
 
 @contextmanager

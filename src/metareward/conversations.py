@@ -4,6 +4,8 @@ A column that belongs to the prompt is used where its place in it is certain, an
 is left out without a word.
 """
 
+import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
@@ -22,6 +24,8 @@ FORMS = (
     '{"instruction": text, "input": text}, or a text alone'
 )
 _BESIDE = (*SYSTEM, "history", *ADDED, "tools")
+_PICTURES = ("image", "images", "video", "videos", "audio", "audios")
+_WRITTEN = re.compile(r"""\s*\[\s*\{\s*["'](?:role|from|content|value)["']\s*:""")  # messages, as a text
 _ROLES = ("system", "user", "assistant")
 _SAME_ROLE = {"human": "user", "gpt": "assistant", "chatgpt": "assistant", "bot": "assistant"}
 _SAME_ROLE |= {"model": "assistant", "developer": "system"}
@@ -30,6 +34,7 @@ _BEGUN = ("prompt", "instruction")  # texts that `input` and `context` belong be
 _TOOLS = "tool conversation"
 _ODD_TURN = "a turn of another form"
 _NO_TEXT = "a column that is no text"
+_NOT_TEXT = "pictures or sound"
 _NO_PLACE = "a column without a certain place"
 _COLUMNS_SHOWN = 8
 _NEAR = 0.7  # so that "question" is not taken for a slip of "conversation"
@@ -37,7 +42,7 @@ _NEAR = 0.7  # so that "question" is not taken for a slip of "conversation"
 
 def needed(column: str | None) -> tuple[str, ...]:
     """The columns that a row's prompt may stand in."""
-    return (column, *_BESIDE) if column else (*COLUMNS, *_BESIDE)
+    return (column, *_BESIDE) if column else (*COLUMNS, *_BESIDE, *_PICTURES)
 
 
 def conversation_of(row: Any, column: str | None, where: str) -> list[Message]:
@@ -61,13 +66,18 @@ def conversation_of(row: Any, column: str | None, where: str) -> list[Message]:
     return _completed(turns, name, row, column, where)
 
 
+def beside(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What a row keeps of a prompt in other columns than the prompt's own, pictures and tools with it."""
+    return {name: row[name] for name in (*_BESIDE, *_PICTURES) if _holds(row.get(name))}
+
+
 def unused_columns(row: Any, column: str | None) -> list[str]:
     """Columns of a row that seem to belong to the prompt but stand beside a column that the user named."""
     if column is None or not isinstance(row, Mapping):
         return []
     begun = column in _BEGUN and isinstance(row.get(column), str)
     added = [name for name in ADDED if not (begun and isinstance(row.get(name), str))]
-    return [name for name in (*added, "tools") if name != column and _holds(row.get(name))]
+    return [name for name in (*added, "tools", *_PICTURES) if name != column and _holds(row.get(name))]
 
 
 def _first(names: Iterable[str], holds: Callable[[str], object]) -> str | None:
@@ -80,6 +90,9 @@ def _completed(
     """The turns with what other columns add to them: system, history, input and context."""
     if column is None and _holds(row.get("tools")):
         raise BadRow(_TOOLS, f"{where}: 'tools' stands beside {name!r}, and tools are not supported")
+    if column is None and (picture := _first(_PICTURES, lambda name: _holds(row.get(name)))):
+        told = f"{where}: {picture!r} stands beside {name!r}, and only text is taken; set column = {name!r}"
+        raise BadRow(_NOT_TEXT, f"{told} in [prompts] to ask without it")
     alone = isinstance(row[name], str) and len(turns) == 1
     if alone and name in _BEGUN:
         turns = [Message("user", _with_added(turns[0].content, name, row, column, where))]
@@ -198,6 +211,8 @@ def _missing(column: str | None, names: Iterable[str]) -> str:
 
 def _turns(value: Any, name: str, where: str) -> list[Message]:
     if isinstance(value, str):
+        value = _written(value, name, where)
+    if isinstance(value, str):
         return [Message("user", value)]
     if value is None:
         raise BadRow("no prompt", f"{where}: {name!r} must be a text or a list of messages, not nothing")
@@ -207,6 +222,17 @@ def _turns(value: Any, name: str, where: str) -> list[Message]:
     while turns and turns[-1].role == "assistant":  # an answer that the dataset brings along
         turns.pop()
     return turns
+
+
+def _written(text: str, name: str, where: str) -> Any:
+    """The turns that a text of such a column writes out, as in a table; any other text as it is."""
+    if name in _BEGUN or not _WRITTEN.match(text):
+        return text
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        told = f"{where}: {name!r} is a text that begins like a list of messages and is no JSON"
+        raise BadRow(_ODD_TURN, f"{told}; write it with json.dumps, or as a list") from None
 
 
 def turn_of(turn: Any, where: str) -> Message:
@@ -231,7 +257,7 @@ def _content(content: Any, name: str, where: str) -> str:
     """A text, also one in parts; pictures and sound are refused by their name."""
     if isinstance(content, list) and content and all(isinstance(part, Mapping) for part in content):
         if other := next(_not_text(content), None):
-            raise BadRow("pictures or sound", f"{where}: a part of type {shown(other)}; only text is taken")
+            raise BadRow(_NOT_TEXT, f"{where}: a part of type {shown(other)}; only text is taken")
         if all(isinstance(part.get("text"), str) for part in content):
             return "".join(part["text"] for part in content)
     if not isinstance(content, str):

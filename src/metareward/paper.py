@@ -13,7 +13,17 @@ from metareward.ids import fingerprint
 from metareward.models.base import Model
 from metareward.records import Prompt
 from metareward.settings import checked, positive, require
-from metareward.stages.base import Guess, Rule, Shape, Stage, question_key, step_key, text_tokens
+from metareward.stages.base import (
+    Guess,
+    Rule,
+    Shape,
+    Stage,
+    asked_key,
+    derived_key,
+    question_key,
+    step_key,
+    text_tokens,
+)
 from metareward.store import Artifact, Store
 from metareward.train.dpo import DPO
 from metareward.train.epochs import ending_with, model_of
@@ -158,7 +168,7 @@ class Paper:
 
     def ask(self, stage: Stage, *inputs: Sketch, of: Model) -> Sketch:
         """Count a stage's calls and tokens, and what is done of them."""
-        key = step_key(stage, of.fingerprint, *(sketch.key for sketch in inputs))
+        key = asked_key(stage, of, inputs)
         work = stage.work(self.guess, *(sketch.shape for sketch in inputs))
         artifact = self.store.artifact(stage.name, key, stage.record)
         makes = f"{stage.record.__name__.lower()}s"
@@ -173,19 +183,8 @@ class Paper:
         seconds = self._seconds(stage.name, calls, done, prompt_tokens, output_tokens)
         state = "done" if artifact.whole else f"{done} done" if done else "to do"
         about = next((sketch.said for sketch in reversed(inputs) if sketch.said), "")
-        own = (
-            self.section,
-            stage.name,
-            makes,
-            key,
-            calls,
-            done,
-            prompt_tokens,
-            output_tokens,
-            state,
-            seconds,
-        )
-        self.steps.append(PlannedStep(*own, by=of.name, about=about))
+        place, asked = (self.section, stage.name, makes, key), (calls, done, prompt_tokens, output_tokens)
+        self.steps.append(PlannedStep(*place, *asked, state, seconds, by=of.name, about=about))
         return Sketch(key, Shape(calls, written), artifact if artifact.whole else None, said)
 
     def _paid(self, stage: Stage, artifact: Artifact[Any], inputs: Sequence[Sketch], of: Model) -> int:
@@ -195,9 +194,9 @@ class Paper:
         """
         done = self.store.done(artifact)
         rows = [sketch.rows for sketch in inputs if sketch.rows is not None]
-        paid = (
-            self.store.answered_ids(artifact, question_key(stage, of)) if len(rows) == len(inputs) else set()
-        )
+        if len(rows) < len(inputs):
+            return len(done)
+        paid = self.store.answered_ids(artifact, question_key(stage, of))
         if not paid:
             return len(done)
         asked = (question.request.id for question in stage.questions(of, *rows))
@@ -205,7 +204,7 @@ class Paper:
 
     def derive(self, rule: Rule, *inputs: Sketch) -> Sketch:
         """A rule asks nothing; it leaves at most so many rows."""
-        key = step_key(rule, *(sketch.key for sketch in inputs))
+        key = derived_key(rule, inputs)
         artifact = self.store.artifact(rule.name, key, rule.record)
         shape = rule.shape(*(sketch.shape for sketch in inputs))
         if artifact.whole:
@@ -282,10 +281,10 @@ def weights_size(folder: Path) -> int | None:
 
 def _shape(rows: Sequence[Any]) -> Shape:
     """How many rows, and the mean tokens of what they say: a `text`, or else the messages, if any."""
-    texts = [
+    texts = (
         row.text if hasattr(row, "text") else "".join(m.content for m in getattr(row, "messages", ()))
         for row in rows
-    ]
+    )
     return Shape(len(rows), sum(map(text_tokens, texts)) / len(rows) if rows else 0.0)
 
 

@@ -90,6 +90,15 @@ class Reasoning:
         given = self.markers if isinstance(self.markers, str) else list(self.markers)
         require(fit, "reasoning.markers", wanted, given)
 
+    def __str__(self) -> str:
+        """What is set, in words; nothing where nothing is."""
+        said = ["reasoning is kept in the answers"] if self.markers == "keep" else []
+        if not isinstance(self.markers, str):
+            said.append(f"reasoning stands between {' and '.join(self.markers)}")
+        if self.thinking is not None:
+            said.append(f"the template is asked for {'reasoning' if self.thinking else 'none'}")
+        return "; ".join(said)
+
     @property
     def known(self) -> tuple[Markers, ...]:
         """The markers that count; none where reasoning is kept."""

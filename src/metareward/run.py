@@ -22,7 +22,7 @@ from metareward.models.verify import require_unchanged
 from metareward.provenance import Session
 from metareward.records import Prompt
 from metareward.settings import path_of
-from metareward.stages.base import Guess, Rule, Shape, Stage, question_key, step_key
+from metareward.stages.base import Guess, Rule, Shape, Stage, asked_key, derived_key, question_key
 from metareward.store import Artifact, Store, Writer, claim
 from metareward.supervision import Supervision
 from metareward.train import epochs as several
@@ -137,7 +137,7 @@ class Run:
 
     def derive(self, rule: Rule, *inputs: Artifact[Any]) -> Artifact[Any]:
         """Records from records, by a pure rule."""
-        key = step_key(rule, *(artifact.key for artifact in inputs))
+        key = derived_key(rule, inputs)
         artifact = self._open(rule.name, key, rule.record)
         started, reused = time.monotonic(), artifact.whole
         if not reused:
@@ -149,7 +149,7 @@ class Run:
 
     def ask(self, stage: Stage, *inputs: Artifact[Any], of: Model) -> Artifact[Any]:
         """Ask a model every question of a stage that was not answered yet."""
-        key = step_key(stage, of.fingerprint, *(artifact.key for artifact in inputs))
+        key = asked_key(stage, of, inputs)
         artifact = self._open(stage.name, key, stage.record)
         started, reused = time.monotonic(), artifact.whole
         if not reused:
@@ -232,12 +232,12 @@ class Run:
         self._listen(StepStarted(self.section, stage.name, total, len(done)))
         with Writer(artifact, session=self._number) as writer:
             asking = Asking(stage, of, writer, done, Watch(stage, self.section, self._fewest_read))
-            asking.reuse(self.store.answered(artifact, key), stage.questions(of, *inputs))
+            asking.reuse(lambda ids: self.store.answered(artifact, key, ids), stage.questions(of, *inputs))
             stacks, step = self.store.root / "stalled.txt", f"{self.section}: {stage.name}"
             with self._watchdog.over(step, stacks, writer.flush), one_message(step):
                 self._answer(asking, enumerate(stage.questions(of, *inputs)), total)
-                self._answer(asking, asking.take_failures(), total)
-            asking.keep_failures()
+                self._answer(asking, asking.take_failures(enumerate(stage.questions(of, *inputs))), total)
+            asking.keep_failures(enumerate(stage.questions(of, *inputs)))
             step: Any = dataclasses.asdict(stage)  # type: ignore[call-overload]
             told = {"name": stage.name, "step": step, "inputs": [rows.key for rows in inputs]}
             writer.seal({**told, "question_key": key, "model": of.fingerprint, "section": self.section})

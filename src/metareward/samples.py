@@ -3,7 +3,7 @@
 Chosen by a hash of their ids, never by score, so that nothing is shown for being good.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from metareward.evaluate.verifiable import Verifiable
@@ -38,9 +38,10 @@ def _answered(look: Look) -> tuple[Any, Any] | None:
 
 
 def _answers(first: Look, last: Look) -> list[dict[str, Any]]:
-    prompts: dict[str, Prompt] = {prompt.id: prompt for prompt in _shown(first)[0]}
-    before, after = (_by_prompt(_shown(look)[1]) for look in (first, last))
-    both = sorted(before.keys() & after.keys(), key=lambda name: seed_of("sample", name))[:ANSWERS]
+    answered = ({answer.prompt_id for answer in _shown(look)[1]} for look in (first, last))
+    both = sorted(set.intersection(*answered), key=lambda name: seed_of("sample", name))[:ANSWERS]
+    prompts: dict[str, Prompt] = {prompt.id: prompt for prompt in _shown(first)[0] if prompt.id in both}
+    before, after = (_by_prompt(_shown(look)[1], both) for look in (first, last))
     known = next((one.answers for one, _ in first.evaluated if isinstance(one, Verifiable)), {})
     return [
         {
@@ -58,11 +59,12 @@ def _shown(look: Look) -> tuple[Any, Any]:
     return found
 
 
-def _by_prompt(answers: Iterable[Response]) -> dict[str, Response]:
-    """The first answer to each prompt."""
+def _by_prompt(answers: Iterable[Response], prompts: Sequence[str]) -> dict[str, Response]:
+    """The first answer to each of these prompts."""
     found: dict[str, Response] = {}
     for answer in answers:
-        found.setdefault(answer.prompt_id, answer)
+        if answer.prompt_id in prompts:
+            found.setdefault(answer.prompt_id, answer)
     return found
 
 
@@ -74,9 +76,9 @@ def _side(look: Look, answer: Response, prompt: Prompt, known: dict[str, str]) -
 
 def _pair(rounds: list[Round], role: str) -> Iterable[dict[str, Any]]:
     for round in reversed(rounds):
-        pairs = [pair for part in round.pairs for pair in part if pair.role == role]
-        if pairs:
-            pair = min(pairs, key=lambda pair: seed_of("sample", pair.id))
+        pairs = (pair for part in round.pairs for pair in part if pair.role == role)
+        pair = min(pairs, key=lambda pair: seed_of("sample", pair.id), default=None)
+        if pair is not None:
             why = _why_judge(pair, round) if role == "judge" else _why_actor(pair)
             prompt = transcript(pair.messages)
             yield {

@@ -11,6 +11,7 @@ from typing import Any
 
 from metareward import files, models, summary, tracking
 from metareward.config import Config
+from metareward.display import one_line
 from metareward.engines import clock
 from metareward.errors import ConfigError, DataError, StoreError
 from metareward.evaluate.base import Evaluation, Evaluations
@@ -197,6 +198,8 @@ def sketch(config: Config) -> Paper:
     chosen = config.evaluate.build(config.path.parent)
     loaded = load_at_hand(config, chosen)
     paper.notes += _refusals(config, loaded)
+    if said := str(config.reasoning):
+        paper.notes.append(f"[reasoning]: {one_line(said)}; what was answered otherwise is not taken over")
     if loaded is not None:
         split = split_for(config, loaded.prompts)
         batches: list[Any] = [paper.prompts(batch) for batch in split.batches]

@@ -15,7 +15,7 @@ from metareward.errors import DataError
 from metareward.ids import fingerprint
 from metareward.records import Message, Prompt
 from metareward.rows import BadRow, kind, rows_of
-from metareward.settings import one_of, require
+from metareward.settings import one_of, path_of, require
 
 BAD_ROWS = ("refuse", "skip")
 _DUPLICATE = "duplicate prompt"
@@ -46,7 +46,7 @@ class Split:
 
 
 def load_prompts(
-    source: str,
+    source: str | Path,
     *,
     split: str = "train",
     column: str | None = None,
@@ -63,6 +63,7 @@ def load_prompts(
         such rows and count them by reason.
     """
     require(bad_rows in BAD_ROWS, "prompts.bad_rows", one_of(BAD_ROWS), bad_rows)
+    source = str(path_of(source, "a source of prompts")) if not isinstance(source, str) else source
     seen: dict[str, Prompt] = {}
     dropped: Counter[str] = Counter()
     unused: Counter[str] = Counter()

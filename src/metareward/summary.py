@@ -1,8 +1,9 @@
 """What came of a run, in numbers: one entry a model, one entry an iteration. Nothing is guessed."""
 
 import json
+from array import array
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -91,12 +92,11 @@ def mean_score(judgments: Iterable[Judgment]) -> tuple[float | None, float | Non
 
     The error takes prompts as the independent units (responses to one prompt resemble each other).
     """
-    by_prompt: dict[str, dict[str, list[float]]] = {}
+    by_prompt: dict[str, dict[str, array[float]]] = {}
     for judgment in judgments:
         if judgment.score is not None:
-            by_prompt.setdefault(judgment.prompt_id, {}).setdefault(judgment.response_id, []).append(
-                judgment.score
-            )
+            own = by_prompt.setdefault(judgment.prompt_id, {})
+            own.setdefault(judgment.response_id, array("d")).append(judgment.score)
     if not by_prompt:
         return None, None, 0
     means = [[float(np.mean(scores)) for scores in responses.values()] for responses in by_prompt.values()]
@@ -107,11 +107,19 @@ def mean_score(judgments: Iterable[Judgment]) -> tuple[float | None, float | Non
 
 
 def _lengths(answers: Iterable[Response]) -> dict[str, Any]:
-    kept = [answer for answer in answers if answer.finish is not Finish.FAILED]
+    lengths, cut_off = array("q"), 0
+    for answer in _given(answers):
+        lengths.append(len(answer.answer))
+        cut_off += answer.finish is Finish.LENGTH
     return {
-        "mean_length": float(np.mean([len(answer.answer) for answer in kept])) if kept else None,
-        "cut_off_rate": _share(sum(answer.finish is Finish.LENGTH for answer in kept), len(kept)),
+        "mean_length": float(np.mean(lengths)) if lengths else None,
+        "cut_off_rate": _share(cut_off, len(lengths)),
     }
+
+
+def _given(answers: Iterable[Response]) -> Iterator[Response]:
+    """All but those that the engine failed to give."""
+    return (answer for answer in answers if answer.finish is not Finish.FAILED)
 
 
 def _reasoned(answers: Iterable[Response], judgments: Iterable[Judgment]) -> dict[str, Any]:
@@ -120,15 +128,18 @@ def _reasoned(answers: Iterable[Response], judgments: Iterable[Judgment]) -> dic
     mean_reasoning_length: characters, over the answers with reasoning. Of those that did not end there is no
     answer, and a forced verdict was read after they were ended.
     """
-    kept = [answer for answer in answers if answer.finish is not Finish.FAILED]
     found: dict[str, Any] = {}
-    for name, rows in (("", kept), ("judgment_", list(judgments))):
-        lengths = [row.reasoning for row in rows if row.reasoning or not row.reasoning_ended]
+    for name, rows in (("", _given(answers)), ("judgment_", judgments)):
+        lengths, total, unended = array("q"), 0, 0
+        for row in rows:
+            total += 1
+            unended += not row.reasoning_ended
+            if row.reasoning or not row.reasoning_ended:
+                lengths.append(row.reasoning)
         if lengths:
-            found[f"{name}reasoning_rate"] = _share(len(lengths), len(rows))
+            found[f"{name}reasoning_rate"] = _share(len(lengths), total)
             found[f"mean_{name}reasoning_length"] = float(np.mean(lengths))
-            unended = sum(not row.reasoning_ended for row in rows)
-            found[f"{name}reasoning_cut_off_rate"] = _share(unended, len(rows))
+            found[f"{name}reasoning_cut_off_rate"] = _share(unended, total)
     return found
 
 

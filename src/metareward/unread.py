@@ -1,6 +1,7 @@
 """Verdicts that cannot be read, noticed while there is something left to save."""
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 from metareward.display import one_line
@@ -39,6 +40,11 @@ class Watch:
         self._reasons: Counter[str] = Counter()
         self._example = ""
 
+    def remember(self, records: Iterable[Any]) -> None:
+        """What earlier sessions were answered: it counts, so that an ended step is not paid for once more."""
+        for record in records if self._on else ():
+            self.put(record)
+
     def put(self, record: Any) -> None:
         """One record that was read from an answer."""
         if not self._on or record.finish is Finish.FAILED:
@@ -60,7 +66,9 @@ class Watch:
 
     def check(self) -> None:
         """StepError where so few can be read that the rest is not worth paying for."""
-        if not self._on or self._total < FIRST or wilson(self._read, self._total)[1] >= self._fewest:
+        if not self._on or self._total < FIRST or self._read >= self._fewest * self._total:
+            return
+        if wilson(self._read, self._total)[1] >= self._fewest:
             return
         reasons = ", ".join(f"{count} {reason}" for reason, count in self._reasons.most_common())
         raise StepError(

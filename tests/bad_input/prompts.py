@@ -145,6 +145,10 @@ ROWS = [
         "('tool'), which are not supported"),
     row("a picture", '{"messages": [{"role": "user", "content": [{"type": "image"}]}]}', "message 1: a part of type 'image'; "
         "only text is taken"),
+    row("a picture beside the prompt", '{"prompt": "a", "image": "a.png"}', "'image' stands beside 'prompt', and only text is "
+        "taken; set column = 'prompt' in [prompts] to ask without it"),
+    row("messages in Python's own form", '{"messages": "[{\'role\': \'user\'}]"}', "'messages' is a text that begins like a "
+        "list of messages and is no JSON; write it with json.dumps, or as a list"),
     rows("only rows that cannot be used", "p.jsonl", '{"prompt": null}\n', "p.jsonl: none of 1 rows can be used; the first: "
          "p.jsonl:1: 'prompt' must be a text or a list of messages, not nothing", more='bad_rows = "skip"\n'),
     row("an unknown role", '{"messages": [{"role": "human", "content": "a"}]}', "message 1: unknown role 'human'; a role "

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from heapq import nsmallest
 from typing import Any
 
 from metareward.answers import alike, marks
@@ -143,11 +144,11 @@ def share_of(values: Values) -> Estimate | None:
 
 def _rows(prompts: Iterable[Prompt], responses: Iterable[Response]) -> tuple[list[_Row], int]:
     """The answers to look at, in an order that does not depend on theirs, and how many had failed."""
-    known = {prompt.id: prompt for prompt in prompts}
-    chosen = set(sorted(known, key=lambda key: seed_of("answers", key))[:PROMPTS])
+    chosen = nsmallest(PROMPTS, prompts, key=lambda prompt: seed_of("answers", prompt.id))
+    known = {prompt.id: prompt for prompt in chosen}
     answers: dict[str, list[Response]] = {}
     for response in responses:
-        if known[response.prompt_id].id in chosen:
+        if response.prompt_id in known:
             answers.setdefault(response.prompt_id, []).append(response)
     rows, failed = [], 0
     for key in sorted(answers):

@@ -8,7 +8,7 @@ from typing import Any
 from metareward.diff.sides import Side, Slot
 from metareward.rundir import changed
 from metareward.show.archive import ids_of
-from metareward.store import Manifest
+from metareward.store import Ids, Manifest
 from metareward.train.lineage import Training
 
 SAME, CHANGED, BEFORE, AFTER = "same", "changed", "only before", "only after"
@@ -157,12 +157,9 @@ def _rows(walk: _Walk, before: str, after: str) -> tuple[int | None, int | None]
         siblings = [key for key in walk.before.slots.values() if _asks(walk.before, key, manifest)]
     else:
         return manifest.rows, None
-    own = ids_of(directory, manifest).to_pylist()
-    known = [
-        ids_of(*walk.before.manifests[key]).to_pylist() for key in siblings if key in walk.before.manifests
-    ]
-    had = set().union(*known)
-    return manifest.rows, sum(one in had for one in own)
+    known = [ids_of(*walk.before.manifests[key]) for key in siblings if key in walk.before.manifests]
+    had = Ids(one.as_py() for ids in known for one in ids)
+    return manifest.rows, sum(one.as_py() in had for one in ids_of(directory, manifest))
 
 
 def _asks(side: Side, key: str, manifest: Manifest) -> bool:

@@ -58,12 +58,17 @@ class Balanced:
         check_seed("eft.seed", self.seed)
 
     def apply(self, demonstrations: Iterable[Demonstration]) -> Iterator[Demonstration | Dropped]:
-        """The copies of each demonstration, or why there is none."""
-        rows = list(demonstrations)
+        """The copies of each demonstration, or why there is none.
+
+        TypeError if they can be read only once: what is in them is read when they are copied.
+        """
+        if iter(demonstrations) is demonstrations:
+            raise TypeError("Balanced reads the demonstrations twice: give a list or an artifact")
+        rows = [replace(row, messages=(), text="", token_ids=None) for row in demonstrations]
         uses, reasons = self._uses(rows)
         if self.scores:
             self._balance_scores(rows, uses, reasons)
-        for row in rows:
+        for row in demonstrations:
             if not uses[row.id]:
                 yield Dropped(row.id, reasons.get(row.id, IN_NO_PAIR))
             for copy in range(uses[row.id]):

@@ -18,20 +18,24 @@ def measured(evaluation: JudgeRanks, judgments: Iterable[Judgment]) -> dict[str,
     Each share is {"value", "lower", "upper", "n"} with a 95 % interval, over prompts for agreement (pairs of
     a prompt resemble each other). Where too little could be read, agreement is None and `why` says so.
     """
-    rows = list(judgments)
-    unread = Counter(row.unread for row in rows if row.score is None)
-    read = len(rows) - sum(unread.values())
-    points = Counter(str(int(row.score + 0.5)) for row in rows if row.score is not None)
-    lower, upper = wilson(read, len(rows))
+    unread: Counter[str | None] = Counter()
+    points: Counter[str] = Counter()
+    for row in judgments:
+        if row.score is None:
+            unread[row.unread] += 1
+        else:
+            points[str(int(row.score + 0.5))] += 1
+    read, total = points.total(), points.total() + unread.total()
+    lower, upper = wilson(read, total)
     said: dict[str, Any] = {
-        "judgments": len(rows),
-        "readable": {"value": read / len(rows), "lower": lower, "upper": upper, "n": len(rows)},
+        "judgments": total,
+        "readable": {"value": read / total, "lower": lower, "upper": upper, "n": total},
         "unreadable": dict(unread),
         "scores": dict(sorted(points.items())),
         "why": None,
     }
     try:
-        found = evaluation.score(rows)
+        found = evaluation.score(judgments)
     except DataError as error:
         return said | dict.fromkeys(_SHOWN) | {"why": str(error)}
     return said | {name: found[name] for name in _SHOWN}

@@ -47,19 +47,25 @@ class Replayed:
     def apply(
         self, judgments: Iterable[Demonstration], prompts: Iterable[Prompt], responses: Iterable[Response]
     ) -> Iterator[Demonstration | Dropped]:
-        """The copies of each answer, or why there is none."""
-        wanted = self._wanted(sum(1 for _ in judgments))
-        groups = [(bundle.prompt, bundle.responses) for bundle in bundles(prompts, responses)]
-        drawn = self._drawn([[row for row in rows if _fault(row) is None] for _, rows in groups])
+        """The copies of each answer, or why there is none. Prompts and responses are read twice.
+
+        TypeError if they can be read only once.
+        """
+        if any(iter(rows) is rows for rows in (prompts, responses)):
+            raise TypeError("Replayed reads prompts and responses twice: give lists or artifacts")
+        wanted, groups = self._wanted(sum(1 for _ in judgments)), list[list[str]]()
+        for bundle in bundles(prompts, responses):
+            groups.append([row.id for row in bundle.responses if _fault(row) is None])
+        drawn = self._drawn(groups)
         each, more = divmod(wanted, len(drawn)) if drawn else (0, 0)
         uses = {name: each + (place < more) for place, name in enumerate(drawn)}
-        for prompt, rows in groups:
-            for row in rows:
+        for bundle in bundles(prompts, responses):
+            for row in bundle.responses:
                 copies = uses.get(row.id, 0)
                 if not copies:
                     yield Dropped(row.id, _fault(row) or ENOUGH)
                 for copy in range(copies):
-                    yield _demonstration(prompt, row, copy)
+                    yield _demonstration(bundle.prompt, row, copy)
 
     def shape(self, *shapes: Shape) -> Shape:
         """At most the share of the judgments; tokens with the prompt."""
@@ -69,12 +75,12 @@ class Replayed:
     def _wanted(self, judgments: int) -> int:
         return max(1, round(self.share * judgments)) if self.share and judgments else 0
 
-    def _drawn(self, groups: Sequence[Sequence[Response]]) -> list[str]:
+    def _drawn(self, groups: Sequence[Sequence[str]]) -> list[str]:
         """The ids of the answers in the order in which they are taken."""
         order = [list(group) for group in groups]
         random.Random(seed_of("eft replay", self.seed)).shuffle(order)
         rounds = max((len(group) for group in order), default=0)
-        return [group[turn].id for turn in range(rounds) for group in order if turn < len(group)]
+        return [group[turn] for turn in range(rounds) for group in order if turn < len(group)]
 
 
 def _fault(row: Response) -> str | None:

@@ -48,8 +48,10 @@ class Bank:
 
     def apply(self, prompts: Iterable[Prompt], responses: Iterable[Response]) -> Iterator[Response | Dropped]:
         """For each prompt its first usable response and one of each kind, or why there is none."""
-        found = [(bundle.prompt, _usable(bundle.responses)) for bundle in bundles(prompts, responses)]
-        found = found[: self.limit]
+        found: list[tuple[Prompt, Response | None]] = []
+        for bundle in bundles(prompts, responses):
+            if self.limit is None or len(found) < self.limit:
+                found.append((bundle.prompt, _usable(bundle.responses)))
         whole = [(prompt, response) for prompt, response in found if response is not None]
         others = self._others(whole)
         for prompt, response in found:

@@ -23,6 +23,7 @@ keys 1122 and 1129); this is its likely verdict, and GPT-4's published one. docs
 """
 _ANSWERS = ("My answer is yes.", "My answer is no.", "My answer is maybe.")
 _FENCES = ("```json", "```Json", "```JSON", "```")
+_IFBENCH = {"count", "ratio", "words", "sentence", "format", "custom", "repeat"}  # none is a group of IFEval
 _PATTERNS = {"keyword", "keywords", "forbidden_words", "section_spliter", "postscript_marker"}
 
 Check = Callable[..., bool]
@@ -240,7 +241,7 @@ def checked(identifier: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     kind, negative, or a pattern that cannot be read. (The benchmark's own code draws some at random.)
     """
     if identifier not in CHECKS:
-        raise DataError(f"there is no instruction {identifier!r} among the {len(CHECKS)} of IFEval")
+        raise DataError(_unknown(identifier))
     wanted = list(inspect.signature(CHECKS[identifier]).parameters.values())[1:]
     given = {name: value for name, value in arguments.items() if value is not None}
     if set(given) != {parameter.name for parameter in wanted}:
@@ -252,6 +253,16 @@ def checked(identifier: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     if given.get("nth_paragraph", 0) > given.get("num_paragraphs", 0):
         raise DataError(f"{identifier}: nth_paragraph is beyond num_paragraphs: {given!r}")
     return given
+
+
+def _unknown(identifier: str) -> str:
+    if identifier.partition(":")[0] in _IFBENCH:
+        return (
+            f"{identifier!r} is an instruction of IFBench (arXiv 2507.02833), which is not supported: "
+            f"IFEval's {len(CHECKS)} kinds are checked here and none of its 58; score this file with the "
+            "benchmark's own code (allenai/IFBench)"
+        )
+    return f"there is no instruction {identifier!r} among the {len(CHECKS)} of IFEval"
 
 
 def _fault(name: str, kind: Any, value: Any) -> str | None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from metareward.evaluate.jsonrows import Row, complain, read_rows
-from metareward.evaluate.pair_forms import FormError, drafts_of, messages_of, require_certain
+from metareward.evaluate.pair_forms import FormError, drafts_of, messages_of, prompt_in, require_certain
 from metareward.ids import fingerprint
 from metareward.reasoning import AUTO
 from metareward.records import Message
@@ -144,7 +144,7 @@ def _first_of(row: Row, *names: str) -> Any:
 
 def _ranked(row: Row) -> Ranked | str | None:
     """The ranked response; None if nobody rated it; or what is wrong with the row."""
-    prompt = _first_of(row, "prompt_text", "orig_instruction", "prompt", "question", "instruction")
+    prompt = _first_of(row, "prompt_text", "orig_instruction")
     response = _first_of(row, "response_text", "orig_response", "response", "answer")
     quality = _number(_first_of(row, *_QUALITIES))
     if quality is None and isinstance(row.get("rank"), int | float):
@@ -158,6 +158,7 @@ def _ranked(row: Row) -> Ranked | str | None:
     if not isinstance(response, str):
         return "have a response that is no text"
     try:
+        prompt = prompt_in(row) if prompt is None else prompt
         return Ranked(messages_of(prompt), AUTO.answer(response), float(quality))
     except FormError as error:
         return str(error)

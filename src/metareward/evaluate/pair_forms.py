@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from metareward.conversations import beside, conversation_of
 from metareward.errors import DataError
 from metareward.evaluate.jsonrows import Row
 from metareward.records import Message
+from metareward.rows import BadRow
 from metareward.sources import prompt_of
 
 OTHER_FORM = "are of another form"
@@ -17,6 +19,8 @@ _HH_ROLES: Mapping[str, Literal["user", "assistant"]] = {"Human": "user", "Assis
 _A, _B, _EQUAL = 1.0, 0.0, 0.5
 _WON = {"model_a": _A, "response_a": _A, "a": _A, "A": _A, "model_b": _B, "response_b": _B, "b": _B, "B": _B}
 _WON |= {"tie": _EQUAL, "Tie": _EQUAL, "tie (bothbad)": _EQUAL, "C": _EQUAL}
+_CONVERSATIONS = ("messages", "conversations", "conversation")
+_PROMPTS = ("prompt", "instruction", "question", *_CONVERSATIONS)
 _STYLES = 3  # RM-Bench: concise, detailed in plain text, detailed with Markdown
 
 
@@ -91,7 +95,7 @@ def _prometheus(row: Row) -> Iterator[Draft]:
 
 def _llmbar(row: Row) -> Iterator[Draft]:
     better = label_in(row["label"], {1: _A, 2: _B, 0: _EQUAL})
-    prompt = row.get("input", row.get("instruction"))
+    prompt = prompt_in(row) if "instruction" in row else row.get("input")
     yield Draft(prompt, row["output_1"], row.get("output_2"), better, _category(row))
 
 
@@ -104,20 +108,19 @@ def _pandalm(row: Row) -> Iterator[Draft]:
 
 def _battle(row: Row) -> Iterator[Draft]:
     better = label_in(row["winner"], _WON)
-    prompt = row.get("prompt", row.get("instruction", row.get("question")))
-    yield Draft(prompt, row["response_a"], row["response_b"], better, _category(row))
+    yield Draft(prompt_in(row), row["response_a"], row["response_b"], better, _category(row))
 
 
 def _preference(row: Row) -> Iterator[Draft]:
-    chosen, rejected, prompt = row["chosen"], row["rejected"], row.get("prompt", row.get("instruction"))
+    chosen, rejected = row["chosen"], row["rejected"]
+    before = _said_before(chosen, rejected)
+    prompt = prompt_in({**row, "prompt": before} if before else row)
     if prompt is None and isinstance(chosen, str) and _HH_TURN.match(chosen):
         yield _hh(chosen, rejected)
     elif _texts(chosen) and _texts(rejected):
         yield from _several(row, prompt, chosen, rejected)
     else:
-        yield Draft(
-            _said_before(chosen, rejected, prompt), _last(chosen), _last(rejected), _A, _category(row)
-        )
+        yield Draft(prompt, _last(chosen), _last(rejected), _A, _category(row))
 
 
 def _several(row: Row, prompt: Any, chosen: Sequence[str], rejected: Sequence[str]) -> Iterator[Draft]:
@@ -148,11 +151,26 @@ def _transcript(text: str) -> list[Message]:
     ]
 
 
-def _said_before(chosen: Any, rejected: Any, prompt: Any) -> Any:
+def prompt_in(row: Row) -> Any:
+    """The prompt of a row, with what belongs to it in other columns (`metareward.conversations`).
+
+    None if there is none. FormError if another column has no certain place in it, or is no text.
+    """
+    name = next((name for name in _PROMPTS if row.get(name) is not None), None)
+    added = beside(row)
+    if name is None or not (added or name in _CONVERSATIONS):
+        return row[name] if name else None
+    try:
+        return conversation_of({"prompt" if name == "question" else name: row[name], **added}, None, "it")
+    except BadRow as error:
+        raise FormError(f"cannot be used: {error.reason}") from None
+
+
+def _said_before(chosen: Any, rejected: Any) -> Any:
     """What both conversations say before their last turn, where they are such with more than one turn."""
     before = chosen[:-1] if _messages(chosen) else None
     if not before or not _messages(rejected):
-        return prompt
+        return None
     if before != rejected[:-1]:
         raise FormError("have two conversations that differ before the last answer")
     return before
@@ -167,8 +185,9 @@ def _texts(value: Any) -> bool:
 
 
 def _last(value: Any) -> Any:
-    """A response as a text, or the last turn of a conversation that ends in it."""
-    return value[-1].get("content") if _messages(value) else value
+    """A response as a text, a turn, or the last turn of a conversation that ends in it."""
+    turn = value[-1] if _messages(value) else value
+    return turn.get("content", turn.get("value")) if isinstance(turn, Mapping) else value
 
 
 def _text(value: Any) -> Any:

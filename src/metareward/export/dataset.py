@@ -23,9 +23,10 @@ from metareward.errors import StoreError, UserError
 from metareward.export.card import SPLITS, iteration_of, split_of, write_card
 from metareward.ids import file_digest
 from metareward.records import Battle, Judgment, Message, PreferencePair, Prompt, Response, Role
+from metareward.settings import path_of
 from metareward.show.archive import KINDS, ids_of
 from metareward.stages.cap import WeighJudgePairs
-from metareward.store import Artifact, Manifest, Store, columns
+from metareward.store import Artifact, Ids, Manifest, Store, columns
 
 _BATCH = 512  # rows in memory, and in a row group
 _FILE_ROWS = 100_000
@@ -56,7 +57,7 @@ class Exported:
     counts: Mapping[str, int]
 
 
-def export_run(run_directory: Path, target: Path) -> Exported:
+def export_run(run_directory: Path | str, target: Path | str) -> Exported:
     """Write the finished steps of a run as a dataset folder.
 
     Configs: `pairs` (the default; TRL's conversational preference format), `actor_pairs`, `judge_pairs`,
@@ -65,6 +66,8 @@ def export_run(run_directory: Path, target: Path) -> Exported:
     Raises UserError if `target` is not empty or the run has nothing to export, StoreError if a file of
     the run is damaged or the target cannot be written.
     """
+    run_directory = path_of(run_directory, "a run's directory")
+    target = path_of(target, "a dataset's folder")
     inside = target.absolute()
     if any(
         (run_directory / name).absolute() in (inside, *inside.parents) for name in ("artifacts", "models")
@@ -202,14 +205,14 @@ def _rows(
                 yield {**plain(row), **place}
 
 
-def _repeated(step: Step, earlier: Sequence[Step]) -> set[str]:
+def _repeated(step: Step, earlier: Sequence[Step]) -> Ids:
     """Ids of a step's rows that were already given by an earlier step which asked the same."""
     siblings = [ids_of(*other) for other in earlier if other[1].question_key == step[1].question_key]
     if not siblings:
-        return set()
+        return Ids(())
     ids = ids_of(*step)
     again = pc.is_in(ids, value_set=pa.concat_arrays(siblings))  # type: ignore[attr-defined]
-    return set(ids.filter(again).to_pylist())
+    return Ids(one.as_py() for one in ids.filter(again))
 
 
 def _require_whole(directory: Path, step: Manifest) -> None:

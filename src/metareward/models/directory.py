@@ -120,7 +120,10 @@ def _check_surplus(directory: Path) -> None:
     files = [path.name for path in weight_files(directory)]
     named = _named_shards(directory)
     if named is None and _WEIGHTS not in files:
-        return  # whatever loads them says what it misses
+        raise ModelError(
+            f"{directory} has {shown(files[0])} and neither {_WEIGHTS} nor {WEIGHTS_INDEX}, by which weights "
+            "are found. Copy or download the model again, with all its files."
+        )
     loaded = {_WEIGHTS} if named is None else named
     surplus = sorted({*files} - loaded)
     if surplus:

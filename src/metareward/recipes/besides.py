@@ -35,7 +35,8 @@ def trainings(round: Round) -> dict[str, TrainResult]:
 
 def _entry(other: Beside, used: list[tuple[str, str]]) -> dict[str, Any]:
     wrote = other.answers is not None
-    ids = {response.id for response in other.responses} if wrote else set()
+    ends = {end for pair in used for end in pair}
+    ids = {response.id for response in other.responses if response.id in ends} if wrote else set()
     dropped = Counter(other.responses.manifest.dropped) if wrote else Counter()
     for rows in other.pairs:
         dropped.update(rows.manifest.dropped)

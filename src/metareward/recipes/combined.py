@@ -90,7 +90,7 @@ def combined(
     An iteration of the judge's role alone has no past and no future: it is a warm-up of the judge.
     """
     recipe = recipe or Combined()
-    begin(run, recipe, batches)
+    begin(run, recipe, model, batches)
     model = fine_tuned(run, recipe.eft, recipe.judge, model, recipe.generate)
     previous, first = None, replace(model, name="M0")
     model = first

@@ -72,7 +72,7 @@ def cream(
     The first iteration has no model before it, so its pairs are certain: plain Self-Rewarding.
     """
     recipe = recipe or Cream()
-    begin(run, recipe, batches)
+    begin(run, recipe, model, batches)
     model = fine_tuned(run, recipe.eft, recipe.judge, model, recipe.generate)
     previous, first = None, replace(model, name="M0")
     model = first

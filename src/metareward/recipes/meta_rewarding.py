@@ -87,7 +87,7 @@ def meta_rewarding(
     iteration says otherwise (`start`, `reference`).
     """
     recipe = recipe or MetaRewarding()
-    begin(run, recipe, batches)
+    begin(run, recipe, model, batches)
     model = fine_tuned(run, recipe.eft, recipe.judge, model, recipe.generate)
     first = model = replace(model, name="M0")
     watcher = Watcher.of(recipe, first, held_out, recipe.meta_judge)

@@ -8,6 +8,7 @@ from metareward.recipes.cautions import cautions, number_of
 from metareward.recipes.settings import Iteration
 from metareward.runner import Runner
 from metareward.settings import shown
+from metareward.stages.base import check_model
 from metareward.stages.cap import most
 from metareward.templates import scale_of
 
@@ -70,12 +71,13 @@ def _check_judgments(recipe: Any, where: str) -> None:
         )
 
 
-def begin(run: Runner, recipe: Any, batches: Sequence[Any]) -> None:
-    """Check the batches that a recipe was given, and say what its settings are likely to lead to.
+def begin(run: Runner, recipe: Any, model: Any, batches: Sequence[Any]) -> None:
+    """Check what a recipe was given, and say what its settings are likely to lead to.
 
-    Raises ConfigError unless there is one batch of prompts for each iteration, made by `Run.prompts`, and
-    where the share of judge pairs leaves none of them.
+    Raises ConfigError unless there is a model and one batch of prompts for each iteration, made by
+    `Run.prompts`, and where the share of judge pairs leaves none of them.
     """
+    check_model(model, "the model that a recipe begins with")
     _check_batches(recipe.iterations, batches)
     sizes = [run.size(batch) for batch in batches]
     _check_shares(recipe, sizes)

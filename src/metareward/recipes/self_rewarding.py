@@ -79,7 +79,7 @@ def self_rewarding(
     makes another recipe of the same loop.
     """
     recipe = recipe or SelfRewarding()
-    begin(run, recipe, batches)
+    begin(run, recipe, model, batches)
     model = fine_tuned(run, recipe.eft, recipe.judge, model, recipe.generate)
     first = model = replace(model, name="M0")
     watcher = Watcher.of(recipe, first, held_out)

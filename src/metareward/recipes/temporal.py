@@ -71,7 +71,7 @@ def temporal(
     All responses of an iteration, whoever wrote them, are judged by that iteration's model.
     """
     recipe = recipe or Temporal()
-    begin(run, recipe, batches)
+    begin(run, recipe, model, batches)
     model = fine_tuned(run, recipe.eft, recipe.judge, model, recipe.generate)
     first = model = replace(model, name="M0")
     watcher = Watcher.of(recipe, first, held_out)

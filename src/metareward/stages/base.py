@@ -5,15 +5,17 @@ dataclasses whose fields are their identity. Neither touches a model, a disk or 
 """
 
 import dataclasses
-from collections.abc import Callable, Iterator
+import inspect
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 from metareward.engines.base import Completion, Request
+from metareward.errors import ConfigError
 from metareward.ids import fingerprint, identity
 from metareward.models.base import Model
 from metareward.records import Record
-from metareward.settings import checked, positive, require
+from metareward.settings import checked, positive, require, shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,47 @@ def question_key(stage: Any, of: Model) -> str:
 def step_key(step: Any, *depends: str) -> str:
     """Names an artifact by everything its rows depend on: the step and the keys of its inputs."""
     return fingerprint("step", step, depends)
+
+
+def asked_key(stage: Stage, of: Model, inputs: Sequence[Any]) -> str:
+    """Names what comes of asking a model; ConfigError for what is no stage, no model or no input of it."""
+    check_inputs(stage, "questions", inputs, 1)
+    check_model(of, f"{stage.name}: of")
+    return step_key(stage, of.fingerprint, *(rows.key for rows in inputs))
+
+
+def derived_key(rule: Rule, inputs: Sequence[Any]) -> str:
+    """Names what a rule makes of inputs; ConfigError for what is no rule or no input of it."""
+    check_inputs(rule, "apply", inputs, 0)
+    return step_key(rule, *(rows.key for rows in inputs))
+
+
+def check_model(model: Any, what: str) -> None:
+    """ConfigError unless it is a model."""
+    if not isinstance(model, Model):
+        raise ConfigError(f"{what} must be a Model, such as metareward.resolve makes, not {shown(model)}")
+
+
+def check_inputs(step: Any, method: str, inputs: Sequence[Any], before: int) -> None:
+    """ConfigError unless a step is one, with as many inputs as its method takes behind the first `before`."""
+    if isinstance(step, type) or not hasattr(step, method):
+        name = step.__name__ if isinstance(step, type) else shown(step)
+        raise ConfigError(f"a step must be one that can be carried out, such as Generate(), not {name}")
+    for number, rows in enumerate(inputs, 1):
+        if not hasattr(rows, "key"):
+            raise ConfigError(
+                f"{step.name}: input {number} must be what run.prompts, run.given, run.ask or run.derive "
+                f"gives, not {shown(rows)}"
+            )
+    taken = list(inspect.signature(getattr(step, method)).parameters.values())[before:]
+    named = [each for each in taken if each.kind is each.POSITIONAL_OR_KEYWORD]
+    needed = [each.name for each in named if each.default is each.empty]
+    most = len(named) if len(named) == len(taken) else len(inputs)
+    if not len(needed) <= len(inputs) <= most and taken:
+        raise ConfigError(
+            f"{step.name} takes {', '.join(each.name for each in taken)}, in this order, and was given "
+            f"{len(inputs)} of them"
+        )
 
 
 def text_tokens(text: str) -> float:

@@ -2,6 +2,7 @@
 
 import heapq
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -123,6 +124,10 @@ class Artifact(Generic[R]):
     def __iter__(self) -> Iterator[R]:
         return (row for _, row in self._rows("rows", self.record))
 
+    def so_far(self) -> Iterator[R]:
+        """The rows that lie there, whole or not."""
+        return (row for _, row in merged([part for part in self.parts if part.table == "rows"], self.record))
+
     def dropped(self) -> Iterator[Dropped]:
         """What the rule left out, with reasons."""
         return (row for _, row in self._rows("dropped", Dropped))
@@ -170,10 +175,34 @@ def merged(found: list[Part], record: type[Any]) -> Iterator[tuple[int, Any]]:
 
 def read(part: Part, record: type[Any]) -> Iterator[tuple[int, Any]]:
     """Stream the rows of one part. StoreError if it was damaged since it was checked."""
+    return (row for batch in _batches(part) for row in _rows_of(part, record, batch))
+
+
+def selected(part: Part, record: type[Any], wanted: list[bool]) -> Iterator[Any]:
+    """The rows of one part at the places that are wanted; batches without any are not made rows of."""
+    first = 0
+    for batch in _batches(part) if any(wanted) else ():
+        mine = wanted[first : first + len(batch)]
+        first += len(batch)
+        if any(mine):
+            chosen = batch if all(mine) else batch.filter(pa.array(mine))
+            yield from (row for _, row in _rows_of(part, record, chosen))
+
+
+def _batches(part: Part) -> Iterator[pa.RecordBatch]:
+    with _readable(part), pq.ParquetFile(part.path) as file:
+        yield from file.iter_batches(_BATCH)
+
+
+def _rows_of(part: Part, record: type[Any], batch: pa.RecordBatch) -> Iterator[tuple[int, Any]]:
+    with _readable(part):
+        yield from columns.from_batch(record, batch)
+
+
+@contextmanager
+def _readable(part: Part) -> Iterator[None]:
     try:
-        with pq.ParquetFile(part.path) as file:
-            for batch in file.iter_batches(_BATCH):
-                yield from columns.from_batch(record, batch)
+        yield
     except (OSError, ValueError, pa.ArrowException) as error:
         raise StoreError(
             f"{part.path}: cannot be read ({error}); run the same command again: a damaged part is set aside "

@@ -99,7 +99,7 @@ def _store(value: Any) -> Any:
         return value.value
     if isinstance(value, str):
         return _escape(value)
-    if isinstance(value, tuple) and value and isinstance(value[0], Message):
+    if isinstance(value, tuple | list) and value and isinstance(value[0], Message):
         return [{"role": turn.role, "content": _escape(turn.content)} for turn in value]
     return value
 

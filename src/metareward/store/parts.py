@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from metareward import disk
 from metareward.errors import StoreError
@@ -22,6 +24,7 @@ _NAME = re.compile(
 _DIGEST = 16
 _COST = b"metareward.cost"
 _SESSION = "session"
+_POSITION = pa.field(POSITION, pa.int64(), nullable=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,22 +51,32 @@ class Part:
     def _is_parquet(self) -> bool:
         """Whoever made the file may have named it by the checksum of anything."""
         try:
-            return POSITION in pq.read_schema(self.path).names
+            schema = pq.read_schema(self.path)
         except (OSError, pa.ArrowException):
             return False
+        return POSITION in schema.names and schema.field(POSITION).equals(_POSITION)
 
     def count(self) -> int:
         """Number of rows, from the file's footer."""
         return pq.read_metadata(self.path).num_rows
 
-    def positions(self) -> list[int]:
+    def positions(self) -> NDArray[np.int64]:
         """Where its rows belong, in the order of the file."""
-        return pq.read_table(self.path, columns=[POSITION])[POSITION].to_pylist()
+        chunks = [  # not through to_numpy, which loads pandas where that is installed: 33 MB
+            np.frombuffer(chunk.buffers()[1], np.int64, len(chunk), 8 * chunk.offset)
+            for chunk in self._column(POSITION).chunks
+            if len(chunk)
+        ]
+        return np.concatenate(chunks) if chunks else np.zeros(0, np.int64)
 
     def ids(self) -> list[str]:
         """The ids of its rows, in the order of the file; what was left out has none."""
-        names = pq.read_schema(self.path).names
-        return pq.read_table(self.path, columns=["id"])["id"].to_pylist() if "id" in names else []
+        return self._column("id").to_pylist() if "id" in pq.read_schema(self.path).names else []
+
+    def _column(self, name: str) -> pa.ChunkedArray:
+        # not pq.read_table, which loads pandas, too
+        with pq.ParquetFile(self.path) as file:
+            return file.read([name])[name]
 
     def cost(self) -> dict[str, Any]:
         """What the rows of this part cost, as written with them."""

@@ -1,15 +1,16 @@
 """The store of one run: artifacts by key, rows that siblings already paid for, damage set aside."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
 from metareward import disk
 from metareward.errors import StoreError
 from metareward.store import parts
-from metareward.store.artifact import Artifact, Manifest, read
+from metareward.store.artifact import Artifact, Manifest, selected
 from metareward.store.confine import check_confined
+from metareward.store.places import Ids, Positions
 
 R = TypeVar("R")
 CURRENT = "current.json"
@@ -42,25 +43,34 @@ class Store:
             self._checked[key] = frozenset() if self._mend else frozenset(harmed)
         return Artifact(directory, key, record, self._checked.get(key, frozenset()))
 
-    def done(self, artifact: Artifact[Any]) -> set[int]:
+    def done(self, artifact: Artifact[Any]) -> Positions:
         """Positions of the rows (and drops) that lie on the disk."""
-        return {position for part in artifact.parts for position in part.positions()}
+        found = Positions()
+        for part in artifact.parts:
+            found.put(part.positions())
+        return found
 
-    def answered(self, artifact: Artifact[Any], question_key: str) -> Iterator[Any]:
-        """Rows of other artifacts that asked the same question (other prompts, other counts)."""
+    def answered(
+        self,
+        artifact: Artifact[Any],
+        question_key: str,
+        wanted: Callable[[str], bool] = lambda name: True,
+    ) -> Iterator[Any]:
+        """Rows of other artifacts that asked the same question (other prompts, other counts).
+
+        wanted: says by its id whether a row is; of the others nothing but the id is read.
+        """
+        for part in self._siblings(artifact, question_key):
+            yield from selected(part, artifact.record, [wanted(name) for name in part.ids()])
+
+    def answered_ids(self, artifact: Artifact[Any], question_key: str) -> Ids:
+        """The ids of such rows, which are much cheaper to read than the rows."""
+        return Ids(name for part in self._siblings(artifact, question_key) for name in part.ids())
+
+    def _siblings(self, artifact: Artifact[Any], question_key: str) -> Iterator[parts.Part]:
         for directory in sorted((self.root / "artifacts").glob("*")):
             if directory != artifact.directory and question_of(directory) == question_key:
-                for part in parts.find(directory):
-                    if part.is_whole():
-                        yield from (row for _, row in read(part, artifact.record))
-
-    def answered_ids(self, artifact: Artifact[Any], question_key: str) -> set[str]:
-        """The ids of such rows, which are much cheaper to read than the rows."""
-        found: set[str] = set()
-        for directory in (self.root / "artifacts").glob("*"):
-            if directory != artifact.directory and question_of(directory) == question_key:
-                found.update(*(part.ids() for part in parts.find(directory) if part.is_whole()))
-        return found
+                yield from (part for part in parts.find(directory) if part.is_whole())
 
     def mark(self, artifact: Artifact[Any], question_key: str) -> None:
         """Say which question an artifact's rows answer, before the first row."""
@@ -138,14 +148,13 @@ def _agrees(manifest: Path, whole: list[parts.Part]) -> bool:
 
 def _repeated(found: list[parts.Part]) -> list[Path]:
     """Parts with a row that an earlier part has, too: two processes without a lock may leave such."""
-    held: set[int] = set()
-    repeated = []
+    held, repeated = Positions(), []
     for part in found:
         positions = part.positions()
-        if held.isdisjoint(positions):
-            held.update(positions)
-        else:
+        if any(position in held for position in positions.tolist()):
             repeated.append(part.path)
+        else:
+            held.put(positions)
     return repeated
 
 

@@ -12,6 +12,7 @@ from metareward.records import Dropped
 from metareward.store import columns, parts
 from metareward.store.artifact import Artifact, Cost, Manifest, by_session, read
 from metareward.store.parts import Part
+from metareward.store.places import Positions
 
 ROWS = 2000
 SECONDS = 5.0
@@ -140,9 +141,9 @@ class Writer:
 
 def _require_distinct(artifact: Artifact[Any], found: list[parts.Part]) -> None:
     """Two rows at one place would be counted twice for ever; nothing may seal that."""
-    positions = [position for part in found for position in part.positions()]
-    if len(set(positions)) != len(positions):
+    positions = Positions()
+    if twice := sum(positions.put(part.positions()) for part in found):
         raise StoreError(
-            f"{artifact.directory}: {len(positions) - len(set(positions))} rows lie there twice, so somebody "
-            "else wrote there. Make sure that nobody does, then run the same command again."
+            f"{artifact.directory}: {twice} rows lie there twice, so somebody else wrote there. Make "
+            "sure that nobody does, then run the same command again."
         )

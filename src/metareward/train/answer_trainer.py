@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from accelerate import PartialState
 from datasets import Dataset
@@ -16,10 +16,10 @@ from metareward.train import lora
 from metareward.train.answers import TokenAnswers
 from metareward.train.arguments import arguments
 from metareward.train.dpo import TrainMachine
+from metareward.train.job import TrainJob
 from metareward.train.packed import PackedCollator, can_pack
 from metareward.train.pair_trainer import score_answers_only
 from metareward.train.sft import SFT
-from metareward.train.tracking import Tracked
 
 
 class AnswerTrainer(SFTTrainer):
@@ -37,21 +37,21 @@ class AnswerTrainer(SFTTrainer):
         """No card in a checkpoint: nobody reads it, and it would name this machine's directories."""
 
 
+def config_of(job: TrainJob) -> SFTConfig:
+    """What TRL and transformers call the settings of a job."""
+    folder, sft = job.work_dir / "checkpoints", cast(SFT, job.dpo)
+    return SFTConfig(**arguments(sft, job.machine, folder, job.tracking), packing=False)
+
+
 def answer_trainer(
-    sft: SFT,
-    machine: TrainMachine,
-    folder: Path,
-    answers: TokenAnswers,
-    model: Any,
-    tokenizer: Any,
-    tracked: Tracked | None = None,
+    sft: SFT, machine: TrainMachine, config: SFTConfig, answers: TokenAnswers, model: Any, tokenizer: Any
 ) -> AnswerTrainer:
-    """The trainer of `model` on `answers`, with checkpoints in `folder`."""
+    """The trainer of `model` on `answers`."""
     pack = machine.share_prompt and machine.accelerate_config is None and not sft.router_loss
     pack = pack and can_pack(model.to(PartialState().device), _longest(answers))
     trainer = AnswerTrainer(
         model=adapted(model, sft, machine.gradient_checkpointing),
-        args=SFTConfig(**arguments(sft, machine, folder, tracked), packing=False),
+        args=config,
         train_dataset=Dataset.from_dict({"input_ids": answers.ids, "labels": answers.labels}),
         processing_class=tokenizer,
         data_collator=PackedCollator() if pack else None,

@@ -5,7 +5,7 @@ import sys
 
 from metareward.engines.chat import load_tokenizer
 from metareward.train import lora, worker
-from metareward.train.answer_trainer import answer_trainer, merge
+from metareward.train.answer_trainer import answer_trainer, config_of, merge
 from metareward.train.answers import encode_answers
 from metareward.train.distributed import check_kind
 from metareward.train.finite import require_alive
@@ -27,6 +27,7 @@ def finetune(job: TrainJob, stop: StopSignal, report: Reporter) -> TrainResult:
 
 def _finetune(job: TrainJob, stop: StopSignal, report: Reporter) -> TrainResult:
     assert isinstance(job.dpo, SFT)
+    config = config_of(job)  # first: it is what lets the processes find each other
     worker.check_processes(job)
     tokenizer, model = load_tokenizer(job.start), worker.load_weights(job.start)
     coder = worker.coder_of(tokenizer, model.generation_config, job.reasoning)
@@ -34,8 +35,7 @@ def _finetune(job: TrainJob, stop: StopSignal, report: Reporter) -> TrainResult:
     before = copy.deepcopy(model.config), copy.deepcopy(model.generation_config)
     check_router_loss(model.config, "sft", job.dpo.router_loss)
     worker.made_ready(model, max(answers.ids, key=len))
-    folder = job.work_dir / "checkpoints"
-    trainer = answer_trainer(job.dpo, job.machine, folder, answers, model, tokenizer, job.tracking)
+    trainer = answer_trainer(job.dpo, job.machine, config, answers, model, tokenizer)
     check_kind(job.machine.accelerate_config, trainer.accelerator)
     if left := lora.left_out(model, job.dpo):
         report("notice", message=left)

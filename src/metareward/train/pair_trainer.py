@@ -24,8 +24,9 @@ class PairTrainer(DPOTrainer):
     """TRL's DPO on ready token ids, with a stored reference and batches in which a pair's say is its weight.
 
     weighted: rows have a column `WEIGHTS`, and the loss is that of `weights`. Without it every pair weighs
-    the same, and the loss is TRL's own but for the NLL term, which is a mean over pairs. at_reference: the model starts as its own reference, so the first
-    loss is known (`first_loss`). accelerate_config: must be what the processes found themselves in.
+    the same, and the loss is TRL's own but for the NLL term, which is a mean over pairs. at_reference: the
+    model starts as its own reference, so the first loss is known (`first_loss`). accelerate_config: must be
+    what the processes found themselves in.
     """
 
     def __init__(
