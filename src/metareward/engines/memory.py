@@ -8,7 +8,7 @@ import torch
 from metareward.engines.loading import settings_of
 
 
-def batch_tokens(model: Any, on_cpu: bool) -> int:
+def affordable_tokens(model: Any, on_cpu: bool) -> int:
     """Cache slots that half of the free memory holds, for the cache is briefly there twice."""
     import psutil
 

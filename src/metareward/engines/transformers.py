@@ -23,7 +23,7 @@ from metareward.engines.checks import fault_of
 from metareward.engines.decoding import NOT_FINITE, Row, decode
 from metareward.engines.forcing import ForcedTokens, tokenise
 from metareward.engines.loading import load_network, place_of, settings_of, unfit
-from metareward.engines.memory import is_out_of_memory, release
+from metareward.engines.memory import affordable_tokens, is_out_of_memory, release
 from metareward.engines.prefill import Network
 from metareward.engines.probes import require_heading
 from metareward.engines.stopping import Stopping
@@ -241,7 +241,7 @@ def open_transformers(
         on_cpu = place.startswith("cpu")
         limits = Limits(
             rows=max_rows or (64 if on_cpu else 512),
-            tokens=batch_tokens or batch_tokens(network, on_cpu),
+            tokens=batch_tokens or affordable_tokens(network, on_cpu),
             chunk=1024 if on_cpu else 16384,
         )
         engine = TransformersEngine(network, tokenizer, limits, window, model.reasoning)

@@ -21,7 +21,7 @@ _TOKENS = 128
 def right_head(models: Sequence[Any], ids: Sequence[int], output: type[Any]) -> None:
     """Teach models of one architecture to answer from their own logits, unless TRL's fused head does.
 
-    ids: tokens on which both are compared with the first model. output: the class of the fused head's answers.
+    ids: tokens on which the first model is compared. output: the class of the fused head's answers.
     """
     if not agrees(models[0], ids[:_TOKENS]):
         for model in models:
