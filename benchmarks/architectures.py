@@ -13,6 +13,7 @@ import json
 import math
 import sys
 import tempfile
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -72,7 +73,7 @@ class Row:
     step of its training. pairs: of the actor and of the judge. greedy: answers of a mixed batch and forced
     probabilities are those of plain forward passes. dtypes: every tensor keeps its number format. plain: the
     published model, loaded by transformers alone, computes what the trained one does. refused: why nothing
-    was asked.
+    was asked. fault: what broke, which is a fault of this project.
     """
 
     name: str
@@ -85,6 +86,7 @@ class Row:
     dtypes: bool | None = None
     plain: bool | None = None
     refused: str = ""
+    fault: str = ""
 
 
 def examine(name: str, folder: Path) -> Row:
@@ -98,6 +100,9 @@ def examine(name: str, folder: Path) -> Row:
         trained(row, place, folder)
     except MetarewardError as error:
         row.refused = str(error).replace(str(place), "MODEL").partition("\n")[0]
+    except Exception as error:  # the table goes on, and says so
+        traceback.print_exc()
+        row.fault = f"{type(error).__name__}: {error}".partition("\n")[0]
     return row
 
 
@@ -197,7 +202,12 @@ def table(rows: Sequence[Row]) -> str:
     for row in rows:
         loss = "" if row.first_loss is None else f"{row.first_loss:.4f}"
         cells = [row.name, row.type, row.about, row.path, loss, _said(row.greedy)]
-        cells += [", ".join(map(str, row.pairs)), _said(row.dtypes), _said(row.plain), row.refused]
+        cells += [
+            ", ".join(map(str, row.pairs)),
+            _said(row.dtypes),
+            _said(row.plain),
+            row.refused or row.fault,
+        ]
         lines.append(f"| {' | '.join(cells)} |")
     names = ("transformers", "torch", "trl", "accelerate")
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in names)
@@ -233,7 +243,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             rows.append(examine(name, Path(folder)))
         print(rows[-1], flush=True)
-        if kept is not None:
+        if kept is not None and not rows[-1].fault:
             kept.parent.mkdir(parents=True, exist_ok=True)
             kept.write_text(json.dumps(asdict(rows[-1])), encoding="utf-8")
     text = table(rows)

@@ -267,7 +267,9 @@ ALL: dict[str, Kind] = {
     "mamba2": Kind(
         "Mamba2Config", "recurrent", {**MAMBA, "num_heads": 8, "head_dim": 8, "n_groups": 1, "chunk_size": 8}
     ),
-    "rwkv": Kind("RwkvConfig", "recurrent", {"context_length": 1024, "attention_hidden_size": 32}),
+    "rwkv": Kind(
+        "RwkvConfig", "recurrent", {"context_length": 1024, "attention_hidden_size": 32, "rescale_every": 1}
+    ),
     "xlstm": Kind(
         "xLSTMConfig",
         "recurrent, softcap",

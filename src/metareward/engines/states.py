@@ -133,7 +133,8 @@ class Apart:
     """Each row with a cache of its own: for architectures whose cache is right for one row alone."""
 
     def __init__(self, network: Network, jobs: Sequence[Job], chunk: int) -> None:
-        known = {job.prompt: OwnCache(network, [job], chunk) for job in jobs}
+        first = {job.prompt: job for job in reversed(jobs)}
+        known = {prompt: OwnCache(network, [job], chunk) for prompt, job in first.items()}
         self._rows = [known[job.prompt].copy() for job in jobs]
         self.rest: list[list[int]] = [[] for _ in jobs]
 

@@ -278,6 +278,8 @@ def _window(config: Any) -> int | None:
     text = config.get_text_config(decoder=True)
     types = getattr(text, "layer_types", None)
     full = types is not None and "sliding_attention" not in types
-    names = (name for name in text.to_dict() if _IS_WINDOW.search(name))
-    known = [n for name in names if not (full and name == "sliding_window") for n in settings_of(text, name)]
-    return min((n for n in known if isinstance(n, int) and n > 0), default=None)
+    names = {"sliding_window", *(name for name in text.to_dict() if _IS_WINDOW.search(name))}
+    if full:
+        names.discard("sliding_window")
+    known = [value for name in names for value in settings_of(text, name)]
+    return min((n for n in known if isinstance(n, int) and n > 0 and n is not True), default=None)

@@ -34,7 +34,8 @@ class Ways:
     """The ways of one model: one for what fits into its sliding window, one for what does not.
 
     window: tokens that every layer attends to, context: that the model can attend to; None if any number.
-    Raises ModelError if the model is none that writes token by token.
+    Raises ModelError if the model is none that writes token by token. Where its logits are no numbers nothing
+    can be tried, and what the config declares decides.
     """
 
     def __init__(
@@ -58,6 +59,8 @@ class Ways:
 
     def _first(self, candidates: Sequence[Way]) -> Way:
         tried = (*candidates, Way.OWN, Way.ALONE)
+        if not all(bool(torch.isfinite(logits).all()) for logits in self._wanted):
+            return tried[0]
         return next((way for way in tried if self._agrees(way)), Way.WHOLE)
 
     @torch.inference_mode()
@@ -75,7 +78,8 @@ class Ways:
                 f"{path}: {type(self._network.model).__name__} does not compute the next token from tokens "
                 f"alone ({type(error).__name__}: {said}); take a causal language model of text."
             ) from error
-        if not self._alike([first], [logits[0][:-1]]):
+        is_number = bool(torch.isfinite(first).all() and torch.isfinite(logits[0]).all())
+        if is_number and not self._alike([first], [logits[0][:-1]]):
             raise ModelError(
                 f"{path}: {type(self._network.model).__name__} reads what comes after a token, too, so it "
                 "cannot write token by token; take a causal language model (or a config with is_decoder set)."
@@ -138,7 +142,7 @@ def _prompts(text: Sequence[int], room: int) -> list[Ids]:
 
 
 def _difference(found: Tensor, right: Tensor) -> Tensor:
-    return (found - right).abs().max() / right.abs().max()
+    return (found - right).abs().max() / right.abs().max().clamp(min=1e-30)
 
 
 def _job(prompt: Ids) -> Job:

@@ -31,7 +31,15 @@ def right_head(models: Sequence[Any], ids: Sequence[int], output: type[Any]) -> 
 @torch.no_grad()
 def agrees(model: Any, ids: Sequence[int]) -> bool:
     """Whether the fused head gives a sequence the log-probabilities of the model's own logits."""
-    tokens_1T = torch.tensor([list(ids)], device=model.device)
+    was_training = model.training
+    model.eval()
+    try:
+        return _agrees(model, torch.tensor([list(ids)], device=model.device))
+    finally:
+        model.train(was_training)
+
+
+def _agrees(model: Any, tokens_1T: torch.Tensor) -> bool:
     logits_1TV = model(input_ids=tokens_1T, use_cache=False).logits
     plain_1T = _fields(logits_1TV, tokens_1T)["log_probs"]
     try:
