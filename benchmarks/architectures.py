@@ -100,8 +100,8 @@ def examine(name: str, folder: Path) -> Row:
         trained(row, place, folder)
     except MetarewardError as error:
         row.refused = str(error).replace(str(place), "MODEL").partition("\n")[0]
-    except Exception as error:  # the table goes on, and says so
-        traceback.print_exc()
+    except (RuntimeError, TypeError, ValueError, AttributeError, LookupError, AssertionError) as error:
+        traceback.print_exc()  # the table goes on, and says so
         row.fault = f"{type(error).__name__}: {error}".partition("\n")[0]
     return row
 
