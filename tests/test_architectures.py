@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -129,14 +130,16 @@ def test_so_are_those_of_every_architecture(tmp_path: Path, kind: str):
 def test_behind_a_stop_string_the_verdict_is_read_as_if_nothing_had_followed(tmp_path: Path, kind: str):
     """What was fed beyond the cut cannot be taken back from a recurrent state."""
     engine = opened(tmp_path, kind)
-    base = request(3, sampling=Sampling(temperature=1.0, max_tokens=12))
-    text = ask(engine, [base])[base.id].text
-    stop = next(text[n : n + 2] for n in range(3, len(text)) if text[n : n + 2].isascii())
-    asked = replace(base, sampling=replace(base.sampling, stop=(stop,)), forced=SCORES)
+    free = Sampling(temperature=1.0, max_tokens=24)
+    asked, text, stop = next(
+        (request(n, sampling=replace(free, stop=(stop,)), forced=SCORES), answer.text, stop)
+        for n in range(30)
+        for answer in engine.complete([request(n, sampling=free)])
+        for stop in _pairs_of_letters(answer.text)
+    )
     answers = ask(engine, [asked, request(1)])
     assert answers[asked.id].finish is Finish.STOP
-    assert text.startswith(answers[asked.id].text)
-    assert len(answers[asked.id].text) < len(text)
+    assert answers[asked.id].text == text[: text.index(stop)]
     wanted = plain_choices(engine, asked, answers[asked.id])
     assert answers[asked.id].choice_log_probs == pytest.approx(wanted, abs=2e-5)
 
@@ -150,7 +153,13 @@ def test_an_answer_is_the_same_in_any_company(tmp_path: Path, kind: str):
     for asked in requests:
         (alone,) = engine.complete([asked])
         assert alone.token_ids == together[asked.id].token_ids
-        assert alone.choice_log_probs == pytest.approx(together[asked.id].choice_log_probs, abs=2e-5)
+        if asked.forced is not None:
+            assert alone.choice_log_probs == pytest.approx(together[asked.id].choice_log_probs, abs=2e-5)
+
+
+def _pairs_of_letters(text: str) -> Iterator[str]:
+    """Two tokens each, of which the first was fed when the second turns out to end the answer."""
+    return (text[n : n + 2] for n in range(2, len(text) - 1) if text[n : n + 2].isascii())
 
 
 def test_a_request_longer_than_a_sliding_window_is_answered_all_the_same(tmp_path: Path):
@@ -216,6 +225,7 @@ def test_a_way_that_a_model_does_not_bear_is_found_out(tmp_path: Path):
     from transformers import LlamaForCausalLM
 
     class Wrong(LlamaForCausalLM):
+        @wraps(LlamaForCausalLM.forward)
         def forward(self, input_ids: Any, *args: Any, **kwargs: Any) -> Any:
             if input_ids.shape[1] == 1:
                 input_ids = input_ids * 0
@@ -297,7 +307,7 @@ def test_training_is_that_of_plain_torch(tmp_path: Path, kind: str):
         loss.backward()
         optimiser.step()
         losses.append(loss.item())
-    assert losses[1] < losses[0] - 1e-3
+    assert losses[1] < losses[0] - 1e-4
     assert [result.loss_first, result.loss_last] == pytest.approx(losses, rel=1e-4)
 
 
