@@ -54,12 +54,9 @@ def require_alive(model: Any, ids: Sequence[int], step: int, training: "DPO | SF
     Weights that are finite and huge do that: each is a number, and what they compute is none.
     """
     was_training = model.training
-    before = [weight._version for weight in model.parameters()]
     tokens = torch.tensor([list(ids[:_TOKENS])], device=next(model.parameters()).device)
     logits = model.eval()(input_ids=tokens, use_cache=False).logits
     model.train(was_training)
-    if before != [weight._version for weight in model.parameters()]:
-        model(input_ids=tokens, use_cache=False)  # RWKV scales its weights at rest; this takes it back
     if not bool(torch.isfinite(logits).all()):
         raise StepError(
             f"after step {step} what the model computes is no number any more: training has diverged. "
