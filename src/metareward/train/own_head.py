@@ -78,7 +78,7 @@ def _fields(logits_BTV: torch.Tensor, labels_BT: torch.Tensor) -> dict[str, torc
         "log_probs": spread_NV.gather(1, wanted_N[:, None])[:, 0],
         "entropy": -(spread_NV.exp() * spread_NV).sum(-1),
         "mean_logits": logits_NV.mean(-1).detach(),
-        "is_top1": (logits_NV.argmax(-1) == wanted_N).float(),
+        "is_top1": logits_NV.argmax(-1) == wanted_N,
     }
     placed = {
         name: value.new_zeros(mask_BS.shape).masked_scatter(mask_BS, value) for name, value in found.items()
