@@ -10,7 +10,7 @@ import pytest
 from in_process import one_thread  # noqa: F401 - a fixture
 from metareward.engines.audit import Audit, audit, generation_config, with_template
 from metareward.engines.chat import encode_chat, end_of_turn
-from metareward.engines.loading import load_network, pinned_config, unfit
+from metareward.engines.loading import load_network, other_layers, pinned_config, unfit
 from metareward.engines.probes import open_reasoning, probe
 from metareward.errors import ModelError
 from metareward.models.base import Model
@@ -355,19 +355,27 @@ def test_a_head_that_differs_is_said(tmp_path: Path) -> None:
         ("GptOssConfig", {}, ""),
     ],
 )
-def test_what_the_engine_cannot_run_is_known_from_the_config(kind: str, settings: Any, said: str) -> None:
+def test_what_goes_beyond_attention_is_known_from_the_config(kind: str, settings: Any, said: str) -> None:
     import transformers
 
-    reason = unfit(getattr(transformers, kind)(**settings))
-    assert (said in reason) if reason else not said
-    assert "server" not in (reason or ""), "no advice to use what is not there"
+    config = getattr(transformers, kind)(**settings)
+    other = other_layers(config)
+    assert (said in other) if other else not said
+    assert unfit(config) is None
 
 
 def test_a_config_of_an_unfit_kind_is_refused_without_its_weights(tmp_path: Path) -> None:
-    folder = edit(write_tiny_llama(tmp_path / "m"), model_type="bloom", architectures=["BloomForCausalLM"])
+    folder = edit(write_tiny_llama(tmp_path / "m"), model_type="vit", architectures=["ViTModel"])
     (sentence,) = audit(resolve(str(folder))).refused
-    assert "ALiBi" in sentence
-    assert pinned_config(str(folder)).model_type == "bloom"
+    assert "has no causal language model of type vit" in sentence
+    assert pinned_config(str(folder)).model_type == "vit"
+
+
+def test_an_architecture_that_answers_slower_is_said_to(tmp_path: Path) -> None:
+    folder = edit(write_tiny_llama(tmp_path / "m"), model_type="bloom", architectures=["BloomForCausalLM"])
+    found = audit(resolve(str(folder)))
+    assert "positions by ALiBi, so it is answered with the architecture's own cache" in found.notes[0]
+    assert not found.problems
 
 
 def test_what_is_pinned_is_pinned_in_the_parts_of_a_config(tmp_path: Path) -> None:

@@ -210,9 +210,10 @@ LOADED = [
           "the system turn (message 1 of 2): the model would never see it. Mend chat_template.jinja, put that text into another "
           "turn, or take another model.", True, prompts='{"prompt": "What is a fjord?"}\n{"messages": [{"role": "system", '
           '"content": "Be brief."}, {"role": "user", "content": "Hi"}]}\n'),
-    model("layers that the engine cannot run", edit(layer_types=["linear_attention", "full_attention"]), "…/m: it has layers "
-          "of type linear_attention. The engine keeps keys and values of tokens, so it answers with models of full or sliding "
-          "attention alone; take one of these.", True),
+    model("a model that reads with an encoder", edit(model_type="t5", architectures=["T5ForConditionalGeneration"]), "…/m: a "
+          "model of type t5 writes with a decoder about what an encoder has read; take a causal language model.", True),
+    model("a model of no language", edit(model_type="vit", architectures=["ViTModel"]), "…/m: this version of transformers has "
+          "no causal language model of type vit; take one that it has, or another version.", True),
     model("a tokenizer of another model", edit(vocab_size=100), "…/m: model.embed_tokens.weight has the shape (258, 32) in the "
           f"file of weights and (100, 32) by config.json; they do not belong together. {AGAIN}", True),
     model("a prompt longer than the context", unread, "prompts: 1 prompts leave no room for an answer of up to 8 tokens in the "

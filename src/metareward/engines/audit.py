@@ -12,7 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from metareward.engines.chat import context_of, load_tokenizer
-from metareward.engines.loading import not_finite_said, pinned_config, unfit
+from metareward.engines.loading import not_finite_said, other_layers, pinned_config, unfit
 from metareward.engines.probes import TemplateReport, lacking, probe
 from metareward.errors import ModelError
 from metareward.models.base import Model
@@ -206,6 +206,12 @@ def _of_config(found: Audit, path: str) -> Audit:
         context=context_of(config.to_dict()),
         notes=(*found.notes, *(f"{path}: {note}" for note in _kernels(Path(path) / "config.json"))),
     )
+    if other := other_layers(config):
+        note = (
+            f"{path}: it has {other}, so it is answered with the architecture's own cache and without shared "
+            "prefixes, which is slower."
+        )
+        found = replace(found, notes=(*found.notes, note))
     reason = unfit(config)
     return found.refusing(f"{path}: {reason}") if reason else found
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from itertools import pairwise
 
 from metareward.engines.base import Request
@@ -9,6 +10,18 @@ from metareward.engines.forcing import ForcedTokens
 
 Ids = tuple[int, ...]
 _LEVEL_TOKENS = 24  # what one more forward pass costs at least, as tokens
+_LAG = 16  # by how many tokens prompts may differ that are fed in step
+
+
+class Way(Enum):
+    """How a batch is answered: with shared prefixes, with the model's own cache for all rows together or for
+    each alone, or without a cache.
+    """
+
+    SHARED = "shared prefixes"
+    OWN = "own cache"
+    ALONE = "own cache, row by row"
+    WHOLE = "no cache"
 
 
 @dataclass(frozen=True)
@@ -59,11 +72,19 @@ class Level:
 
 @dataclass(frozen=True)
 class Plan:
-    """A batch: the levels of its prefill; job j of `jobs` continues row rows[j] of the last level."""
+    """A batch: the levels of its prefill; job j of `jobs` continues row rows[j] of the last level.
+
+    Only where prefixes are shared there are levels.
+    """
 
     levels: tuple[Level, ...]
     jobs: tuple[Job, ...]
     rows: tuple[int, ...]
+    way: Way = Way.SHARED
+
+    def of(self, jobs: Sequence[Job]) -> "Plan":
+        """The plan of some of its jobs, in the same way."""
+        return plan(jobs) if self.way is Way.SHARED else Plan((), tuple(jobs), (), self.way)
 
     @property
     def cost(self) -> int:
@@ -84,6 +105,19 @@ def plan_batches(jobs: Sequence[Job], limits: Limits) -> list[Plan]:
     by_prefix = sorted(groups.values(), key=lambda group: group[0].prompt)
     plans = [[plan(batch) for batch in _balanced(order, limits)] for order in (by_length, by_prefix)]
     return min(plans, key=lambda batches: sum(batch.cost for batch in batches))
+
+
+def plan_in_step(jobs: Sequence[Job], limits: Limits, way: Way) -> list[Plan]:
+    """Split a window of jobs into batches of prompts that are nearly as long; every job is in exactly one."""
+    groups: dict[Ids, list[Job]] = {}
+    for job in jobs:
+        groups.setdefault(job.prompt, []).append(job)
+    runs: list[list[list[Job]]] = []
+    for prompt in sorted(groups, key=lambda prompt: (len(prompt), prompt)):
+        if not runs or len(prompt) > len(runs[-1][0][0].prompt) + _LAG:
+            runs.append([])
+        runs[-1].append(groups[prompt])
+    return [Plan((), tuple(batch), (), way) for run in runs for batch in _balanced(run, limits)]
 
 
 def plan(jobs: Sequence[Job]) -> Plan:

@@ -8,8 +8,9 @@ import torch
 
 from metareward.engines.batching import Job, Plan
 from metareward.engines.forcing import ForcedTokens
-from metareward.engines.prefill import Network, prefill
+from metareward.engines.prefill import Network
 from metareward.engines.sampling import draw, uniforms
+from metareward.engines.states import begin
 from metareward.engines.stopping import Stopping
 from metareward.records import Finish
 
@@ -69,14 +70,7 @@ class _Batch:
         self._network, self._stopping, self._ends = network, stopping, ends
         self.rows = [Row(job, len(job.prompt)) for job in plan.jobs]
         self.finished: list[Row] = []
-        filled = prefill(network, plan, chunk)
-        self._cache, self._logits_BV = filled.cache, filled.logits_BV
-        self._first = self._slot = filled.real_BL.shape[1]
-        allowed_BC = torch.zeros(
-            (len(self.rows), self._cache.capacity), dtype=torch.bool, device=network.device
-        )
-        allowed_BC[:, : self._first] = filled.real_BL
-        self._mask_B11C = network.blocked(allowed_BC)[:, None, None]
+        self._state = begin(network, plan, chunk)
         self._settings(plan.jobs)
 
     def _settings(self, jobs: Sequence[Job]) -> None:
@@ -102,20 +96,25 @@ class _Batch:
 
     def _find_faults(self) -> None:
         """End the rows whose next token nobody can tell. A draw from NaN would be token 0, for ever."""
-        for row, finite in zip(self.rows, torch.isfinite(self._logits_BV.amax(-1)).tolist(), strict=True):
+        finite_B = torch.isfinite(self._state.logits_BV.amax(-1))
+        for row, finite in zip(self.rows, finite_B.tolist(), strict=True):
             if not finite and not row.done:
                 row.done, row.fault = True, NOT_FINITE
 
     def _draw(self) -> list[int]:
         if all(row.pending is not None or not row.job.request.sampling.max_tokens for row in self.rows):
             return [0] * len(self.rows)
-        uniform_B = self._uniform_BT[:, min(self._slot - self._first, self._uniform_BT.shape[1] - 1)]
-        return draw(self._logits_BV, self._temperature_B, self._top_p_B, uniform_B).tolist()
+        last = self._uniform_BT.shape[1] - 1
+        number_B1 = self._network.ids([min(len(row.sampled), last) for row in self.rows])[:, None]
+        uniform_B = self._uniform_BT.gather(1, number_B1)[:, 0]
+        return draw(self._state.logits_BV, self._temperature_B, self._top_p_B, uniform_B).tolist()
 
     def _advance(self, index: int, row: Row, drawn: int) -> int:
         """The next token to feed to a row; 0 to one that is done."""
         if row.done:
             return 0
+        if self._state.rest[index]:
+            return self._state.rest[index].pop()
         if row.pending is None:
             if row.job.request.sampling.max_tokens:
                 row.sampled.append(drawn)
@@ -126,6 +125,9 @@ class _Batch:
                 row.done = True
                 return 0
             row.pending = self._rewind(index, row, row.reading)
+            if row.pending is None:
+                row.done = True
+                return 0
         if row.pending:
             return row.pending.pop()
         self._read(index, row)
@@ -168,36 +170,31 @@ class _Batch:
         is_known = job.ending is not None and job.ending.ends(split.markers)
         return job.ending if is_known else None
 
-    def _rewind(self, index: int, row: Row, reading: ForcedTokens) -> list[int]:
-        """What to feed before the choices can be read, last token first.
+    def _rewind(self, index: int, row: Row, reading: ForcedTokens) -> list[int] | None:
+        """What to feed before the choices can be read, last token first; None if what is behind a cut was
+        fed and cannot be forgotten.
 
-        The cache holds every sampled token but the last. Those behind a cut are hidden from attention
-        and their positions used again; at least one token is fed, for only that gives fresh logits.
+        Every sampled token was fed but the last. At least one is fed now, for only that gives fresh logits.
         """
         prompt = len(row.job.prompt)
         target = [*row.job.prompt, *row.sampled[: row.kept], *reading.common]
         cached = prompt + max(0, len(row.sampled) - 1)
         valid = min(cached, prompt + row.kept, len(target) - 1)
-        hidden = slice(self._first + valid - prompt, self._slot)
-        self._mask_B11C[index, :, :, hidden] = torch.finfo(self._network.dtype).min
+        if not self._state.rewind(index, cached - valid):
+            return None
         row.position = valid
         return target[valid:][::-1]
 
     def _read(self, index: int, row: Row) -> None:
         assert row.reading is not None
-        log_probs_V = self._logits_BV[index].float().log_softmax(-1)
+        log_probs_V = self._state.logits_BV[index].float().log_softmax(-1)
         remainders = row.reading.remainders
         values = log_probs_V[[ids[0] for ids in remainders.values()]].tolist()
         row.choice_log_probs = dict(zip(remainders, values, strict=True))
         row.done = True
 
     def _feed(self, tokens: list[int]) -> None:
-        token_B1 = self._network.ids(tokens)[:, None]
-        position_B1 = self._network.ids([row.position for row in self.rows])[:, None]
-        self._mask_B11C[:, :, :, self._slot] = 0
-        self._cache.begin, self._slot = self._slot, self._slot + 1
-        mask_B11L = self._mask_B11C[:, :, :, : self._slot]
-        self._logits_BV = self._network.last_logits(token_B1, position_B1, mask_B11L, self._cache)
+        self._state.feed(tokens, [row.position for row in self.rows])
         for row in self.rows:
             row.position += 1
 
@@ -220,7 +217,6 @@ class _Batch:
 
     def _shrink(self, holes: list[int], movers: list[int], source: list[int]) -> None:
         rows = self._network.ids(source)
-        self._cache.shrink(self._network.ids(holes), self._network.ids(movers), len(source), self._slot)
-        self._mask_B11C = self._mask_B11C[rows]
+        self._state.select(holes, movers, source)
         self._uniform_BT = self._uniform_BT[rows]
         self._temperature_B, self._top_p_B = self._temperature_B[rows], self._top_p_B[rows]

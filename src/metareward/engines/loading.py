@@ -55,21 +55,42 @@ def pinned_config(path: str) -> Any:
 
 def unfit(config: Any) -> str | None:
     """Why the engine cannot answer with a model of this config; None if nothing is known against it."""
+    from transformers import AutoModelForCausalLM
+
+    if getattr(config, "is_encoder_decoder", False):
+        return (
+            f"a model of type {config.model_type} writes with a decoder about what an encoder has read; "
+            "take a causal language model."
+        )
+    known: Any = AutoModelForCausalLM
+    if type(config) not in known._model_mapping:
+        return (
+            f"this version of transformers has no causal language model of type {config.model_type}; take "
+            "one that it has, or another version."
+        )
+    return None
+
+
+def settings_of(config: Any, name: str) -> list[Any]:
+    """What a config has a setting be: one value, or one for each layer where these differ, without None."""
+    try:
+        values = [getattr(config, name, None)]
+    except RuntimeError:  # transformers refuses to name one of several
+        values = [getattr(layer, name, None) for layer in config.per_layer_config]
+    return [value for value in values if value is not None]
+
+
+def other_layers(config: Any) -> str | None:
+    """What a model of this config has besides full and sliding attention with positions of its own."""
     text = config.get_text_config(decoder=True)
     types = getattr(text, "layer_types", None) or getattr(text, "layers_block_type", None) or ()
-    other = sorted(set(types) - _ATTENTION)
-    if not other and text.model_type.startswith(_RECURRENT):
-        other = [text.model_type]
+    other = sorted({str(kind) for kind in types} - _ATTENTION)
     if other:
-        return (
-            f"it has layers of type {', '.join(map(str, other))}. The engine keeps keys and values of "
-            "tokens, so it answers with models of full or sliding attention alone; take one of these."
-        )
+        return f"layers of type {', '.join(other)}"
+    if text.model_type.startswith(_RECURRENT):
+        return f"layers of type {text.model_type}"
     if getattr(text, "alibi", text.model_type in ("bloom", "mpt")):
-        return (
-            "it tells positions by ALiBi, from an attention mask that the engine lays out otherwise; take a "
-            "model with rotary or learnt positions."
-        )
+        return "positions by ALiBi"
     return None
 
 

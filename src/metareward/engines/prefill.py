@@ -22,7 +22,7 @@ class Network:
     def __init__(self, model: Any, vocabulary: int) -> None:
         self.model, self.vocabulary = model, vocabulary
         self.device, self.dtype = model.device, model.dtype
-        self.layers = int(model.config.get_text_config(decoder=True).num_hidden_layers)
+        self.layers = int(getattr(model.config.get_text_config(decoder=True), "num_hidden_layers", 0))
         self._last_only = "logits_to_keep" in inspect.signature(model.forward).parameters
 
     def ids(self, values: Sequence[Any]) -> Tensor:
@@ -54,13 +54,17 @@ class Network:
         """Log-probability of `continuation` after `context`, computed plainly, without a cache."""
         if not continuation:
             return 0.0
-        beat()
-        tokens_1T = self.ids([[*context, *continuation]])
-        keep = {"logits_to_keep": len(continuation) + 1} if self._last_only else {}
-        logits_1TV = self.model(input_ids=tokens_1T, use_cache=False, **keep).logits
-        logits_NV = logits_1TV[0, -len(continuation) - 1 : -1, : self.vocabulary]
+        logits_NV = self.plain_logits([*context, *continuation], len(continuation) + 1)[:-1]
         wanted_N1 = self.ids(continuation)[:, None]
         return float(logits_NV.float().log_softmax(-1).gather(1, wanted_N1).double().sum())
+
+    @torch.inference_mode()
+    def plain_logits(self, tokens: Sequence[int], last: int | None = None) -> Tensor:
+        """Logits [T, V] after each token of one sequence, or its `last` ones: no cache, mask or padding."""
+        beat()
+        keep = {"logits_to_keep": last} if last and self._last_only else {}
+        logits_TV = self.model(input_ids=self.ids([list(tokens)]), use_cache=False, **keep).logits[0]
+        return logits_TV[-last if last else 0 :, : self.vocabulary]
 
     def blocked(self, allowed: Tensor) -> Tensor:
         """An additive mask: 0 where attention is allowed, else the lowest finite number.

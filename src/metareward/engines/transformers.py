@@ -1,17 +1,15 @@
 """Answering with a local model in this process: PyTorch on a CPU or one accelerator."""
 
 import dataclasses
-import gc
 import itertools
 import math
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from metareward.engines.base import Completion, OpenEngine, Request, failed, named
-from metareward.engines.batching import Job, Limits, Plan, plan, plan_batches
+from metareward.engines.batching import Job, Limits, Plan, Way, plan_batches, plan_in_step
 from metareward.engines.chat import (
     check_thinking,
     context_of,
@@ -24,10 +22,12 @@ from metareward.engines.chat import (
 from metareward.engines.checks import fault_of
 from metareward.engines.decoding import NOT_FINITE, Row, decode
 from metareward.engines.forcing import ForcedTokens, tokenise
-from metareward.engines.loading import load_network, place_of, unfit
+from metareward.engines.loading import load_network, place_of, settings_of, unfit
+from metareward.engines.memory import affordable_tokens, is_out_of_memory, release
 from metareward.engines.prefill import Network
 from metareward.engines.probes import require_heading
 from metareward.engines.stopping import Stopping
+from metareward.engines.ways import Ways
 from metareward.errors import ModelError
 from metareward.models.base import Model
 from metareward.reasoning import AUTO, Reasoning
@@ -36,6 +36,7 @@ from metareward.records import Message
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+_IS_WINDOW = re.compile(r"(^|_)window(_size)?$")
 _WINDOW = 1024  # requests read ahead, to be grouped by prompt and length
 
 
@@ -44,9 +45,9 @@ class TransformersEngine:
 
     A draw depends on its request alone, up to the last bits of the logits, which batching changes. A
     request longer than the context fails as a value. A batch that does not fit in memory is halved
-    until it does; a single request that does not fit fails as a value. A model with a sliding window
-    answers as long as prompt and answer fit into the window; its other layers would allow more, this
-    engine does not. Models with recurrent layers are refused.
+    until it does; a single request that does not fit fails as a value. Prefixes are not shared where that is
+    not the model's own result, as `Ways` finds out: with recurrent layers, ALiBi, or requests that are longer
+    than a sliding window. Those are answered with the cache of the architecture, and slower.
 
     reasoning: how the model's reasoning is told from its answers. A forced reading ends what the model has
     not ended by its own marker first; where that is not known there is no reading.
@@ -67,7 +68,8 @@ class TransformersEngine:
         self._reasoning, self._stopping = reasoning, Stopping(tokenizer, reasoning)
         self._markers = known_markers(tokenizer, reasoning)
         self._ends = end_of_turn(tokenizer, getattr(model, "generation_config", None))
-        self._context = _context(model.config)
+        self._context = context_of(model.config.to_dict())
+        self._ways = Ways(self._network, tokenizer, _window(model.config), self._context)
         self._last: tuple[tuple[Message, ...], tuple[int, ...]] | None = None
         self._readings: dict[object, tuple[ForcedTokens, ForcedTokens | None]] = {}
 
@@ -87,13 +89,27 @@ class TransformersEngine:
         while window := list(itertools.islice(source, self._window)):
             prepared = [self._prepare(request) for request in window]
             yield from (item for item in prepared if isinstance(item, Completion))
-            for batch in plan_batches([item for item in prepared if isinstance(item, Job)], self._limits):
+            for batch in self._batches([item for item in prepared if isinstance(item, Job)]):
                 yield from self._answer(batch)
 
     def close(self) -> None:
         """Give the memory back, even if someone still holds the engine. It cannot answer any more."""
         self._network.model = None
-        _release()
+        release()
+
+    def way(self, tokens: int = 0) -> Way:
+        """How requests of so many tokens, prompt and answer together, are answered."""
+        return self._ways.of(tokens)
+
+    def _batches(self, jobs: list[Job]) -> Iterator[Plan]:
+        by_way: dict[Way, list[Job]] = {}
+        for job in jobs:
+            by_way.setdefault(self.way(len(job.prompt) + job.new_tokens), []).append(job)
+        for way, those in by_way.items():
+            if way is Way.SHARED:
+                yield from plan_batches(those, self._limits)
+            else:
+                yield from plan_in_step(those, self._limits, way)
 
     def _prepare(self, request: Request) -> Job | Completion:
         if fault := fault_of(request):
@@ -146,7 +162,7 @@ class TransformersEngine:
             half = max(1, len(batch.jobs) // 2)
             for part in (jobs[:half], jobs[half:]):
                 if part:
-                    yield from self._answer(plan(part))
+                    yield from self._answer(batch.of(part))
 
     def _rows(self, batch: Plan) -> Iterator[Row]:
         """The rows of a batch as they finish; fewer than all if memory ran out on the way."""
@@ -158,16 +174,19 @@ class TransformersEngine:
                 yield row
             return
         except (MemoryError, RuntimeError) as error:
-            if not _is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
         # Later windows begin smaller.
         tokens = max(1, sum(len(job.prompt) + job.new_tokens for job in batch.jobs) // 2)
         self._limits = dataclasses.replace(self._limits, tokens=min(self._limits.tokens, tokens))
         # Only here, behind the handler, are the tensors in the error's frames free.
-        _release()
+        release()
 
     def _read_long_choices(self, row: Row) -> None:
-        """Score choices of more than one token, each by a pass of its own: rare, so plain."""
+        """Score choices that the loop could not, each by a pass of its own: rare, so plain.
+
+        Those of more than one token, and those behind a cut that the model's cache cannot take back.
+        """
         reading = row.reading
         if reading is None or row.fault or row.choice_log_probs is not None:
             return
@@ -222,7 +241,7 @@ def open_transformers(
         on_cpu = place.startswith("cpu")
         limits = Limits(
             rows=max_rows or (64 if on_cpu else 512),
-            tokens=batch_tokens or _batch_tokens(network, on_cpu),
+            tokens=batch_tokens or affordable_tokens(network, on_cpu),
             chunk=1024 if on_cpu else 16384,
         )
         engine = TransformersEngine(network, tokenizer, limits, window, model.reasoning)
@@ -240,7 +259,7 @@ def _check_fit(model: Any, tokenizer: "PreTrainedTokenizerBase") -> None:
     path = tokenizer.name_or_path
     if reason := unfit(model.config):
         raise ModelError(f"{path}: {reason}")
-    rows = model.get_input_embeddings().num_embeddings
+    rows = model.get_input_embeddings().weight.shape[0]
     if len(tokenizer) > rows:
         raise ModelError(
             f"{path}: the tokenizer knows {len(tokenizer)} tokens, the model only {rows}; they do not belong "
@@ -254,37 +273,13 @@ def _check_fit(model: Any, tokenizer: "PreTrainedTokenizerBase") -> None:
         )
 
 
-def _context(config: Any) -> int | None:
-    """Most tokens of prompt and answer: the context, or the sliding window if a layer has a smaller one."""
+def _window(config: Any) -> int | None:
+    """How many tokens every layer attends to, where one attends to fewer than all."""
     text = config.get_text_config(decoder=True)
-    sliding = getattr(text, "sliding_window", None)
     types = getattr(text, "layer_types", None)
-    if types is not None and "sliding_attention" not in types:
-        sliding = None
-    known = [length for length in (context_of(config.to_dict()), sliding) if length]
-    return min(known) if known else None
-
-
-def _batch_tokens(model: Any, on_cpu: bool) -> int:
-    """Cache slots that half of the free memory holds, for the cache is briefly there twice."""
-    import psutil
-
-    config = model.config.get_text_config(decoder=True)
-    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-    size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    slot_bytes = 2 * config.num_hidden_layers * heads * size * model.dtype.itemsize
-    free = psutil.virtual_memory().available if on_cpu else torch.cuda.mem_get_info(model.device)[0]
-    return max(1024, int(free / 2 / slot_bytes))
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    text = str(error).lower()  # the CPU allocator has no class of its own
-    return "can't allocate memory" in text or "not enough memory" in text
-
-
-def _release() -> None:
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
+    full = types is not None and "sliding_attention" not in types
+    names = {"sliding_window", *(name for name in text.to_dict() if _IS_WINDOW.search(name))}
+    if full:
+        names.discard("sliding_window")
+    known = [value for name in names for value in settings_of(text, name)]
+    return min((n for n in known if isinstance(n, int) and n > 0 and n is not True), default=None)

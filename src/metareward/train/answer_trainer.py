@@ -10,6 +10,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import PrinterCallback, set_seed
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
+from trl.trainer.utils import FusedCausalLMOutput
 
 from metareward.errors import ConfigError
 from metareward.train import lora
@@ -17,6 +18,7 @@ from metareward.train.answers import TokenAnswers
 from metareward.train.arguments import arguments
 from metareward.train.dpo import TrainMachine
 from metareward.train.job import TrainJob
+from metareward.train.own_head import right_head
 from metareward.train.packed import PackedCollator, can_pack
 from metareward.train.pair_trainer import score_answers_only
 from metareward.train.sft import SFT
@@ -56,6 +58,9 @@ def answer_trainer(
         processing_class=tokenizer,
         data_collator=PackedCollator() if pack else None,
     )
+    under: Any = trainer.model
+    under = under.get_base_model() if isinstance(under, PeftModel) else under
+    right_head([under], answers.ids[0], FusedCausalLMOutput)
     trainer.remove_callback(PrinterCallback)
     return trainer
 

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from metareward.train.answers import NO_LOSS
-from metareward.train.shared_prompt import TOLERANCE
+from metareward.train.shared_prompt import TOLERANCE, same_both_ways, takes_masks
 
 
 class PackedCollator:
@@ -29,14 +29,16 @@ class PackedCollator:
         return _Row.of(examples).batch()
 
 
-@torch.no_grad()
 def can_pack(model: Any, examples: list[dict[str, Any]]) -> bool:
     """Whether the model gives the same hidden states both ways for some examples (take the longest ones).
 
     False for other attention than SDPA, for recurrent layers, and where a sliding window matters.
     """
-    if getattr(model.config, "_attn_implementation", None) != "sdpa":
-        return False
+    return takes_masks(model) and same_both_ways(lambda: _same(model, examples))
+
+
+@torch.no_grad()
+def _same(model: Any, examples: list[dict[str, Any]]) -> bool:
     row = _Row.of(examples)
     batch = {name: value.to(model.device) for name, value in row.batch().items() if name != "labels"}
     packed_LH = model.base_model(**batch, use_cache=False).last_hidden_state[0]

@@ -16,6 +16,7 @@ from metareward.train.distributed import check_kind
 from metareward.train.dpo import DPO
 from metareward.train.job import TrainJob
 from metareward.train.keeper import Reporter
+from metareward.train.own_head import right_head
 from metareward.train.shared_prompt import share_prompts
 from metareward.train.weights import WEIGHTS, Heard, WeighingCollator, change_of_loss
 
@@ -63,9 +64,11 @@ class PairTrainer(DPOTrainer):
     def _precompute_ref_logps(self, dataset: Any, name: str, batch_size: int) -> Any:
         """Reference log-probabilities from the file, so that a resumed training has those it began with."""
         check_kind(self._accelerate_config, self.accelerator)
-        if self._share_prompt:
-            for model in filter(None, (self.model, self.ref_model)):
-                share_prompts(model)
+        row = dataset[0]["prompt_ids"] + dataset[0]["chosen_ids"]
+        models = [model for model in (self.model, self.ref_model) if model is not None]
+        right_head(models, row, trl_utils.FusedCausalLMOutput)
+        for model in models if self._share_prompt else ():
+            share_prompts(model)
         if not self._reference_file.exists():
             self._store_reference(dataset, batch_size)
         for name, column in reference.load(self._reference_file, len(dataset)).items():

@@ -7,11 +7,15 @@ is most of it, costs about half.
 """
 
 import types
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch.nn.utils.rnn import pad_sequence
+
+from metareward.engines.loading import other_layers
+from metareward.engines.memory import is_out_of_memory
 
 PAD, PROMPT, CHOSEN, REJECTED = range(4)
 IGNORE = -100
@@ -79,14 +83,31 @@ def visible(part_BL: torch.Tensor) -> torch.Tensor:
     return (causal_LL & (in_prompt | (key_B1L == query_BL1)))[:, None]
 
 
-@torch.no_grad()
+def takes_masks(model: Any) -> bool:
+    """Whether what a token sees may be told by a mask: with SDPA, and no layer but attention."""
+    return getattr(model.config, "_attn_implementation", None) == "sdpa" and not other_layers(model.config)
+
+
+def same_both_ways(compare: Callable[[], bool]) -> bool:
+    """What a comparison finds; False where the architecture does not take what is compared."""
+    try:
+        return compare()
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise
+        return False
+
+
 def can_share(model: Any, example: dict[str, list[int]]) -> bool:
     """Whether the model gives the same hidden states both ways for a pair (take the longest one).
 
     False for other attention than SDPA, for recurrent layers, and where a sliding window matters.
     """
-    if getattr(model.config, "_attn_implementation", None) != "sdpa":
-        return False
+    return takes_masks(model) and same_both_ways(lambda: _same(model, example))
+
+
+@torch.no_grad()
+def _same(model: Any, example: dict[str, list[int]]) -> bool:
     batch = SharedPromptCollator(0)([example])
     inputs = {name: batch[name][:1].to(model.device) for name in ("input_ids", "position_ids", "part_ids")}
     part_L = inputs.pop("part_ids")[0]

@@ -53,6 +53,12 @@ def dropout_off(model: Any) -> None:
                     setattr(holder, name, 0.0)
 
 
+def scaling_off(model: Any) -> None:
+    """Have RWKV not divide its weights at rest, in place, which would be in what is saved."""
+    if getattr(model.config, "rescale_every", 0):
+        model.config.rescale_every = 0
+
+
 def _configs(config: Any) -> Iterator[Any]:
     """A config and those inside it."""
     from transformers import PretrainedConfig

@@ -36,7 +36,7 @@ from metareward.train.moe import check_router_loss, router_loss_off
 from metareward.train.pair_trainer import PairTrainer, config_of
 from metareward.train.publish import partial_of, publish
 from metareward.train.shared_prompt import SharedPromptCollator, can_share
-from metareward.train.steady import steady
+from metareward.train.steady import scaling_off, steady
 from metareward.train.tokens import Coder, TokenPairs, encode_pairs
 from metareward.train.tracking import environment
 from metareward.train.weights import WEIGHTS
@@ -195,12 +195,14 @@ def load_weights(path: str) -> Any:
 def made_ready(model: Any, ids: Sequence[int]) -> None:
     """Put a model on its device, with all that would disturb its loss off; ids: tokens to try it with."""
     router_loss_off(model)
+    scaling_off(model)
     steady(model.to(PartialState().device), ids)
 
 
 def _reference(job: TrainJob) -> Any:
     model = load_weights(job.reference)
     router_loss_off(model)
+    scaling_off(model)
     return model.eval()
 
 
