@@ -283,9 +283,12 @@ def test_resumed_is_uninterrupted(tmp_path: Path):
 # --- training ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["qwen3_5_text", "lfm2", "mamba2", "bloom", "recurrent_gemma", "xlstm"])
+@pytest.mark.parametrize("kind", ["qwen3_5_text", "lfm2", "mamba2", "bloom", "recurrent_gemma"])
 def test_training_is_that_of_plain_torch(tmp_path: Path, kind: str):
-    """Two steps of DPO by the definition, each answer alone, with the model's own logits."""
+    """Two steps of DPO by the definition, each answer alone, with the model's own logits.
+
+    Not of xLSTM: a plain pass over one row has no gradient there.
+    """
     model = architectures.write_any(tmp_path / "start", kind)
     dpo = DPO(batch_size=3, epochs=2, learning_rate=1e-3, scheduler="constant", max_grad_norm=1e9)
     given = pairs(3)

@@ -109,14 +109,14 @@ def test_what_is_longer_than_a_sliding_window_is_answered_without_shared_prefixe
         num_attention_heads=4,
         num_key_value_heads=2,
         max_position_embeddings=512,
-        sliding_window=64,
+        sliding_window=48,
         eos_token_id=END,
     )
     network = Network(MistralForCausalLM(config).eval(), len(tiny_tokenizer()))
     opened = TransformersEngine(network.model, tiny_tokenizer(), Limits(8, 10_000, 1000))
     short = [request(3 * n, sampling=Sampling(1.0, 0.9, 12)) for n in range(4)]
     answers = ask(opened, [*short, request(1)])
-    assert (opened.way(64), opened.way(65)) == (Way.SHARED, Way.OWN)
-    assert len(encode_chat(tiny_tokenizer(), request(1).messages)) > 64
+    assert (opened.way(48), opened.way(49)) == (Way.SHARED, Way.OWN)
+    assert len(encode_chat(tiny_tokenizer(), request(1).messages)) > 48
     for asked in (*short, request(1)):
         assert list(answers[asked.id].token_ids or ()) == plain_sample(network, asked)

@@ -14,6 +14,7 @@ import torch
 
 from metareward.train.answers import NO_LOSS
 from metareward.train.shared_prompt import TOLERANCE, same_both_ways, takes_masks
+from metareward.train.trunk import last_hidden_states
 
 
 class PackedCollator:
@@ -41,10 +42,10 @@ def can_pack(model: Any, examples: list[dict[str, Any]]) -> bool:
 def _same(model: Any, examples: list[dict[str, Any]]) -> bool:
     row = _Row.of(examples)
     batch = {name: value.to(model.device) for name, value in row.batch().items() if name != "labels"}
-    packed_LH = model.base_model(**batch, use_cache=False).last_hidden_state[0]
+    packed_LH = last_hidden_states(model, **batch)[0]
     for number, (start, end) in row.alone.items():
         ids = torch.tensor([examples[number]["input_ids"]], device=model.device)
-        plain_TH = model.base_model(input_ids=ids, use_cache=False).last_hidden_state[0, start - end :]
+        plain_TH = last_hidden_states(model, input_ids=ids)[0, start - end :]
         difference = (packed_LH[start:end] - plain_TH).abs().max()
         if not difference <= TOLERANCE * plain_TH.abs().max():
             return False

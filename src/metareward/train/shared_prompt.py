@@ -16,6 +16,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from metareward.engines.loading import other_layers
 from metareward.engines.memory import is_out_of_memory
+from metareward.train.trunk import last_hidden_states
 
 PAD, PROMPT, CHOSEN, REJECTED = range(4)
 IGNORE = -100
@@ -112,10 +113,10 @@ def _same(model: Any, example: dict[str, list[int]]) -> bool:
     inputs = {name: batch[name][:1].to(model.device) for name in ("input_ids", "position_ids", "part_ids")}
     part_L = inputs.pop("part_ids")[0]
     mask = visible(part_L[None])
-    shared_LH = model.base_model(**inputs, attention_mask=mask, use_cache=False).last_hidden_state[0]
+    shared_LH = last_hidden_states(model, **inputs, attention_mask=mask)[0]
     for answer, name in ((CHOSEN, "chosen_ids"), (REJECTED, "rejected_ids")):
         ids = torch.tensor([example["prompt_ids"] + example[name]], device=model.device)
-        plain_TH = model.base_model(input_ids=ids, use_cache=False).last_hidden_state[0]
+        plain_TH = last_hidden_states(model, input_ids=ids)[0]
         plain_TH = plain_TH[len(example["prompt_ids"]) - 1 :]
         difference = (shared_LH[part_L == answer] - plain_TH).abs().max()
         if not difference <= TOLERANCE * plain_TH.abs().max():

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from metareward.errors import StepError
+from metareward.train.trunk import last_hidden_states
 
 TOLERANCE = 1e-4  # of the largest hidden state; the least dropout moves far more
 _LOOKS = 3  # whole layers are left out by chance, so one look could miss it
@@ -70,7 +71,7 @@ def _configs(config: Any) -> Iterator[Any]:
 
 
 def _hidden(model: Any, tokens: torch.Tensor) -> torch.Tensor:
-    return model.base_model(input_ids=tokens, use_cache=False).last_hidden_state
+    return last_hidden_states(model, input_ids=tokens)
 
 
 def _same(model: Any, tokens: torch.Tensor, at_rest: torch.Tensor) -> bool:
