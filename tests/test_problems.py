@@ -1,12 +1,15 @@
 """Problems with a known answer: the family is complete, and a number is read as a person reads it."""
 
 import re
+import tomllib
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from metareward.evaluate.verifiable import Verifiable
 from metareward.problems import FOR_TRAINING, arithmetic, as_number, is_right, last_number
 from metareward.sources import load_prompts
 
@@ -83,3 +86,16 @@ def test_any_number_is_read_back_however_it_is_grouped(number, before):
 def test_a_hostile_text_is_read_in_linear_time():
     assert last_number("1" * 2_000_000) is None
     assert last_number("1,111" * 400_000 + " 5") == 5
+
+
+def test_the_demos_rubric_solves_no_problem_that_the_demo_asks():
+    """Its two worked examples are of the family, so they must be neither trained on nor measured."""
+    root = Path(__file__).parents[1]
+    examples = re.findall(
+        r"For (\d+ \* \d+ \+ \d+) and", (root / "examples/arithmetic/judge.txt").read_text()
+    )
+    settings = tomllib.loads((root / "examples/demo.toml").read_text())
+    measured = Verifiable(limit=settings["evaluate"]["verifiable"]["limit"]).items()
+    asked = [*measured, *(problem.question for problem in arithmetic()[:FOR_TRAINING])]
+    assert len(examples) == 2
+    assert not [question for question in asked if any(f"is {each}?" in question for each in examples)]

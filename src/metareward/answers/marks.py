@@ -53,7 +53,7 @@ _NO_GRADES = (
     "итого",
     "合計",
 )
-_GRADES = "|".join(sorted(map(re.escape, SCORES - {*_NO_GRADES}), key=len, reverse=True))
+_GRADES = "|".join(sorted(map(re.escape, SCORES - {*_NO_GRADES}), key=lambda word: (-len(word), word)))
 _ASPECT = (
     "relevance|coverage|clarity|accuracy|completeness|helpfulness|conciseness|coherence|correctness|fluency"
     "|depth|tone|structure|focus|style|detail"
