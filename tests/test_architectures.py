@@ -226,7 +226,7 @@ def test_a_way_that_a_model_does_not_bear_is_found_out(tmp_path: Path):
 
     class Wrong(LlamaForCausalLM):
         @wraps(LlamaForCausalLM.forward)
-        def forward(self, input_ids: Any, *args: Any, **kwargs: Any) -> Any:
+        def forward(self, input_ids: Any, *args: Any, **kwargs: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
             if input_ids.shape[1] == 1:
                 input_ids = input_ids * 0
             return super().forward(input_ids, *args, **kwargs)
@@ -331,7 +331,7 @@ def test_the_fused_head_is_used_where_it_is_right_and_nowhere_else(tmp_path: Pat
 
     ids = list(range(40, 80))
     for kind, right in (("gemma2", True), ("granite", True), ("recurrent_gemma", False), ("xlstm", False)):
-        changes = {"final_logit_softcapping": 0.5} if kind == "gemma2" else {}
+        changes: dict[str, Any] = {"final_logit_softcapping": 0.5} if kind == "gemma2" else {}
         changes |= {"logits_soft_cap": 0.5} if kind == "recurrent_gemma" else {}
         changes |= {"output_logit_soft_cap": 0.5} if kind == "xlstm" else {}
         model = load(architectures.write_any(tmp_path / kind, kind, **changes)).eval()
