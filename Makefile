@@ -10,7 +10,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 
 .PHONY: demo test check slow bench torture clean
 
-demo: $(MARK)          ## a real model gets better by its own judging, in about ten minutes
+demo: $(MARK)          ## a real model gets better by its own judging, in a quarter of an hour
 	@$(BIN)/metareward models get $(MODEL); code=$$?; \
 	if [ $$code -eq 0 ]; then $(BIN)/metareward run examples/demo.toml; \
 	elif [ $$code -eq 2 ]; then \
