@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# apply_chat_template checks that messages have roles and contents, so one would expect it to render all it is given or
-# to raise. Published templates drop parts without a word. SmolVLM's and Idefics3's know contents as lists of blocks
-# alone: in a text conversation with plain strings every turn comes out empty. Qwen3-VL's and gpt-oss's skip a system
-# message that is not the first. A judge's rubric, or a corrected instruction, in such a message is simply not there,
-# and no length or loss looks odd. Put a random word into every message once and look for it in the rendered text.
+# apply_chat_template checks that messages have roles and contents, so one would expect it to render all it is
+# given or to raise. Published templates drop parts without a word. SmolVLM's and Idefics3's know contents as lists
+# of blocks alone: in a text conversation with plain strings every turn comes out empty. Qwen3-VL's and gpt-oss's
+# skip a system message that is not the first. A judge's rubric, or a corrected instruction, in such a message is
+# simply not there, and no length or loss looks odd. Put a random word into every message once and look for it in
+# the rendered text.
 # (The templates are the copies that TRL ships of the models' own.)
 set -euo pipefail
 work=$(mktemp -d)
@@ -11,7 +12,7 @@ trap 'rm -rf "$work"' EXIT
 python3 -m venv --without-pip "$work/venv"
 python3 -m pip --python "$work/venv/bin/python" install --quiet --no-compile transformers==5.23.0 jinja2==3.1.6
 python3 -m pip --python "$work/venv/bin/python" install --quiet --no-compile --no-deps trl==1.16.0
-HF_HUB_OFFLINE=1 "$work/venv/bin/python" - 2> /dev/null <<'PY'
+HF_HUB_OFFLINE=1 "$work/venv/bin/python" - 2> "$work/said" <<'PY' || { cat "$work/said" >&2; exit 1; }
 from importlib.metadata import distribution, version
 
 from transformers.utils.chat_template_utils import render_jinja_template

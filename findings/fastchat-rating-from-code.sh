@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # FastChat's MT-Bench judge asks for a rating as "[[5]]". Where a judgment has none, one would expect "no rating"
 # (-1). The reader falls back to the first number in single brackets, so an index in quoted code, or a mark such as
-# "[1]" for a source, becomes the rating; for two ratings any list of two numbers does. Nothing tells such ratings from real
-# ones, and an index is mostly 0 or 1, so coding answers lose points. No upper bound is checked either. Before means
-# are taken, count how many judgments have the double brackets at all.
+# "[1]" for a source, becomes the rating; for two ratings any list of two numbers does. Nothing tells such ratings
+# from real ones, and an index is mostly 0 or 1, so coding answers lose points. No upper bound is checked either.
+# Before means are taken, count how many judgments have the double brackets at all.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

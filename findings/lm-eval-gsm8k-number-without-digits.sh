@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # lm-eval's gsm8k scores "flexible-extract" by the last number of an answer. One would expect a number to have a
-# digit. The task's pattern takes any two of "$", "." and ",", so an ellipsis or ".." after the result is the number
-# that is compared, and "$18.00" is not 18. A chatty model that closes with "Let me know if you need more..." gets 0
-# however well it calculates: compare such models by a reader of your own, or cut the closing sentence first.
+# digit. The task's pattern takes any two of "$", "." and ",", so an ellipsis or ".." after the result is the
+# number that is compared, and "$18.00" is not 18. A chatty model that closes with "Let me know if you need
+# more..." gets 0 however well it calculates: compare such models by a reader of your own, or cut the closing
+# sentence first.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

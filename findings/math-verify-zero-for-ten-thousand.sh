@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# math-verify compares a model's final answer with the right one, in evaluations and as a reward. One would expect it
-# to read the usual ways to write a number. "10\,000" with LaTeX's thin space, which textbooks and models use for
-# thousands, is read as 10 * 000 = 0: the right answer gets no reward, and 0 gets it. Outside of math, "1 1/2" and
-# "1e3" are read as 1. And equality is no equivalence: 50% equals 50 and equals 0.5, which differ, and
-# verify(gold, answer) takes an inequality for the gold interval but not the reverse. Look at what parse returns for your
-# gold answers before training on it.
+# math-verify compares a model's final answer with the right one, in evaluations and as a reward. One would expect
+# it to read the usual ways to write a number. "10\,000" with LaTeX's thin space, which textbooks and models use
+# for thousands, is read as 10 * 000 = 0: the right answer gets no reward, and 0 gets it. Outside of math, "1 1/2"
+# and "1e3" are read as 1. And equality is no equivalence: 50% equals 50 and equals 0.5, which differ, and
+# verify(gold, answer) takes an inequality for the gold interval but not the reverse. Look at what parse returns
+# for your gold answers before training on it.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

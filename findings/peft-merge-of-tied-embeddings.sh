@@ -2,16 +2,17 @@
 # Merging a LoRA adapter should give the model that was trained. With input and output embeddings tied, an adapter
 # on "embed_tokens" acts on the input alone while it trains, and merge_and_unload adds it to the one tensor that
 # both share: the head changes, too. The training loss falls, the adapter evaluates well, and the published model
-# is another one, worse than the model before training. PEFT warns of "complications" when the adapter is made, and
-# merges nevertheless; for modules_to_save=["embed_tokens"] it unties the two and all is well. Untie before
-# training, or use modules_to_save, and compare logits before and after every merge.
+# is another one: the merge can move logits further than the training did. PEFT warns of "complications" when the
+# adapter is made, and merges nevertheless; for modules_to_save=["embed_tokens"] it unties the two and all is well.
+# Untie before training, or use modules_to_save, and compare logits before and after every merge.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 python3 -m venv --without-pip "$work/venv"
 python3 -m pip --python "$work/venv/bin/python" install --quiet --no-compile \
   torch==2.13.0 transformers==5.23.0 peft==0.21.2 accelerate==1.15.0
-HF_HOME="$work/cache" HF_HUB_OFFLINE=1 TRANSFORMERS_VERBOSITY=error "$work/venv/bin/python" - "$work" 2> "$work/said" <<'PY' || { cat "$work/said" >&2; exit 1; }
+HF_HOME="$work/cache" HF_HUB_OFFLINE=1 TRANSFORMERS_VERBOSITY=error \
+  "$work/venv/bin/python" - "$work" 2> "$work/said" <<'PY' || { cat "$work/said" >&2; exit 1; }
 import os
 import sys
 import warnings

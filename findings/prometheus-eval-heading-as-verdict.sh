@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # prometheus-eval reads a pairwise verdict from "[RESULT] B" at the end of a judgment. Its pattern also allows
-# "[Response A]" and "Result: A", and is compiled so that "end" means the end of any line. One would expect the last
-# verdict to count; the first line that ends in such a form does. Feedback that has a heading "[Response A]" for each
-# response, as many judges write it, is always a vote for the response that is discussed first. At the same time a
-# verdict with a full stop or in bold is not read at all, and is asked for again, up to ten times.
+# "[Response A]" and "Result: A", and is compiled so that "end" means the end of any line. One would expect the
+# last verdict to count; the first line that ends in such a form does. Feedback that has a heading "[Response A]"
+# for each response, as judges often write it, is always a vote for the response that is discussed first. At the
+# same time a verdict with a full stop or in bold is not read at all, and is asked for again, up to ten times.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
 # A training that diverges should be seen in its loss. transformers' Trainer leaves out losses that are NaN when it
 # logs (logging_nan_inf_filter is on), so a model whose weights have become NaN reports a loss of 0.0 from then on,
-# the best there is: a curve looks solved, early stopping and a best checkpoint by training loss pick it, and the
-# run ends as a success and saves NaN weights. Only grad_norm says nan. Check that weights are finite before you
-# publish, and log with logging_nan_inf_filter=False.
+# the best there is: a curve looks solved, whoever picks a run or a step by its training loss picks this one, and
+# the run ends as a success and saves NaN weights. Only grad_norm says nan. Check that weights are finite before
+# you publish, and log with logging_nan_inf_filter=False.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 python3 -m venv --without-pip "$work/venv"
 python3 -m pip --python "$work/venv/bin/python" install --quiet --no-compile \
   torch==2.13.0 transformers==5.23.0 peft==0.21.2 accelerate==1.15.0
-HF_HOME="$work/cache" HF_HUB_OFFLINE=1 TRANSFORMERS_VERBOSITY=error "$work/venv/bin/python" - "$work" 2> "$work/said" <<'PY' || { cat "$work/said" >&2; exit 1; }
+HF_HOME="$work/cache" HF_HUB_OFFLINE=1 TRANSFORMERS_VERBOSITY=error \
+  "$work/venv/bin/python" - "$work" 2> "$work/said" <<'PY' || { cat "$work/said" >&2; exit 1; }
 import contextlib
 import io
 import sys

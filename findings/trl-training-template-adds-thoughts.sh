@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
 # For losses on assistant turns, and for GRPO with tools, TRL swaps a known chat template for a patched "training"
-# one. One would expect the patch to mark assistant tokens and to leave the text as it is. For Qwen3 (and 3.5, 3.6) the
-# text changes in every conversation of two turns, also of a model's plain answers: the template that serves the model leaves
-# reasoning out of earlier turns, the training one writes an empty "<think></think>" or the whole reasoning there. So
-# a model learns its later turns behind a history that inference never sends. TRL's own README says that the patches
-# keep prefixes, not that prompts then differ from serving. Compare both renderings for your data before multi-turn
-# training, or split conversations into one row a turn.
+# one. One would expect the patch to mark assistant tokens and to leave the text as it is. For Qwen3 (and 3.5, 3.6)
+# the text changes in every conversation of two turns, also of a model's plain answers: the template that serves
+# the model leaves reasoning out of earlier turns, the training one writes an empty "<think></think>" or the whole
+# reasoning there. So a model learns its later turns behind a history that inference never sends. TRL's own README
+# says that the patches keep prefixes, not that prompts then differ from serving. Compare both renderings for your
+# data before multi-turn training, or split conversations into one row a turn.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 python3 -m venv --without-pip "$work/venv"
 python3 -m pip --python "$work/venv/bin/python" install --quiet --no-compile transformers==5.23.0 jinja2==3.1.6
 python3 -m pip --python "$work/venv/bin/python" install --quiet --no-compile --no-deps trl==1.16.0
-HF_HUB_OFFLINE=1 "$work/venv/bin/python" - 2> /dev/null <<'PY'
+HF_HUB_OFFLINE=1 "$work/venv/bin/python" - 2> "$work/said" <<'PY' || { cat "$work/said" >&2; exit 1; }
 from importlib.metadata import distribution, version
 
 from transformers.utils.chat_template_utils import render_jinja_template

@@ -1,0 +1,77 @@
+#!/usr/bin/env bash
+# TRL's DPOTrainer turns dropout off in policy and reference (disable_dropout, the default), so one would expect
+# the first loss to be ln 2. It sets the rate of dropout modules to 0. Most models of today hand attention_dropout
+# to a function as a number, and that stays on: in training mode the policy is noisy while its reference is not,
+# the margins of a pair are noise, and the first loss is off by as much as some steps teach. Seed-OSS has such a
+# rate, .1, by default. Set attention_dropout=0 in the config before training.
+set -euo pipefail
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+python3 -m venv --without-pip "$work/venv"
+python3 -m pip --python "$work/venv/bin/python" install --quiet --no-compile \
+  torch==2.13.0 transformers==5.23.0 trl==1.16.0 accelerate==1.15.0 datasets==5.2.0
+HF_HOME="$work/cache" HF_HUB_OFFLINE=1 TRANSFORMERS_VERBOSITY=error \
+  "$work/venv/bin/python" - "$work" 2> "$work/said" <<'PY' || { cat "$work/said" >&2; exit 1; }
+import contextlib
+import io
+import math
+import sys
+from importlib.metadata import version
+
+import torch
+from datasets import Dataset
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from trl import DPOConfig, DPOTrainer
+
+WORK = sys.argv[1]
+
+
+def tokenizer():
+    """One token a byte, in a ChatML form."""
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    bytewise = Tokenizer(models.BPE(vocab={letter: number for number, letter in enumerate(letters)}, merges=[]))
+    bytewise.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    bytewise.decoder = decoders.ByteLevel()
+    made = PreTrainedTokenizerFast(tokenizer_object=bytewise, eos_token="<|im_end|>", pad_token="<|pad|>")
+    made.chat_template = (
+        "{% for m in messages %}{{ m['role'] + ': ' + m['content'] + '<|im_end|>' }}{% endfor %}"
+        "{% if add_generation_prompt %}{{ 'assistant: ' }}{% endif %}"
+    )
+    return made
+
+
+def first_loss(model, **options):
+    """The loss before the first step has changed anything: ln 2 where policy and reference are one model."""
+    settings = {"bf16": False, "use_cpu": True, "max_steps": 1, "logging_steps": 1, "per_device_train_batch_size": 8}
+    settings |= {"report_to": "none", "save_strategy": "no", "disable_tqdm": True, "output_dir": f"{WORK}/out"}
+    trainer = DPOTrainer(model, args=DPOConfig(**settings, **options), train_dataset=PAIRS, processing_class=TOKENIZER)
+    with contextlib.redirect_stdout(io.StringIO()):
+        trainer.train()
+    return trainer.state.log_history[0]["loss"]
+
+
+TOKENIZER = tokenizer()
+PAIRS = Dataset.from_list([{"prompt": f"say {n} ", "chosen": f"yes {n} well", "rejected": f"no {n}"} for n in range(8)])
+SHAPE = {"vocab_size": len(TOKENIZER), "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2}
+SHAPE |= {"num_attention_heads": 4, "num_key_value_heads": 2, "eos_token_id": TOKENIZER.eos_token_id, "bos_token_id": None}
+SHAPE |= {"initializer_range": 0.2, "pad_token_id": TOKENIZER.pad_token_id}
+
+
+def saved(model, name):
+    model.save_pretrained(f"{WORK}/{name}")
+    TOKENIZER.save_pretrained(f"{WORK}/{name}")
+    return f"{WORK}/{name}"
+
+
+torch.manual_seed(0)
+print("trl", version("trl"), "transformers", version("transformers"), "torch", version("torch").split("+")[0])
+
+without = first_loss(saved(LlamaForCausalLM(LlamaConfig(**SHAPE)), "without"))
+torch.manual_seed(0)
+noisy = first_loss(saved(LlamaForCausalLM(LlamaConfig(**SHAPE, attention_dropout=0.1)), "with"), disable_dropout=True)
+print(f"first loss, ln 2 is {math.log(2):.4f}: no dropout {without:.4f}, "
+      f"attention_dropout=0.1 and disable_dropout=True {noisy:.4f}")
+assert math.isclose(without, math.log(2), abs_tol=1e-5)
+assert abs(noisy - math.log(2)) > 0.005
+PY
