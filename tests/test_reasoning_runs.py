@@ -155,7 +155,7 @@ def test_reasoning_is_kept_where_a_setting_says_so():
         Judge(samples=1), lambda *_: "<think>\nScore: 2\n</think>\nScore: 4", [PROMPT], [row], model=keep
     )
     assert "hidden" in judged.messages[0].content
-    assert (judged.reasoning, judged.score) == (0, 4), "a draft between its tags is no verdict, though it is text"
+    assert (judged.reasoning, judged.score) == (0, 4), "a draft between its tags is no verdict"
 
 
 def test_a_second_turn_follows_the_answer_alone():
