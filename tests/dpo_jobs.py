@@ -53,6 +53,28 @@ def log_probability(model: Any, prompt: list[int], answer: list[int]):
     return logits_TV.log_softmax(-1)[range(len(answer)), answer].sum()
 
 
+def plain_losses(model: Path, given: list[PreferencePair], dpo: DPO) -> list[float]:
+    """Losses of two steps of DPO by the definition: all pairs in each, every answer alone, full logits."""
+    plain = load(model)
+    _, ready = encode(model, given)
+    rows = list(zip(ready.prompt_ids, ready.chosen_ids, ready.rejected_ids, strict=True))
+
+    def ratios() -> Any:
+        return torch.stack([log_probability(plain, p, c) - log_probability(plain, p, r) for p, c, r in rows])
+
+    with torch.no_grad():
+        at_start = ratios()
+    optimiser = torch.optim.AdamW(plain.parameters(), lr=dpo.learning_rate, weight_decay=0.0)
+    losses = []
+    for _ in range(2):
+        loss = torch.nn.functional.softplus(-dpo.beta * (ratios() - at_start)).mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    return losses
+
+
 def load(path: Path):
     from transformers import AutoModelForCausalLM
 

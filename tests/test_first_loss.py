@@ -10,7 +10,7 @@ import pytest
 
 import architectures
 import in_process
-from dpo_jobs import encode, load, log_probability, make_job, run
+from dpo_jobs import encode, load, log_probability, make_job, plain_losses, run
 from finetune_jobs import ADAPTED, job_in, tune
 from metareward.errors import ConfigError, StepError
 from metareward.train.dpo import DPO
@@ -101,23 +101,7 @@ def test_a_mixture_trains_as_plain_torch_does(tmp_path: Path, kind: str, share: 
     dpo = DPO(batch_size=3, epochs=2, learning_rate=1e-3, scheduler="constant", max_grad_norm=1e9)
     given = pairs(3)
     result = run(make_job(tmp_path / "work", model, model, given, dpo=dpo, share_prompt=share))
-    plain = load(model)
-    _, ready = encode(model, given)
-    rows = list(zip(ready.prompt_ids, ready.chosen_ids, ready.rejected_ids, strict=True))
-
-    def ratios() -> Any:
-        return torch.stack([log_probability(plain, p, c) - log_probability(plain, p, r) for p, c, r in rows])
-
-    with torch.no_grad():
-        at_start = ratios()
-    optimiser = torch.optim.AdamW(plain.parameters(), lr=1e-3, weight_decay=0.0)
-    losses = []
-    for _ in range(2):
-        loss = torch.nn.functional.softplus(-dpo.beta * (ratios() - at_start)).mean()
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        losses.append(loss.item())
+    losses = plain_losses(model, given, dpo)
     assert losses[1] < losses[0] - 1e-3
     assert [result.loss_first, result.loss_last] == pytest.approx(losses, rel=1e-4)
 
