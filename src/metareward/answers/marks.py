@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from metareward.answers.units import grams, units, words
-from metareward.readers.words import SCORES
+from metareward.readers.words import SCORES, longest_first
 from metareward.templates import literal
 
 _TOKEN = r"(?:<[|｜][^<>|｜\s]{1,40}[|｜]>|<(?:start|end)_of_turn>|</?s>|\[/?INST\]|<</?SYS>>)"
@@ -53,7 +53,7 @@ _NO_GRADES = (
     "итого",
     "合計",
 )
-_GRADES = "|".join(sorted(map(re.escape, SCORES - {*_NO_GRADES}), key=lambda word: (-len(word), word)))
+_GRADES = "|".join(longest_first(map(re.escape, SCORES - {*_NO_GRADES})))
 _ASPECT = (
     "relevance|coverage|clarity|accuracy|completeness|helpfulness|conciseness|coherence|correctness|fluency"
     "|depth|tone|structure|focus|style|detail"

@@ -1,6 +1,7 @@
 """The memory of a device: how much a batch may take, and what to do where it runs out."""
 
 import gc
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -27,6 +28,19 @@ def is_out_of_memory(error: BaseException) -> bool:
         return True
     text = str(error).lower()  # the CPU allocator has no class of its own
     return "can't allocate memory" in text or "not enough memory" in text
+
+
+def bears(compare: Callable[[], bool]) -> bool:
+    """What a comparison on a model finds; False where the architecture does not take what is tried on it.
+
+    Architectures say so by errors of any class. A lack of memory says nothing about them and is passed on.
+    """
+    try:
+        return compare()
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise
+        return False
 
 
 def release() -> None:

@@ -14,7 +14,7 @@ from metareward.engines.base import Request, Sampling
 from metareward.engines.batching import Ids, Job, Plan, Way, plan
 from metareward.engines.chat import encode_text
 from metareward.engines.loading import other_layers
-from metareward.engines.memory import is_out_of_memory
+from metareward.engines.memory import bears, is_out_of_memory
 from metareward.engines.prefill import Network
 from metareward.engines.states import begin
 from metareward.errors import ModelError
@@ -92,12 +92,7 @@ class Ways:
         jobs = [_job(prompt) for prompt in (*self._prompts, self._prompts[0])]
         batch = plan(jobs) if way is Way.SHARED else Plan((), tuple(jobs), (), way)
         wanted = dict(zip(self._prompts, self._wanted, strict=True))
-        try:
-            return self._alike(*self._stepped(batch, wanted))
-        except Exception as error:
-            if is_out_of_memory(error):
-                raise
-            return False
+        return bears(lambda: self._alike(*self._stepped(batch, wanted)))
 
     def _stepped(self, batch: Plan, wanted: dict[Ids, Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         """What a batch gives, row by row and step by step, and what it should give. Rows leave on the way."""

@@ -20,9 +20,7 @@ _GOES_ON = re.compile(
     r"|,? (?:because|since|as) )"
 )
 _FEWEST_WORDS = 3  # of what goes on after a verdict in its line
-_LEAD = re.compile(
-    rf"(?:{'|'.join(sorted(words.LEADS, key=lambda word: (-len(word), word)))}),? (?=[a-z])", re.IGNORECASE
-)
+_LEAD = re.compile(rf"(?:{'|'.join(words.longest_first(words.LEADS))}),? (?=[a-z])", re.IGNORECASE)
 _ON = re.compile(
     r" ?[(\[]?(?:on a )?(?:out of|scale (?:of|from)|from|between|max(?:imum)?:?|/)? ?"
     r"(?:([0-9]{1,4}) ?(?:-|–|to|and) ?)?([0-9]{1,4})(?: points)?[)\]]?$"
@@ -188,7 +186,7 @@ def asked_for(text: str, label: str, verdict: str) -> set[str]:
     verdict: "score" or "winner". Every word that is known for one counts, and `label`.
     """
     known = (words.SCORES if verdict == "score" else words.WINNERS) | {label.casefold()}
-    names = "|".join(sorted(map(re.escape, known), key=lambda word: (-len(word), word)))
+    names = "|".join(words.longest_first(map(re.escape, known)))
     asked = rf"(?<!\w)({names})[\"'”*_` ]{{0,4}}[:：=]|</({names})>|\[\["
     return {found[1] or found[2] or "" for found in re.finditer(asked, text.casefold())}
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from metareward.readers import words
 from metareward.readers.scale import Scale
 
-_WRITTEN_OUT = "|".join(sorted(words.NUMBERS, key=lambda word: (-len(word), word)))
+_WRITTEN_OUT = "|".join(words.longest_first(words.NUMBERS))
 _NUMBER = rf"-?[0-9]{{1,6}}(?:\.[0-9]{{1,6}})?|{_WRITTEN_OUT}"
 _HELD = rf"(?:\[\[ ?({_NUMBER}) ?\]\]|\[ ?({_NUMBER}) ?\]|< ?({_NUMBER}) ?>|\( ?({_NUMBER}) ?\)|({_NUMBER}))"
 _OF = rf"{words.OF} ?(?:an? |the )?(?:possible |maximum |max |total )?(?:of )?{_HELD}"

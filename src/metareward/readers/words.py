@@ -3,6 +3,13 @@
 All in lower case. A word that as often means something else (`Note`) counts only with the scale written out.
 """
 
+from collections.abc import Iterable
+
+
+def longest_first(words: Iterable[str]) -> list[str]:
+    """In the order in which a pattern must try them, and always the same one."""
+    return sorted(words, key=lambda word: (-len(word), word))
+
 
 def _phrases(text: str) -> frozenset[str]:
     return frozenset(phrase.strip() for phrase in text.replace("\n", "|").split("|")) - {""}

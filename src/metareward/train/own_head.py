@@ -11,9 +11,9 @@ from typing import Any
 
 import torch
 
-from metareward.engines.memory import is_out_of_memory
+from metareward.engines.memory import bears
+from metareward.train.answers import NO_LOSS
 
-IGNORE = -100
 _TOLERANCE = 1e-3  # of the largest log-probability; a softcap left out moves it by more than a tenth
 _TOKENS = 128
 
@@ -42,13 +42,12 @@ def agrees(model: Any, ids: Sequence[int]) -> bool:
 def _agrees(model: Any, tokens_1T: torch.Tensor) -> bool:
     logits_1TV = model(input_ids=tokens_1T, use_cache=False).logits
     plain_1T = _fields(logits_1TV, tokens_1T)["log_probs"]
-    try:
+
+    def compare() -> bool:
         fused_1T = model(input_ids=tokens_1T, labels=tokens_1T, fused_lm_head=True).log_probs
-    except Exception as error:
-        if is_out_of_memory(error):
-            raise
-        return False
-    return bool((fused_1T - plain_1T).abs().max() <= _TOLERANCE * plain_1T.abs().max())
+        return bool((fused_1T - plain_1T).abs().max() <= _TOLERANCE * plain_1T.abs().max())
+
+    return bears(compare)
 
 
 def _from_logits(model: Any, output: type[Any]) -> None:
@@ -70,7 +69,7 @@ def _from_logits(model: Any, output: type[Any]) -> None:
 def _fields(logits_BTV: torch.Tensor, labels_BT: torch.Tensor) -> dict[str, torch.Tensor]:
     """What the fused head says of each label [B, T - 1], zero where the label is to be ignored."""
     labels_BS = labels_BT[:, 1:]
-    mask_BS = labels_BS != IGNORE
+    mask_BS = labels_BS != NO_LOSS
     logits_NV = logits_BTV[:, :-1][mask_BS].float()
     spread_NV = logits_NV.log_softmax(-1)
     wanted_N = labels_BS[mask_BS]

@@ -12,8 +12,9 @@ from typing import Any
 
 import torch
 
+from metareward.engines.memory import bears
 from metareward.train.answers import NO_LOSS
-from metareward.train.shared_prompt import TOLERANCE, same_both_ways, takes_masks
+from metareward.train.shared_prompt import TOLERANCE, takes_masks
 from metareward.train.trunk import last_hidden_states
 
 
@@ -35,7 +36,7 @@ def can_pack(model: Any, examples: list[dict[str, Any]]) -> bool:
 
     False for other attention than SDPA, for recurrent layers, and where a sliding window matters.
     """
-    return takes_masks(model) and same_both_ways(lambda: _same(model, examples))
+    return takes_masks(model) and bears(lambda: _same(model, examples))
 
 
 @torch.no_grad()

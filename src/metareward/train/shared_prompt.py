@@ -7,7 +7,6 @@ is most of it, costs about half.
 """
 
 import types
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,11 +14,11 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 
 from metareward.engines.loading import other_layers
-from metareward.engines.memory import is_out_of_memory
+from metareward.engines.memory import bears
+from metareward.train.answers import NO_LOSS
 from metareward.train.trunk import last_hidden_states
 
 PAD, PROMPT, CHOSEN, REJECTED = range(4)
-IGNORE = -100
 TOLERANCE = 1e-3  # of the largest hidden state; a wrong mask is off by more than a tenth
 
 
@@ -70,7 +69,7 @@ def share_prompts(model: Any) -> None:
         kwargs["attention_mask"] = visible(part_ids[:pairs])
         both_BL = torch.maximum(labels_2BL[:pairs], labels_2BL[pairs:])
         output = plain_forward(*args, **half, **kwargs, labels=both_BL)
-        return _twofold(output, labels_2BL[:, 1:] != IGNORE)
+        return _twofold(output, labels_2BL[:, 1:] != NO_LOSS)
 
     model.forward = types.MethodType(forward, model)
 
@@ -89,22 +88,12 @@ def takes_masks(model: Any) -> bool:
     return getattr(model.config, "_attn_implementation", None) == "sdpa" and not other_layers(model.config)
 
 
-def same_both_ways(compare: Callable[[], bool]) -> bool:
-    """What a comparison finds; False where the architecture does not take what is compared."""
-    try:
-        return compare()
-    except Exception as error:
-        if is_out_of_memory(error):
-            raise
-        return False
-
-
 def can_share(model: Any, example: dict[str, list[int]]) -> bool:
     """Whether the model gives the same hidden states both ways for a pair (take the longest one).
 
     False for other attention than SDPA, for recurrent layers, and where a sliding window matters.
     """
-    return takes_masks(model) and same_both_ways(lambda: _same(model, example))
+    return takes_masks(model) and bears(lambda: _same(model, example))
 
 
 @torch.no_grad()
